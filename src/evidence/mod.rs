@@ -1,0 +1,5 @@
+//! Evidence: the run directory, the histograms, the receipts, the accounting, the CloudWatch pull; joined
+//! into levels (`model`, plain data).
+
+pub mod model;
+pub mod pulled;

@@ -1,0 +1,293 @@
+//! The plan as meant: validated, with every default filled in. It cannot be wrong.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// A whole plan (`schema: streamgauge/plan/v1`).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plan {
+    pub name: String,
+    pub environment: Environment,
+    pub phases: Vec<Phase>,
+    /// Criteria on the whole run (`criteria:` at plan level).
+    pub criteria: Vec<Criterion>,
+    /// `budget:` in USD, as written; a decimal number.
+    pub budget_usd: Option<String>,
+    /// What to do when a red flag is raised.
+    pub flags: Vec<FlagPolicy>,
+    /// How long to wait, at most, for the pipeline to drain after a test.
+    pub drain: Duration,
+    pub tags: BTreeMap<String, String>,
+    /// The peak that production expects, records/s.
+    pub expected_peak_rps: Option<f64>,
+    /// SHA-256 of the plan's text, hex: what a campaign and a comparison go by.
+    pub hash: String,
+    /// The plan's text as read: kept whole in the run directory.
+    pub text: String,
+}
+
+impl Plan {
+    pub fn tests(&self) -> impl Iterator<Item = &Test> {
+        self.phases.iter().flat_map(|phase| phase.tests.iter())
+    }
+}
+
+/// What the pipeline's stack is made of. Maps one to one to the parameters of `stacks/pipeline.yaml`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Environment {
+    pub stream: StreamSpec,
+    pub function: FunctionSpec,
+    pub alarms: AlarmSpec,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StreamMode {
+    Provisioned,
+    OnDemand,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct StreamSpec {
+    pub mode: StreamMode,
+    /// Shards; only meaningful when provisioned.
+    pub shards: u32,
+    pub retention_hours: u32,
+    /// Largest record that the stream accepts, KiB.
+    pub max_record_kib: u32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Architecture {
+    X86_64,
+    Arm64,
+}
+
+/// The function and its event source mapping.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FunctionSpec {
+    pub memory_mb: u32,
+    pub timeout_s: u32,
+    /// `None`: that of the machine that runs `up`.
+    pub architecture: Option<Architecture>,
+    pub reserved_concurrency: Option<u32>,
+    pub log_retention_days: u32,
+    pub batch_size: u32,
+    pub batch_window_s: u32,
+    pub parallelization: u32,
+    /// Attempts after the first; -1 is until the record expires.
+    pub retries: i32,
+    pub bisect_on_error: bool,
+    /// Seconds; -1 is no limit.
+    pub max_record_age_s: i32,
+    pub partial_batch_response: bool,
+    /// What each record costs the function on purpose, in ms of busy work: a stand-in for real work.
+    pub work_ms_per_batch: u32,
+}
+
+/// Thresholds of the alarms in `stacks/observability.yaml`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AlarmSpec {
+    pub iterator_age_ms: u64,
+    pub error_rate_percent: f64,
+    pub duration_percent_of_timeout: f64,
+    pub concurrency_percent_of_limit: f64,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Phase {
+    pub name: String,
+    pub week: u32,
+    pub tests: Vec<Test>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Test {
+    pub id: String,
+    pub name: String,
+    pub payload: Payload,
+    pub put: PutMode,
+    pub keys: Keys,
+    /// Put requests in flight are bounded to this many records; waiting for a slot is charged to the record.
+    pub max_in_flight: u32,
+    /// Attempts for each record in all, the first included; at least 1.
+    pub put_attempts: u32,
+    /// One attempt is given up after this long; its outcome is then unknown.
+    pub attempt_timeout: Duration,
+    pub stages: Vec<Stage>,
+    /// The test's own criteria.
+    pub criteria: Vec<Criterion>,
+}
+
+impl Test {
+    pub fn duration(&self) -> Duration {
+        self.stages.iter().map(|stage| stage.duration).sum()
+    }
+    pub fn peak_rps(&self) -> f64 {
+        self.stages.iter().flat_map(|stage| [stage.from_rps, stage.target_rps]).fold(0.0, f64::max)
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Payload {
+    /// `small`, `medium`, `large`, `very-large`, `maximum`, or `<n> bytes` for a size given in the plan.
+    pub name: String,
+    /// Exact size on the wire, before base64, without the partition key.
+    pub bytes: usize,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PutMode {
+    /// One PutRecord a record.
+    Record,
+    /// PutRecords with all records that are due, up to 500.
+    Batch,
+}
+
+/// How partition keys are chosen: a pure function of seed and sequence (`load::keys`).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Keys {
+    /// Distinct keys, chosen uniformly.
+    pub count: u32,
+    pub seed: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StageKind {
+    /// Target equals the previous target.
+    Hold,
+    /// Linear from the previous target to this one.
+    Ramp,
+}
+
+impl StageKind {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            StageKind::Hold => "hold",
+            StageKind::Ramp => "ramp",
+        }
+    }
+}
+
+/// One stage; every stage is a level of the report.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Stage {
+    pub duration: Duration,
+    pub from_rps: f64,
+    pub target_rps: f64,
+    pub kind: StageKind,
+}
+
+/// One criterion, for example `put_latency.p95 < 100ms`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Criterion {
+    /// As written, spaces normalized.
+    pub text: String,
+    pub metric: Metric,
+    pub stat: Option<Stat>,
+    pub op: Op,
+    /// In the metric's own unit (see [`Metric::unit`]).
+    pub threshold: f64,
+    pub position: Position,
+}
+
+/// The metrics that a criterion may name: spec/metrics.md of the design, documented in `docs/metrics.md`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Metric {
+    SuccessRate,
+    FirstTryRate,
+    ErrorRate,
+    PutLatency,
+    ServiceTime,
+    E2eLatency,
+    StreamWait,
+    FunctionDuration,
+    SinkLatency,
+    Throttles,
+    ReadThrottles,
+    LambdaThrottles,
+    LambdaErrors,
+    IteratorAge,
+    Lost,
+    Unconfirmed,
+    Duplicates,
+    OutOfOrder,
+    DeadLettered,
+    ThroughputRatio,
+    ColdStartRate,
+    MemoryUsed,
+    DlqDepth,
+    GeneratorLag,
+    CostPerMillion,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unit {
+    Percent,
+    Milliseconds,
+    Count,
+    Usd,
+}
+
+/// Which part of a metric's distribution.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stat {
+    P50,
+    P95,
+    P99,
+    P999,
+    Avg,
+    Max,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Op {
+    Less,
+    LessOrEqual,
+    Greater,
+    GreaterOrEqual,
+    Equal,
+}
+
+impl Op {
+    pub fn holds(self, observed: f64, threshold: f64) -> bool {
+        match self {
+            Op::Less => observed < threshold,
+            Op::LessOrEqual => observed <= threshold,
+            Op::Greater => observed > threshold,
+            Op::GreaterOrEqual => observed >= threshold,
+            Op::Equal => observed == threshold,
+        }
+    }
+}
+
+/// A red flag and what the run does when it is raised.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FlagPolicy {
+    pub flag: Flag,
+    pub action: FlagAction,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Flag {
+    IteratorAgeGrowing,
+    LambdaThrottles,
+    WriteThroughputExceeded,
+    ReadThroughputExceeded,
+    ErrorRate,
+    LambdaDuration,
+    DlqFilling,
+    Memory,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FlagAction {
+    Note,
+    Stop,
+}
+
+/// Where in the plan's text: both from 1.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Position {
+    pub line: usize,
+    pub column: usize,
+}

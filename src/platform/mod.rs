@@ -1,0 +1,6 @@
+//! The ground that the other rooms stand on: time, the AWS clients, and AWS's limits.
+
+#[cfg(feature = "cli")]
+pub mod clients;
+pub mod clock;
+pub mod limits;

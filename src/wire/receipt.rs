@@ -1,0 +1,71 @@
+//! The receipt: one per invocation and run seen in it, sent to SQS before the function answers.
+
+use super::run_id::RunId;
+
+/// What the function says about one invocation. A receipt too large for an SQS message is split: part
+/// `part` (from 0) of `parts`, all with one `id`; the numbers of the invocation stand in each part, the
+/// records and histograms in exactly one.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Receipt {
+    /// Random, 32 hex digits. SQS standard queues repeat and reorder: the collector de-duplicates on (id, part).
+    pub id: String,
+    pub part: u32,
+    pub parts: u32,
+    pub run: RunId,
+    pub request_id: String,
+    pub stream: String,
+    pub shard: String,
+    /// Function start, microseconds since the epoch, on the function's clock.
+    pub started_us: i64,
+    /// Microseconds from the function's start to when the receipt was written.
+    pub duration_us: u64,
+    pub cold_start: bool,
+    pub memory_used_mb: u32,
+    pub memory_limit_mb: u32,
+    /// Earliest and latest approximate arrival of the batch, ms since the epoch.
+    pub arrival_ms: (i64, i64),
+    pub sink_errors: u32,
+    /// In the order in which the batch had them.
+    pub records: Vec<RecordSeen>,
+    /// One entry per level seen.
+    pub levels: Vec<LevelHistograms>,
+    /// (sequence, approximate arrival in ms) of every record whose sequence is a multiple of
+    /// [`CLOCK_SAMPLE_EVERY`]: together with the generator's send and ack times of the same records they
+    /// bound the offset between the two clocks.
+    pub arrivals: Vec<(u64, i64)>,
+}
+
+/// One record in this many is sampled for the clock offset, on both sides.
+pub const CLOCK_SAMPLE_EVERY: u64 = 32;
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecordSeen {
+    pub level: u32,
+    pub sequence: u64,
+    /// Kinesis sequence number, decimal digits: tells a redelivery from a second put.
+    pub kinesis_sequence: String,
+    pub outcome: RecordOutcome,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RecordOutcome {
+    Processed,
+    /// Reported as a batch item failure: it will come again.
+    Failed,
+}
+
+/// Latencies of one level in this invocation, in microseconds.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LevelHistograms {
+    pub level: u32,
+    /// Due to function (or sink) done.
+    pub e2e: hdrhistogram::Histogram<u64>,
+    /// Due to approximate arrival (crosses clocks; 0 when negative).
+    pub put: hdrhistogram::Histogram<u64>,
+    /// Arrival to function start.
+    pub stream: hdrhistogram::Histogram<u64>,
+    /// Function start to done with the record.
+    pub function: hdrhistogram::Histogram<u64>,
+    /// Time in the sink; empty when there is none.
+    pub sink: hdrhistogram::Histogram<u64>,
+}

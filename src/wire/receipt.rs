@@ -5,7 +5,7 @@ mod histograms;
 mod message;
 mod records;
 
-pub use histograms::HISTOGRAM_MAX_US;
+pub use histograms::{HISTOGRAM_MAX_US, decode as decode_histogram};
 pub use message::{MESSAGE_MAX_BYTES, ReceiptError};
 
 use super::run_id::RunId;

@@ -42,7 +42,11 @@ pub(super) fn encode(histogram: &Histogram<u64>) -> String {
     STANDARD.encode(bytes)
 }
 
-pub(super) fn decode(text: &str) -> Result<Histogram<u64>, String> {
+/// Reads base64 of HdrHistogram V2, deflated or not; what it allocates is bounded.
+///
+/// # Errors
+/// Why the text is not such a histogram.
+pub fn decode(text: &str) -> Result<Histogram<u64>, String> {
     if text.is_empty() {
         return Ok(empty());
     }

@@ -1,5 +1,17 @@
 //! Evidence: the run directory, the histograms, the receipts, the accounting, the CloudWatch pull; joined
 //! into levels (`model`, plain data).
 
+pub mod accounting;
+pub mod append;
+pub mod error;
+pub mod events;
+pub mod hlog;
 pub mod model;
 pub mod pulled;
+pub mod receipts;
+pub mod recorder;
+pub mod rundir;
+pub mod sends;
+pub mod sequences;
+
+pub use error::EvidenceError;

@@ -1,0 +1,227 @@
+use crate::cost::{PriceBook, price};
+use crate::evidence::model::*;
+use crate::plan::*;
+
+use super::fixture::{criterion, evidence};
+use super::*;
+
+fn judged(evidence: &Evidence) -> Verdicts {
+    judge(evidence, &price(&evidence.usage, &PriceBook::builtin()))
+}
+
+/// Judges one criterion on one test of the fixture, after a change to it.
+fn one(test: usize, criterion: Criterion, change: impl FnOnce(&mut Evidence)) -> CriterionVerdict {
+    let mut evidence = evidence();
+    change(&mut evidence);
+    let scope_test = [&evidence.tests[test]];
+    let cost = price(&evidence.usage, &PriceBook::builtin());
+    criteria::judge(&criterion, &measure::Scope { evidence: &evidence, tests: &scope_test, cost: &cost })
+}
+
+fn success_above(threshold: f64) -> Criterion {
+    criterion("success_rate", Metric::SuccessRate, None, Op::Greater, threshold)
+}
+
+fn e2e_p95_below(threshold: f64) -> Criterion {
+    criterion("e2e", Metric::E2eLatency, Some(Stat::P95), Op::Less, threshold)
+}
+
+fn counter(metric: Metric) -> Criterion {
+    criterion("counter", metric, None, Op::Equal, 0.0)
+}
+
+#[test]
+fn the_run_of_the_fixture() {
+    let verdicts = judged(&evidence());
+    let short: Vec<(&str, Verdict, Vec<(Verdict, Option<f64>)>)> = verdicts
+        .tests
+        .iter()
+        .map(|test| {
+            let each =
+                test.criteria.iter().map(|criterion| (criterion.verdict, criterion.observed)).collect();
+            (test.id.as_str(), test.verdict, each)
+        })
+        .collect();
+    use Verdict::*;
+    assert_eq!(
+        short,
+        [
+            (
+                "1.1",
+                Pass,
+                // CloudWatch's 655 ms is above the receipts' 640.
+                vec![(Pass, Some(100.0)), (Pass, Some(24.0)), (Pass, Some(0.0)), (Pass, Some(655.0))]
+            ),
+            ("3.1", Fail, vec![(Fail, Some(50.0)), (Pass, Some(620.0)), (Inconclusive, None)]),
+            ("3.2", Inconclusive, vec![(Inconclusive, Some(27.0))]),
+        ]
+    );
+    assert_eq!(verdicts.run[0].verdict, Inconclusive);
+    assert_eq!(verdicts.overall, Fail);
+}
+
+#[test]
+fn a_latency_must_hold_on_every_judged_level_and_the_worst_is_named() {
+    let p95 = |below| criterion("p95", Metric::PutLatency, Some(Stat::P95), Op::Less, below);
+    let verdict = one(0, p95(20.0), |_| {});
+    assert_eq!((verdict.verdict, verdict.observed), (Verdict::Fail, Some(24.0)));
+    assert_eq!(verdict.level.as_deref(), Some("200/s hold"));
+    assert_eq!(verdict.reason, "did not hold on 1 of 2 judged levels, worst on `200/s hold`");
+    let verdict = one(0, p95(24.1), |_| {});
+    assert_eq!(verdict.reason, "held on all 2 judged levels, tightest on `200/s hold`");
+}
+
+#[test]
+fn ramps_are_judged_only_where_a_test_has_no_hold() {
+    // The ramp of 3.1 acked 75 %, its hold 50 %.
+    assert_eq!(one(1, success_above(60.0), |_| {}).observed, Some(50.0));
+    let without_hold = |evidence: &mut Evidence| {
+        evidence.tests[1].levels.pop();
+    };
+    let verdict = one(1, success_above(60.0), without_hold);
+    assert_eq!((verdict.verdict, verdict.observed), (Verdict::Pass, Some(75.0)));
+}
+
+#[test]
+fn throughput_of_a_ramp_is_against_its_mean() {
+    let ratio = criterion("ratio", Metric::ThroughputRatio, None, Op::GreaterOrEqual, 99.0);
+    let verdict = one(1, ratio, |evidence| {
+        evidence.tests[1].levels.pop();
+    });
+    // 750 records/s achieved of a mean of 1,000.
+    assert_eq!((verdict.verdict, verdict.observed), (Verdict::Fail, Some(75.0)));
+}
+
+#[test]
+fn a_percentile_needs_a_sample_beyond_it() {
+    for (stat, needed) in
+        [(Stat::P50, 2), (Stat::P95, 20), (Stat::P99, 100), (Stat::P999, 1_000), (Stat::Max, 1)]
+    {
+        assert_eq!(percentile_needs_samples(stat), needed);
+        let below = |count: u64| {
+            one(0, criterion("p", Metric::PutLatency, Some(stat), Op::Less, 1e9), |evidence| {
+                for level in &mut evidence.tests[0].levels {
+                    level.put_latency = Some(super::fixture::dist(count, 10.0));
+                }
+            })
+        };
+        assert_eq!(below(needed).verdict, Verdict::Pass);
+        let verdict = below(needed - 1);
+        assert_eq!((verdict.verdict, verdict.observed), (Verdict::Inconclusive, None), "{stat:?}");
+    }
+}
+
+#[test]
+fn a_void_level_decides_nothing_but_the_generators_own_lag() {
+    let void = |evidence: &mut Evidence| {
+        evidence.tests[0].levels[3].void = Some("generator lag p99 31 ms".into());
+        evidence.tests[0].levels[3].generator_lag = Some(super::fixture::dist(60_000, 10.4));
+    };
+    let verdict = one(0, success_above(99.0), void);
+    assert_eq!(verdict.verdict, Verdict::Inconclusive);
+    assert_eq!(verdict.reason, "`200/s hold`: the level is void: generator lag p99 31 ms");
+    let lag = criterion("lag", Metric::GeneratorLag, Some(Stat::P99), Op::Less, 10.0);
+    assert_eq!(one(0, lag, void).verdict, Verdict::Fail);
+    // A failure elsewhere still fails.
+    let verdict = one(0, success_above(99.0), |evidence| {
+        void(evidence);
+        evidence.tests[0].levels[1].acked = 0;
+    });
+    assert_eq!(verdict.verdict, Verdict::Fail);
+}
+
+#[test]
+fn an_unfinished_level_decides_nothing() {
+    let verdict = one(0, success_above(99.0), |evidence| evidence.tests[0].levels[3].finished = false);
+    assert_eq!(verdict.verdict, Verdict::Inconclusive);
+    let verdict = one(0, success_above(99.0), |evidence| evidence.tests[0].levels[3].started_us = None);
+    assert!(verdict.reason.contains("never started"), "{}", verdict.reason);
+}
+
+#[test]
+fn what_a_count_has_decided_already_stays_decided() {
+    let throttled = |finished: bool| {
+        move |evidence: &mut Evidence| {
+            evidence.tests[0].finished = finished;
+            evidence.tests[0].levels[2].throttled = 3;
+        }
+    };
+    let verdict = one(0, counter(Metric::Throttles), throttled(false));
+    assert_eq!((verdict.verdict, verdict.observed), (Verdict::Fail, Some(3.0)));
+    let fewer_than_ten = criterion("throttles", Metric::Throttles, None, Op::Less, 10.0);
+    assert_eq!(one(0, fewer_than_ten.clone(), throttled(false)).verdict, Verdict::Inconclusive);
+    assert_eq!(one(0, fewer_than_ten, throttled(true)).verdict, Verdict::Pass);
+}
+
+#[test]
+fn the_clock_error_can_leave_an_end_to_end_criterion_open() {
+    // p95 is 620 ms, the error 1.5 ms.
+    assert_eq!(one(0, e2e_p95_below(621.0), |_| {}).verdict, Verdict::Inconclusive);
+    assert_eq!(one(0, e2e_p95_below(619.0), |_| {}).verdict, Verdict::Inconclusive);
+    assert_eq!(one(0, e2e_p95_below(622.0), |_| {}).verdict, Verdict::Pass);
+    assert_eq!(one(0, e2e_p95_below(618.0), |_| {}).verdict, Verdict::Fail);
+    let unbounded = |evidence: &mut Evidence| evidence.tests[0].levels[3].clock_error_ms = None;
+    assert_eq!(one(0, e2e_p95_below(2_000.0), unbounded).verdict, Verdict::Inconclusive);
+}
+
+#[test]
+fn lost_is_judged_only_when_delivery_is_complete() {
+    let set = |measured: bool, complete: bool, lost: u64| {
+        move |evidence: &mut Evidence| {
+            evidence.delivery.measured = measured;
+            evidence.delivery.complete = complete;
+            evidence.tests[0].levels[3].delivery.lost = Some(lost);
+        }
+    };
+    assert_eq!(one(0, counter(Metric::Lost), set(true, true, 0)).verdict, Verdict::Pass);
+    let verdict = one(0, counter(Metric::Lost), set(true, true, 2));
+    assert_eq!((verdict.verdict, verdict.observed), (Verdict::Fail, Some(2.0)));
+    assert_eq!(one(0, counter(Metric::Lost), set(true, false, 2)).verdict, Verdict::Inconclusive);
+    assert_eq!(one(0, counter(Metric::Lost), set(false, true, 0)).verdict, Verdict::Inconclusive);
+    assert_eq!(one(0, counter(Metric::Duplicates), set(false, true, 0)).verdict, Verdict::Inconclusive);
+}
+
+#[test]
+fn a_missing_cloudwatch_metric_is_inconclusive_and_named() {
+    let verdict = one(0, counter(Metric::ReadThrottles), |_| {});
+    assert_eq!(verdict.verdict, Verdict::Inconclusive);
+    assert!(verdict.reason.contains("kinesis.ReadProvisionedThroughputExceeded.Sum"), "{}", verdict.reason);
+    let unsettled = |evidence: &mut Evidence| evidence.cloudwatch.unsettled = Some("sums differ".into());
+    assert_eq!(one(0, counter(Metric::LambdaErrors), |_| {}).verdict, Verdict::Pass);
+    assert_eq!(one(0, counter(Metric::LambdaErrors), unsettled).verdict, Verdict::Inconclusive);
+}
+
+#[test]
+fn an_unpriced_line_leaves_a_budget_open_unless_it_is_broken_already() {
+    let budget = |below| criterion("cost", Metric::CostPerMillion, None, Op::Less, below);
+    let elsewhere = |evidence: &mut Evidence| evidence.usage.region = "eu-west-1".into();
+    assert_eq!(one(0, budget(100.0), |_| {}).verdict, Verdict::Pass);
+    assert_eq!(one(0, budget(0.001), |_| {}).verdict, Verdict::Fail);
+    assert_eq!(one(0, budget(100.0), elsewhere).verdict, Verdict::Inconclusive);
+}
+
+#[test]
+fn a_run_that_was_stopped_never_passes() {
+    let mut evidence = evidence();
+    evidence.tests.truncate(1);
+    evidence.plan.criteria.clear();
+    assert_eq!(judged(&evidence).overall, Verdict::Inconclusive);
+    evidence.run.end = RunEnd::Completed;
+    assert_eq!(judged(&evidence).overall, Verdict::Pass);
+    evidence.tests.clear();
+    assert_eq!(judged(&evidence).overall, Verdict::Inconclusive);
+}
+
+proptest::proptest! {
+    /// One level cannot pass what another fails, whatever the values and the operator.
+    #[test]
+    fn the_verdict_is_that_of_the_worst_level(a in 0u64..=3_000, b in 0u64..=60_000, threshold in 0.0f64..100.0) {
+        let verdict = one(0, success_above(threshold), |evidence| {
+            evidence.tests[0].levels[1].acked = a;
+            evidence.tests[0].levels[3].acked = b;
+        });
+        let worst = (a as f64 / 3_000.0).min(b as f64 / 60_000.0) * 100.0;
+        proptest::prop_assert_eq!(verdict.observed, Some(worst));
+        proptest::prop_assert_eq!(verdict.verdict == Verdict::Pass, worst > threshold);
+    }
+}

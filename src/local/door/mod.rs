@@ -1,0 +1,3 @@
+//! The doors: protocols on the wire, translated into operations on AWS-shaped JSON and back.
+
+pub mod cbor;

@@ -7,4 +7,4 @@ mod evaluate;
 mod parse;
 
 pub use evaluate::{Evaluator, Operand, TimeSeries};
-pub use parse::{Binary, Expression, parse};
+pub use parse::{Expression, parse};

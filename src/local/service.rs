@@ -84,6 +84,11 @@ pub trait Service: Send + Sync {
     }
 }
 
+/// A service whose API is REST (Lambda, S3): it sees the request as it came, protections already passed.
+pub trait HttpService: Send + Sync {
+    fn http<'a>(&'a self, request: http::Request<Bytes>) -> BoxFuture<'a, http::Response<Bytes>>;
+}
+
 /// The error for an operation that this endpoint does not have.
 pub fn unknown_operation(operation: &str) -> ApiError {
     ApiError::invalid("UnknownOperationException", format!("the local endpoint has no operation {operation}"))

@@ -100,7 +100,13 @@ impl Distribution {
     }
 
     /// Mean of the samples between two percentiles: `tm` and `IQM`.
-    pub fn trimmed_mean(&self, low_percent: f64, high_percent: f64, minimum: f64, maximum: f64) -> Option<f64> {
+    pub fn trimmed_mean(
+        &self,
+        low_percent: f64,
+        high_percent: f64,
+        minimum: f64,
+        maximum: f64,
+    ) -> Option<f64> {
         let (low, high) = (low_percent / 100.0 * self.total, high_percent / 100.0 * self.total);
         let (mut below, mut sum, mut kept) = (0.0, 0.0, 0.0);
         for &(key, count) in &self.buckets {

@@ -134,7 +134,8 @@ impl CloudWatch {
                 let arn = self.tagged_arn(input)?;
                 let control = self.control();
                 let held = control.tags.get(&arn).into_iter().flatten();
-                let list: Vec<Value> = held.map(|(key, value)| json!({ "Key": key, "Value": value })).collect();
+                let list: Vec<Value> =
+                    held.map(|(key, value)| json!({ "Key": key, "Value": value })).collect();
                 Ok(json!({ "Tags": list }))
             }
             _ => Err(unknown_operation(operation)),

@@ -47,9 +47,10 @@ impl Store {
     fn index(&self, namespace: &str, metric: &str, dimensions: &[(&str, &str)]) -> Option<usize> {
         let hash = hash_of(namespace, metric, dimensions.iter().copied());
         let candidates = self.by_hash.get(&hash)?;
-        candidates.iter().copied().find(|&index| {
-            is_series(&self.series[index].id, namespace, metric, dimensions)
-        })
+        candidates
+            .iter()
+            .copied()
+            .find(|&index| is_series(&self.series[index].id, namespace, metric, dimensions))
     }
 
     /// The bucket for a sample; `None` (and counted) when there is no room for another series.

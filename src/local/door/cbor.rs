@@ -97,9 +97,9 @@ fn to_json(value: Cbor) -> Result<Value, String> {
         Cbor::Null => Value::Null,
         Cbor::Bool(boolean) => Value::Bool(boolean),
         Cbor::Integer(integer) => integer_to_json(integer.into())?,
-        Cbor::Float(float) => {
-            Number::from_f64(float).map(Value::Number).ok_or_else(|| format!("{float} is not a finite number"))?
-        }
+        Cbor::Float(float) => Number::from_f64(float)
+            .map(Value::Number)
+            .ok_or_else(|| format!("{float} is not a finite number"))?,
         Cbor::Text(text) => Value::String(text),
         Cbor::Bytes(bytes) => Value::String(BASE64.encode(bytes)),
         Cbor::Array(items) => Value::Array(items.into_iter().map(to_json).collect::<Result<_, _>>()?),
@@ -217,8 +217,7 @@ mod tests {
         body.extend([0x43, 1, 2, 3, 0x64]);
         body.extend(b"Text");
         body.extend([0x7f, 0x62, b'a', b'b', 0x61, b'c', 0xff, 0xff]);
-        let expected =
-            json!({"StartTime": 1_700_000_000, "Values": [1, 2.5], "Blob": "AQID", "Text": "abc"});
+        let expected = json!({"StartTime": 1_700_000_000, "Values": [1, 2.5], "Blob": "AQID", "Text": "abc"});
         assert_eq!(decode(&body).unwrap(), expected);
     }
 

@@ -118,7 +118,8 @@ impl<'a> Parser<'a> {
         if !self.symbol(')') {
             return Err("a ')' is due after the name".to_owned());
         }
-        let name = if name.starts_with("arn:") { name.rsplit(":alarm:").next().unwrap_or(name) } else { name };
+        let name =
+            if name.starts_with("arn:") { name.rsplit(":alarm:").next().unwrap_or(name) } else { name };
         if name.is_empty() { Err("a name is empty".to_owned()) } else { Ok(name.to_owned()) }
     }
 

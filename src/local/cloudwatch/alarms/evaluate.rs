@@ -46,8 +46,7 @@ impl Evaluation {
     /// What is wrong with the PutMetricAlarm request.
     pub fn parse(input: &Value) -> Result<Evaluation, ApiError> {
         let queries = parse_queries(input)?;
-        let periods =
-            integer(input, "EvaluationPeriods").ok_or_else(|| missing("EvaluationPeriods"))?;
+        let periods = integer(input, "EvaluationPeriods").ok_or_else(|| missing("EvaluationPeriods"))?;
         let to_alarm = integer(input, "DatapointsToAlarm").unwrap_or(periods);
         if periods < 1 || !(1..=periods).contains(&to_alarm) {
             return Err(validation("DatapointsToAlarm must be between 1 and EvaluationPeriods"));
@@ -86,7 +85,14 @@ impl Evaluation {
             self.threshold,
             self.periods - points.len() as i64
         );
-        (state, if points.is_empty() && state == before { "no datapoints were received".to_owned() } else { reason })
+        (
+            state,
+            if points.is_empty() && state == before {
+                "no datapoints were received".to_owned()
+            } else {
+                reason
+            },
+        )
     }
 
     fn breaches(&self, value: f64) -> bool {
@@ -154,7 +160,9 @@ fn parse_comparison(input: &Value) -> Result<Comparison, ApiError> {
         "GreaterThanOrEqualToThreshold" => Ok(Comparison::GreaterOrEqual),
         "LessThanThreshold" => Ok(Comparison::Less),
         "LessThanOrEqualToThreshold" => Ok(Comparison::LessOrEqual),
-        other => Err(invalid_value(format!("The local endpoint does not evaluate ComparisonOperator {other}"))),
+        other => {
+            Err(invalid_value(format!("The local endpoint does not evaluate ComparisonOperator {other}")))
+        }
     }
 }
 
@@ -202,11 +210,17 @@ mod tests {
         ];
         for (to_alarm, table) in [(3, three_of_three), (2, two_of_three)] {
             for (row, expected) in table {
-                for (treatment, expected) in ["missing", "ignore", "breaching", "notBreaching"].iter().zip(expected) {
+                for (treatment, expected) in
+                    ["missing", "ignore", "breaching", "notBreaching"].iter().zip(expected)
+                {
                     let mut store = Store::default();
                     for (period, point) in row.chars().enumerate().filter(|(_, point)| *point != '-') {
                         let name = crate::local::cloudwatch::store::Name {
-                            namespace: "N", metric: "M", dimensions: &[], unit: "None", high_resolution: false,
+                            namespace: "N",
+                            metric: "M",
+                            dimensions: &[],
+                            unit: "None",
+                            high_resolution: false,
                         };
                         let value = if point == 'X' { 1.0 } else { 0.0 };
                         store.bucket(name, period as i64 * 60, 300).unwrap().add(value, 1.0);

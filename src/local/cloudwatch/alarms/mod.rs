@@ -86,7 +86,8 @@ impl Alarms {
     }
 
     fn put(&mut self, input: &Value, kind: Kind, now_ms: i64) -> ApiResult {
-        let name = text(input, "AlarmName").filter(|name| !name.is_empty()).ok_or_else(|| missing("AlarmName"))?;
+        let name =
+            text(input, "AlarmName").filter(|name| !name.is_empty()).ok_or_else(|| missing("AlarmName"))?;
         if name.chars().count() > 255 {
             return Err(invalid_value("AlarmName has more than 255 characters"));
         }
@@ -120,7 +121,8 @@ impl Alarms {
     pub fn set_state(&mut self, input: &Value, now_ms: i64) -> ApiResult {
         let name = text(input, "AlarmName").ok_or_else(|| missing("AlarmName"))?;
         let state = text(input, "StateValue").ok_or_else(|| missing("StateValue"))?;
-        let state = State::parse(state).ok_or_else(|| validation(format!("StateValue {state} is not known")))?;
+        let state =
+            State::parse(state).ok_or_else(|| validation(format!("StateValue {state} is not known")))?;
         let reason = text(input, "StateReason").ok_or_else(|| missing("StateReason"))?;
         let alarm = self.by_name.get_mut(name).ok_or_else(|| not_found(format!("{name} does not exist")))?;
         alarm.reason_data = text(input, "StateReasonData").map(str::to_owned);
@@ -159,7 +161,13 @@ impl Alarms {
     }
 
     /// DescribeAlarms. Without `AlarmTypes` only metric alarms are given, as the API reference says.
-    pub fn describe(&mut self, input: &Value, store: &Store, now_ms: i64, arn: impl Fn(&str) -> String) -> ApiResult {
+    pub fn describe(
+        &mut self,
+        input: &Value,
+        store: &Store,
+        now_ms: i64,
+        arn: impl Fn(&str) -> String,
+    ) -> ApiResult {
         self.evaluate(store, now_ms);
         let types = texts(input, "AlarmTypes");
         let names = texts(input, "AlarmNames");
@@ -184,7 +192,11 @@ impl Alarms {
             };
             let wanted = if types.is_empty() { kind == "MetricAlarm" } else { types.contains(&kind) };
             let named = names.is_empty() || names.contains(&name.as_str());
-            if !wanted || !named || !name.starts_with(prefix) || state.is_some_and(|s| s != alarm.state.as_str()) {
+            if !wanted
+                || !named
+                || !name.starts_with(prefix)
+                || state.is_some_and(|s| s != alarm.state.as_str())
+            {
                 continue;
             }
             if given == most {

@@ -92,10 +92,16 @@ impl Evaluator {
                 Operand::Scalar(apply(a, b).ok_or("a constant division by zero")?)
             }
             (Operand::Array(array), other) => Operand::Array(
-                array.into_iter().map(|one| self.binary_series(operator, Operand::Series(one), &other)).collect::<Result<_, _>>()?,
+                array
+                    .into_iter()
+                    .map(|one| self.binary_series(operator, Operand::Series(one), &other))
+                    .collect::<Result<_, _>>()?,
             ),
             (other, Operand::Array(array)) => Operand::Array(
-                array.into_iter().map(|one| self.binary_series(operator, other.clone(), &Operand::Series(one))).collect::<Result<_, _>>()?,
+                array
+                    .into_iter()
+                    .map(|one| self.binary_series(operator, other.clone(), &Operand::Series(one)))
+                    .collect::<Result<_, _>>()?,
             ),
             (left, right) => Operand::Series(zip(&left, &right, apply)),
         })
@@ -111,9 +117,8 @@ impl Evaluator {
     }
 
     fn call(&self, name: &str, arguments: &[Expression]) -> Evaluated {
-        let argument = |index: usize| {
-            arguments.get(index).ok_or_else(|| format!("{name} lacks argument {}", index + 1))
-        };
+        let argument =
+            |index: usize| arguments.get(index).ok_or_else(|| format!("{name} lacks argument {}", index + 1));
         match name {
             "METRICS" => self.metrics_matching(arguments),
             "IF" => {
@@ -251,7 +256,8 @@ fn zip(left: &Operand, right: &Operand, apply: impl Fn(f64, f64) -> Option<f64>)
             TimeSeries { period_s: b.period_s, points: points.collect() }
         }
         (Operand::Series(a), Operand::Series(b)) => {
-            let points = a.points.iter().filter_map(|(at, value)| Some((*at, apply(*value, *b.points.get(at)?)?)));
+            let points =
+                a.points.iter().filter_map(|(at, value)| Some((*at, apply(*value, *b.points.get(at)?)?)));
             TimeSeries { period_s: a.period_s.max(b.period_s), points: points.collect() }
         }
         _ => TimeSeries::default(),
@@ -323,18 +329,23 @@ fn choose(condition: Operand, then: Operand, otherwise: Option<Operand>) -> Eval
 /// One series gives a scalar, a list of series gives a series across them; several arguments are a list.
 fn reduce(name: &str, mut arguments: Vec<Operand>) -> Evaluated {
     if arguments.iter().all(|one| matches!(one, Operand::Scalar(_))) && !arguments.is_empty() {
-        let values: Vec<f64> =
-            arguments.iter().filter_map(|one| if let Operand::Scalar(value) = one { Some(*value) } else { None }).collect();
+        let values: Vec<f64> = arguments
+            .iter()
+            .filter_map(|one| if let Operand::Scalar(value) = one { Some(*value) } else { None })
+            .collect();
         return statistic(name, &values).map(Operand::Scalar).ok_or_else(|| format!("{name} has no value"));
     }
     if arguments.len() == 1 {
         return match arguments.remove(0) {
             Operand::Series(series) => {
                 let values: Vec<f64> = series.points.values().copied().collect();
-                statistic(name, &values).map(Operand::Scalar).ok_or_else(|| format!("{name} of no data points"))
+                statistic(name, &values)
+                    .map(Operand::Scalar)
+                    .ok_or_else(|| format!("{name} of no data points"))
             }
             Operand::Array(array) if name == "FIRST" || name == "LAST" => {
-                let one = if name == "FIRST" { array.into_iter().next() } else { array.into_iter().next_back() };
+                let one =
+                    if name == "FIRST" { array.into_iter().next() } else { array.into_iter().next_back() };
                 one.map(Operand::Series).ok_or_else(|| format!("{name} of an empty list"))
             }
             Operand::Array(array) => Ok(Operand::Series(across(name, &array))),

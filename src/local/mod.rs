@@ -1,6 +1,8 @@
 //! The local endpoint: a small, honest model of the AWS services that the tool touches. `docs/local.md`
 //! says what it models, from which source, and what is deliberately not there.
 
+pub mod cloudformation;
 pub mod faults;
+pub mod iam;
 pub mod metrics;
 pub mod service;

@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use tokio::sync::watch;
-
 use crate::evidence::collector::Collector;
 use crate::evidence::recorder::LoadRecorder;
 use crate::platform::clock::Clock;
@@ -19,10 +17,9 @@ pub enum Drained {
     /// All acked records were seen, this long after the last was sent.
     All { after: Duration },
     /// Records are outstanding, but none came for a while.
-    Quiet { outstanding: u64 },
+    Quiet { outstanding: u64, waited: Duration },
     /// The plan's `drain` bound passed while records were still coming.
-    Bound { outstanding: u64 },
-    Stopped,
+    Bound { outstanding: u64, waited: Duration },
 }
 
 pub struct DrainSpec {
@@ -38,7 +35,6 @@ pub async fn drain(
     recorder: &LoadRecorder,
     collector: &Collector,
     clock: Clock,
-    mut stop: watch::Receiver<bool>,
     progress: &dyn Progress,
 ) -> Drained {
     let started = clock.instant();
@@ -47,8 +43,8 @@ pub async fn drain(
     let mut seen_before = 0;
     let mut last_new = started;
     loop {
-        let acked = recorder.live().acked;
-        let seen = live.borrow_and_update().distinct_seen;
+        let acked = recorder.live().acked_total;
+        let seen = live.borrow_and_update().records_seen;
         let outstanding = acked.saturating_sub(seen);
         let now = clock.instant();
         if outstanding == 0 {
@@ -58,17 +54,18 @@ pub async fn drain(
             (seen_before, last_new) = (seen, now);
         }
         if now - last_new >= quiet_bound {
-            return Drained::Quiet { outstanding };
+            return Drained::Quiet { outstanding, waited: now - started };
         }
         if now - started >= spec.bound {
-            return Drained::Bound { outstanding };
+            return Drained::Bound { outstanding, waited: now - started };
         }
         progress.step_live(&format!("draining: {outstanding} of {acked} acked records not seen yet"));
         let wake = (last_new + quiet_bound).min(started + spec.bound);
         tokio::select! {
             biased;
-            _ = stop.wait_for(|stop| *stop) => return Drained::Stopped,
-            changed = live.changed() => if changed.is_err() { return Drained::Quiet { outstanding } },
+            changed = live.changed() => if changed.is_err() {
+                return Drained::Quiet { outstanding, waited: now - started };
+            },
             () = tokio::time::sleep_until(wake) => {}
         }
     }

@@ -2,5 +2,6 @@
 //! says what it models, from which source, and what is deliberately not there.
 
 pub mod faults;
+pub mod lambda;
 pub mod metrics;
 pub mod service;

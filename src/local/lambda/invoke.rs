@@ -59,7 +59,8 @@ impl Shared {
         let event = payload(&input)?;
         let wants_tail = input["LogType"].as_str() == Some("Tail");
         let running = tokio::spawn(async move { self.run(&name, event).await });
-        let ran = running.await.map_err(|error| ApiError::new(500, "ServiceException", error.to_string()))??;
+        let ran =
+            running.await.map_err(|error| ApiError::new(500, "ServiceException", error.to_string()))??;
         let mut answer = json!({
             "StatusCode": 200,
             "ExecutedVersion": "$LATEST",

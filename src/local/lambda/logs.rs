@@ -181,10 +181,7 @@ fn exists(answer: crate::local::service::ApiResult) -> Result<(), crate::local::
 }
 
 /// Everything that comes within [`GATHER`] of the first entry, or up to a flush.
-async fn gather(
-    first: Entry,
-    entries: &mut mpsc::Receiver<Entry>,
-) -> (Gathered, Vec<oneshot::Sender<()>>) {
+async fn gather(first: Entry, entries: &mut mpsc::Receiver<Entry>) -> (Gathered, Vec<oneshot::Sender<()>>) {
     let mut gathered = Gathered::new();
     let mut flushes = Vec::new();
     let mut lines = 0;
@@ -217,7 +214,8 @@ fn in_calls(lines: Vec<(i64, String)>) -> Vec<Vec<Value>> {
     let mut bytes = 0;
     for (at_ms, message) in lines {
         let size = message.len() + EVENT_OVERHEAD_BYTES;
-        let full = calls.last().is_none_or(|call| call.len() == PUT_EVENTS_MAX) || bytes + size > PUT_BYTES_MAX;
+        let full =
+            calls.last().is_none_or(|call| call.len() == PUT_EVENTS_MAX) || bytes + size > PUT_BYTES_MAX;
         if full {
             calls.push(Vec::new());
             bytes = 0;
@@ -253,7 +251,9 @@ mod tests {
                     "CreateLogGroup" => {
                         self.groups.lock().unwrap().insert(group);
                     }
-                    "CreateLogStream" if !self.groups.lock().unwrap().contains(&group) => return Err(missing()),
+                    "CreateLogStream" if !self.groups.lock().unwrap().contains(&group) => {
+                        return Err(missing());
+                    }
                     "PutLogEvents" => {
                         *self.calls.lock().unwrap() += 1;
                         let events = input["logEvents"].as_array().unwrap();

@@ -61,7 +61,9 @@ fn route(method: &Method, path: &str) -> Option<Route> {
         ("GET", ["2015-03-31", "functions", name, "versions"]) => {
             ("ListVersionsByFunction", function(name), paged, 200)
         }
-        ("POST", ["2015-03-31", "functions", name, "invocations"]) => ("Invoke", function(name), qualified, 200),
+        ("POST", ["2015-03-31", "functions", name, "invocations"]) => {
+            ("Invoke", function(name), qualified, 200)
+        }
         ("POST", ["2015-03-31", "functions", name, "policy"]) => {
             ("AddPermission", function(name), qualified, 201)
         }
@@ -80,8 +82,12 @@ fn route(method: &Method, path: &str) -> Option<Route> {
             ("GetFunctionConcurrency", function(name), &[][..], 200)
         }
         ("GET", ["2016-08-19", "account-settings"]) => ("GetAccountSettings", vec![], &[][..], 200),
-        ("POST", ["2015-03-31", "event-source-mappings"]) => ("CreateEventSourceMapping", vec![], &[][..], 202),
-        ("GET", ["2015-03-31", "event-source-mappings"]) => ("ListEventSourceMappings", vec![], MAPPINGS, 200),
+        ("POST", ["2015-03-31", "event-source-mappings"]) => {
+            ("CreateEventSourceMapping", vec![], &[][..], 202)
+        }
+        ("GET", ["2015-03-31", "event-source-mappings"]) => {
+            ("ListEventSourceMappings", vec![], MAPPINGS, 200)
+        }
         (verb, ["2015-03-31", "event-source-mappings", id]) => {
             let (operation, status) = match verb {
                 "GET" => ("GetEventSourceMapping", 200),
@@ -144,7 +150,8 @@ fn input(route: &Route, request: &Request<Bytes>) -> Result<Value, ApiError> {
     if !tag_keys.is_empty() {
         input.insert("TagKeys".to_owned(), tag_keys.into());
     }
-    input.extend(route.path.iter().map(|(member, value)| ((*member).to_owned(), Value::from(value.as_str()))));
+    input
+        .extend(route.path.iter().map(|(member, value)| ((*member).to_owned(), Value::from(value.as_str()))));
     Ok(Value::Object(input))
 }
 

@@ -77,7 +77,8 @@ impl Shared {
 
     pub fn untag(&self, input: &Value) -> ApiResult {
         let name = self.tagged(input)?;
-        let keys: Vec<&str> = input["TagKeys"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+        let keys: Vec<&str> =
+            input["TagKeys"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
         self.with_function(&name, |function| function.tags.retain(|key, _| !keys.contains(&key.as_str())))?;
         Ok(json!({}))
     }

@@ -142,11 +142,9 @@ fn architectures(given: &Value) -> Result<Value, ApiError> {
     let one = given.as_array().filter(|list| list.len() == 1).and_then(|list| list[0].as_str());
     match one {
         Some("x86_64" | "arm64") => Ok(given.clone()),
-        _ => Err(validation(
-            "architectures",
-            &given.to_string(),
-            "Member must be one of [x86_64] and [arm64]",
-        )),
+        _ => {
+            Err(validation("architectures", &given.to_string(), "Member must be one of [x86_64] and [arm64]"))
+        }
     }
 }
 

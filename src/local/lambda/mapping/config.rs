@@ -95,11 +95,14 @@ pub fn apply(settings: &mut Map<String, Value>, input: &Value) -> Result<(), Api
         let given = &input[member];
         let empty = given.is_null() || given.as_array().is_some_and(Vec::is_empty);
         if !empty {
-            return Err(invalid(format!("the local endpoint maps Kinesis streams: it does not have {member}")));
+            return Err(invalid(format!(
+                "the local endpoint maps Kinesis streams: it does not have {member}"
+            )));
         }
     }
     let wide = |bounds: std::ops::RangeInclusive<u32>| i64::from(*bounds.start())..=i64::from(*bounds.end());
-    let signed = |bounds: std::ops::RangeInclusive<i32>| i64::from(*bounds.start())..=i64::from(*bounds.end());
+    let signed =
+        |bounds: std::ops::RangeInclusive<i32>| i64::from(*bounds.start())..=i64::from(*bounds.end());
     let integers = [
         ("BatchSize", wide(MAPPING_BATCH_SIZE)),
         ("MaximumBatchingWindowInSeconds", wide(MAPPING_WINDOW_S)),

@@ -66,7 +66,11 @@ fn check(pattern: &Map<String, Value>) -> Result<(), ApiError> {
             }
             Value::Object(inner) => check(inner)?,
             Value::Array(rules) => rules.iter().try_for_each(|rule| check_rule(name, rule))?,
-            _ => return Err(invalid(format!("Invalid filter pattern definition: {name} must be a list or an object"))),
+            _ => {
+                return Err(invalid(format!(
+                    "Invalid filter pattern definition: {name} must be a list or an object"
+                )));
+            }
         }
     }
     Ok(())
@@ -78,7 +82,9 @@ fn check_rule(name: &str, rule: &Value) -> Result<(), ApiError> {
             Some(unknown) => Err(invalid(format!("Invalid filter pattern definition: {unknown} at {name}"))),
             None => Ok(()),
         },
-        Value::Array(_) => Err(invalid(format!("Invalid filter pattern definition: a list in a list at {name}"))),
+        Value::Array(_) => {
+            Err(invalid(format!("Invalid filter pattern definition: a list in a list at {name}")))
+        }
         _ => Ok(()),
     }
 }

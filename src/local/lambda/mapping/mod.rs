@@ -207,7 +207,8 @@ impl Mappings {
 
     /// `None`: the resource is no mapping.
     pub fn untag(&self, input: &Value) -> Option<ApiResult> {
-        let keys: Vec<&str> = input["TagKeys"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+        let keys: Vec<&str> =
+            input["TagKeys"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
         self.tagged(input, |entry| {
             entry.tags.retain(|key, _| !keys.contains(&key.as_str()));
             json!({})
@@ -227,7 +228,11 @@ impl Mappings {
     fn with<T>(&self, input: &Value, work: impl FnOnce(&mut Entry) -> T) -> Result<T, ApiError> {
         let uuid = input["UUID"].as_str().unwrap_or_default();
         self.entries().get_mut(uuid).map(work).ok_or_else(|| {
-            user(ApiError::new(404, "ResourceNotFoundException", "The resource you requested does not exist."))
+            user(ApiError::new(
+                404,
+                "ResourceNotFoundException",
+                "The resource you requested does not exist.",
+            ))
         })
     }
 

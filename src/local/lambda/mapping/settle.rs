@@ -55,8 +55,11 @@ pub fn settle(mut batch: Batch, verdict: Verdict, policy: Policy) -> Settled {
             let done = std::mem::take(&mut batch.records);
             let rest = batch.part(rest);
             // With bisect the response says where to split, and splitting uses up no retry.
-            let mut settled =
-                if policy.bisect { Settled { again: vec![rest], ..Settled::default() } } else { retry(rest, policy) };
+            let mut settled = if policy.bisect {
+                Settled { again: vec![rest], ..Settled::default() }
+            } else {
+                retry(rest, policy)
+            };
             settled.done = done;
             settled
         }
@@ -151,7 +154,10 @@ mod tests {
             ("{}", Verdict::Success),
             (r#"{"batchItemFailures": []}"#, Verdict::Success),
             (r#"{"batchItemFailures": null}"#, Verdict::Success),
-            (r#"{"batchItemFailures": [{"itemIdentifier": "s2"}, {"itemIdentifier": "s1"}]}"#, Verdict::FailedFrom(1)),
+            (
+                r#"{"batchItemFailures": [{"itemIdentifier": "s2"}, {"itemIdentifier": "s1"}]}"#,
+                Verdict::FailedFrom(1),
+            ),
             (r#"{"batchItemFailures": [{"itemIdentifier": ""}]}"#, Verdict::Failed),
             (r#"{"batchItemFailures": [{"itemIdentifier": null}]}"#, Verdict::Failed),
             (r#"{"batchItemFailures": [{"itemId": "s1"}]}"#, Verdict::Failed),

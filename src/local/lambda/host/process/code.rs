@@ -82,7 +82,8 @@ fn extract(zip: &[u8], into: &Path) -> io::Result<()> {
     for index in 0..archive.len() {
         let mut entry = archive.by_index(index).map_err(io::Error::other)?;
         // A name that leads out of the directory is refused, not followed.
-        let name = entry.enclosed_name().ok_or_else(|| io::Error::other("a path leads out of the package"))?;
+        let name =
+            entry.enclosed_name().ok_or_else(|| io::Error::other("a path leads out of the package"))?;
         let path = into.join(&name);
         if entry.is_dir() {
             fs_err::create_dir_all(&path)?;

@@ -65,7 +65,12 @@ struct Ground {
 impl ProcessHost {
     /// `endpoint_url` becomes the functions' `AWS_ENDPOINT_URL`; it may be set later, before the first
     /// invocation. `seed` names the log streams.
-    pub fn new(clock: Clock, work_dir: PathBuf, endpoint_url: Arc<OnceLock<String>>, seed: u64) -> ProcessHost {
+    pub fn new(
+        clock: Clock,
+        work_dir: PathBuf,
+        endpoint_url: Arc<OnceLock<String>>,
+        seed: u64,
+    ) -> ProcessHost {
         let (alive, gone) = mpsc::channel(1);
         let inner = Inner {
             clock,
@@ -102,7 +107,8 @@ impl FunctionHost for ProcessHost {
 
     fn retire<'a>(&'a self, function_arn: &'a str, below_revision: u64) -> BoxFuture<'a, ()> {
         Box::pin(async move {
-            let retired = self.inner.idle.lock().expect("idle sandboxes lock").retire(function_arn, below_revision);
+            let retired =
+                self.inner.idle.lock().expect("idle sandboxes lock").retire(function_arn, below_revision);
             self.inner.codes.release(function_arn);
             end_all(retired).await;
         })

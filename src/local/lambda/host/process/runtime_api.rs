@@ -37,11 +37,21 @@ pub struct Event {
 pub enum Signal {
     /// It asked for the next invocation.
     Ready,
-    Response { request_id: String, body: Bytes },
-    Error { request_id: String, body: Bytes },
-    InitError { body: Bytes },
+    Response {
+        request_id: String,
+        body: Bytes,
+    },
+    Error {
+        request_id: String,
+        body: Bytes,
+    },
+    InitError {
+        body: Bytes,
+    },
     /// The response is larger than the service takes.
-    TooLarge { request_id: String },
+    TooLarge {
+        request_id: String,
+    },
 }
 
 /// The server; it ends, with all its connections, when this is dropped.
@@ -133,7 +143,9 @@ impl Shared {
             .header("lambda-runtime-invoked-function-arn", &event.function_arn)
             .header("lambda-runtime-trace-id", trace_id(&event.request_id, event.deadline_ms))
             .body(Full::new(event.body))
-            .unwrap_or_else(|_| refuse(StatusCode::INTERNAL_SERVER_ERROR, "BadHeader", "a header is not valid"))
+            .unwrap_or_else(|_| {
+                refuse(StatusCode::INTERNAL_SERVER_ERROR, "BadHeader", "a header is not valid")
+            })
     }
 
     async fn finish(&self, id: &str, failed: bool, request: Request<Incoming>) -> Response<Full<Bytes>> {
@@ -157,9 +169,7 @@ impl Shared {
     }
 }
 
-async fn read(
-    request: Request<Incoming>,
-) -> Result<Bytes, Box<dyn std::error::Error + Send + Sync>> {
+async fn read(request: Request<Incoming>) -> Result<Bytes, Box<dyn std::error::Error + Send + Sync>> {
     Ok(Limited::new(request.into_body(), INVOKE_PAYLOAD_MAX_BYTES).collect().await?.to_bytes())
 }
 

@@ -340,7 +340,8 @@ fn environment(function: &FunctionVersion, api: &RuntimeApi, parts: &Parts) -> B
     if let Some(url) = &parts.endpoint_url {
         all.insert("AWS_ENDPOINT_URL".to_owned(), url.clone());
     }
-    let defaults = [("LANG", "en_US.UTF-8"), ("PATH", "/usr/local/bin:/usr/bin:/bin:/opt/bin"), ("TZ", ":UTC")];
+    let defaults =
+        [("LANG", "en_US.UTF-8"), ("PATH", "/usr/local/bin:/usr/bin:/bin:/opt/bin"), ("TZ", ":UTC")];
     for (name, value) in defaults {
         all.entry(name.to_owned()).or_insert_with(|| value.to_owned());
     }

@@ -2,6 +2,7 @@
 //! says what it models, from which source, and what is deliberately not there.
 
 pub mod faults;
+pub mod kinesis;
 pub mod lambda;
 pub mod metrics;
 pub mod service;

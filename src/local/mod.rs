@@ -7,6 +7,7 @@ pub mod door;
 pub mod faults;
 pub mod iam;
 pub mod kinesis;
+pub mod lambda;
 pub mod logs;
 pub mod members;
 pub mod metrics;

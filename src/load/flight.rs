@@ -129,10 +129,8 @@ impl Flight {
             record.is_pending = true;
         }
         let attempt_timeout = self.shared.test.attempt_timeout;
-        let mut results = match timeout(attempt_timeout, self.shared.driver.put(&self.out)).await {
-            Ok(results) => results,
-            Err(_) => Vec::new(),
-        };
+        let answer = timeout(attempt_timeout, self.shared.driver.put(&self.out)).await;
+        let mut results: Vec<PutResult> = answer.unwrap_or_default();
         let answered = clock.instant();
         self.answered_us = clock.wall_us_of(answered);
         let unanswered = || PutResult::Unknown { message: format!("no answer within {attempt_timeout:?}") };

@@ -1,6 +1,6 @@
 //! Load: when each record is due (pure), then sending it, open loop.
 //!
-//! [`schedule`] knows when each record is due, [`pacer`] wakes then and hands it on, [`flight`] sees it
+//! [`schedule`] knows when each record is due, `pacer` wakes then and hands it on, `flight` sees it
 //! through its attempts to exactly one outcome, [`kinesis`] makes one attempt.
 
 pub mod driver;

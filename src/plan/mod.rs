@@ -1,7 +1,7 @@
 //! A plan: YAML in, a validated [`Plan`] or errors with positions out. Pure: no files, no clock, no async.
 //!
-//! Text becomes a tree of nodes that know where they stand ([`tree`]); the tree becomes the plan as typed
-//! ([`typed`], through serde); that becomes the plan as meant ([`model`], by [`resolve`]). Each step reports
+//! Text becomes a tree of nodes that know where they stand (`tree`); the tree becomes the plan as typed
+//! (`typed`, through serde); that becomes the plan as meant ([`model`], by `resolve`). Each step reports
 //! everything that it can find, so that a plan is mended in one go.
 
 mod criterion;

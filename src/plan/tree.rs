@@ -107,6 +107,7 @@ pub(super) fn number(text: &str) -> Option<f64> {
 /// The tree, with the errors that leave the rest readable (duplicate keys); or what ended the reading.
 pub(super) fn build(text: &str) -> Result<(Node, Vec<PlanError>), Vec<PlanError>> {
     let mut builder = Builder {
+        text,
         parser: Parser::new_from_str(text),
         chars: text.chars().collect(),
         nodes: 0,
@@ -125,6 +126,7 @@ pub(super) fn build(text: &str) -> Result<(Node, Vec<PlanError>), Vec<PlanError>
 type Fatal = Box<PlanError>;
 
 struct Builder<'a> {
+    text: &'a str,
     parser: Parser<'a, StrInput<'a>>,
     chars: Vec<char>,
     nodes: usize,
@@ -166,7 +168,14 @@ impl<'a> Builder<'a> {
             Some(Ok(read)) => Ok(read),
             Some(Err(scan)) => {
                 let found = format!("text that is not YAML ({})", scan.info());
-                Err(self.error(&Span::empty(*scan.marker()), &found, "valid YAML"))
+                let mut error = self.error(&Span::empty(*scan.marker()), &found, "valid YAML");
+                if scan.info().contains("tab")
+                    && let Some(tab) = tab_in_indentation(self.text, scan.marker().line())
+                {
+                    error.position = tab;
+                    error.expected = "spaces: YAML does not indent with tabs".to_owned();
+                }
+                Err(error)
             }
             None => Err(self.error(&Span::default(), "an unexpected end", "valid YAML")),
         }
@@ -268,6 +277,15 @@ impl<'a> Builder<'a> {
             expected: expected.to_owned(),
         })
     }
+}
+
+/// The first tab that indents a line, from `line` on: the parser points at what the tab follows.
+fn tab_in_indentation(text: &str, line: usize) -> Option<Position> {
+    text.lines().enumerate().skip(line.saturating_sub(1)).find_map(|(i, line)| {
+        let indentation = &line[..line.len() - line.trim_start_matches([' ', '\t']).len()];
+        let column = indentation.find('\t')? + 1;
+        Some(Position { line: i + 1, column })
+    })
 }
 
 /// The parser counts columns from 0.

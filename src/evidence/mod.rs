@@ -3,6 +3,8 @@
 
 pub mod accounting;
 pub mod append;
+pub mod collector;
+pub mod confirm;
 pub mod error;
 pub mod events;
 pub mod hlog;
@@ -13,5 +15,7 @@ pub mod recorder;
 pub mod rundir;
 pub mod sends;
 pub mod sequences;
+#[cfg(test)]
+pub(crate) mod testing;
 
 pub use error::EvidenceError;

@@ -4,9 +4,7 @@
 pub mod cloudwatch;
 pub mod door;
 pub mod faults;
-pub mod logs;
 pub mod members;
 pub mod metrics;
-pub mod s3;
 pub mod service;
 pub mod sqs;

@@ -11,6 +11,9 @@ use crate::local::service::{ApiError, ApiResult};
 /// Entries of a batch. API reference, SendMessageBatch.
 const ENTRIES_MAX: usize = 10;
 
+/// What one entry gives: its members beside the id, or why it failed.
+pub type EntryResult = Result<Map<String, Value>, ApiError>;
+
 /// The entries with their ids.
 ///
 /// # Errors
@@ -48,7 +51,7 @@ pub fn entries(input: &Value) -> Result<Vec<(&str, &Value)>, ApiError> {
 
 /// `{"Successful": [..], "Failed": [..]}`: the entries' outcomes with their ids. Callers may rely on both
 /// lists being there.
-pub fn outcome(results: Vec<(&str, Result<Map<String, Value>, ApiError>)>) -> ApiResult {
+pub fn outcome(results: Vec<(&str, EntryResult)>) -> ApiResult {
     let (mut successful, mut failed) = (Vec::new(), Vec::new());
     for (id, result) in results {
         match result {

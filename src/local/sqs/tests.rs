@@ -226,7 +226,10 @@ async fn queues_are_created_once_and_errors_are_typed() {
     client.tag_queue().queue_url(&url).tags("streamgauge", "env").send().await.unwrap();
     let tags = client.list_queue_tags().queue_url(&url).send().await.unwrap();
     assert_eq!(tags.tags().unwrap()["streamgauge"], "env");
-    assert_eq!(client.list_queues().queue_name_prefix("q").send().await.unwrap().queue_urls(), [url.clone()]);
+    assert_eq!(
+        client.list_queues().queue_name_prefix("q").send().await.unwrap().queue_urls(),
+        std::slice::from_ref(&url)
+    );
 
     let poll = tokio::spawn(client.receive_message().queue_url(&url).wait_time_seconds(20).send());
     tokio::time::sleep(Duration::from_secs(1)).await;

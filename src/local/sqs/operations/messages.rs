@@ -61,7 +61,7 @@ impl Sqs {
         batch::outcome(results)
     }
 
-    fn send_one(&self, handle: &Handle, input: &Value) -> Result<Map<String, Value>, ApiError> {
+    fn send_one(&self, handle: &Handle, input: &Value) -> batch::EntryResult {
         let delay_s = bounded(input, "DelaySeconds", 0, 900)?;
         let now_ms = self.ctx.clock.now_ms();
         let mut queue = handle.lock();
@@ -177,7 +177,7 @@ impl Sqs {
         batch::outcome(results)
     }
 
-    fn delete_one(&self, handle: &Handle, input: &Value) -> Result<Map<String, Value>, ApiError> {
+    fn delete_one(&self, handle: &Handle, input: &Value) -> batch::EntryResult {
         let receipt = text(input, "ReceiptHandle").ok_or_else(|| missing("ReceiptHandle"))?;
         let mut queue = handle.lock();
         let receipt = Receipt::parse(receipt, &queue.name)?;
@@ -202,7 +202,7 @@ impl Sqs {
         batch::outcome(results)
     }
 
-    fn change_one(&self, handle: &Handle, input: &Value) -> Result<Map<String, Value>, ApiError> {
+    fn change_one(&self, handle: &Handle, input: &Value) -> batch::EntryResult {
         let receipt = text(input, "ReceiptHandle").ok_or_else(|| missing("ReceiptHandle"))?;
         let visibility_s =
             bounded(input, "VisibilityTimeout", 0, 43_200)?.ok_or_else(|| missing("VisibilityTimeout"))?;

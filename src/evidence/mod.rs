@@ -1,6 +1,7 @@
 //! Evidence: the run directory, the histograms, the receipts, the accounting, the CloudWatch pull; joined
 //! into levels (`model`, plain data).
 
+pub mod cloudwatch;
 pub mod accounting;
 pub mod append;
 pub mod collector;

@@ -11,6 +11,5 @@ pub mod lambda;
 pub mod logs;
 pub mod members;
 pub mod metrics;
-pub mod s3;
 pub mod service;
 pub mod sqs;

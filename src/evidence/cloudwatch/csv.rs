@@ -1,30 +1,36 @@
-//! `metrics.csv`: one row a minute, one column a series.
+//! `metrics.csv`: one row a period, one column a series.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::evidence::pulled::Pulled;
-use crate::platform::clock::rfc3339;
 
-/// The series aligned by period; empty where a series has no point.
+/// Header `time_utc,<key>,...`, then a row for every period in which any series has a point; a series
+/// without one leaves its field empty. Times are RFC 3339, starts of the period.
 pub fn to_csv(pulled: &Pulled) -> String {
-    let times: BTreeSet<i64> =
-        pulled.series.values().flat_map(|series| series.points.iter().map(|(at_ms, _)| *at_ms)).collect();
-    let mut text = String::from("time");
-    for (key, series) in &pulled.series {
-        text.push_str(&format!(",{key} [{}]", series.unit));
+    let columns: Vec<BTreeMap<i64, f64>> =
+        pulled.series.values().map(|series| series.points.iter().copied().collect()).collect();
+    let times: BTreeSet<i64> = columns.iter().flat_map(|column| column.keys().copied()).collect();
+    let mut csv = String::from("time_utc");
+    for key in pulled.series.keys() {
+        csv.push(',');
+        csv.push_str(key);
     }
-    text.push('\n');
+    csv.push('\n');
     for at_ms in times {
-        text.push_str(&rfc3339(at_ms * 1_000));
-        for series in pulled.series.values() {
-            text.push(',');
-            if let Ok(index) = series.points.binary_search_by_key(&at_ms, |(at, _)| *at) {
-                text.push_str(&series.points[index].1.to_string());
+        csv.push_str(&time(at_ms));
+        for column in &columns {
+            csv.push(',');
+            if let Some(value) = column.get(&at_ms) {
+                csv.push_str(&value.to_string());
             }
         }
-        text.push('\n');
+        csv.push('\n');
     }
-    text
+    csv
+}
+
+fn time(at_ms: i64) -> String {
+    jiff::Timestamp::from_millisecond(at_ms).map_or_else(|_| at_ms.to_string(), |at| at.to_string())
 }
 
 #[cfg(test)]
@@ -33,18 +39,18 @@ mod tests {
     use crate::evidence::model::MetricSeries;
 
     #[test]
-    fn series_with_different_minutes_are_aligned() {
+    fn rows_are_aligned_by_time_and_gaps_are_empty() {
+        let series =
+            |points: &[(i64, f64)]| MetricSeries { points: points.to_vec(), ..MetricSeries::default() };
         let mut pulled = Pulled::default();
-        let series = |unit: &str, points: &[(i64, f64)]| MetricSeries {
-            unit: unit.to_owned(), points: points.to_vec(), ..MetricSeries::default()
-        };
-        pulled.series.insert("a.X.Sum".to_owned(), series("Count", &[(0, 1.0), (60_000, 2.5)]));
-        pulled.series.insert("b.Y.Maximum".to_owned(), series("Milliseconds", &[(60_000, 7.0)]));
+        pulled.series.insert("kinesis.IncomingRecords.Sum".to_owned(), series(&[(0, 10.0), (60_000, 20.0)]));
+        pulled.series.insert("lambda.Duration.p99".to_owned(), series(&[(60_000, 1.5), (180_000, 2.25)]));
         assert_eq!(
             to_csv(&pulled),
-            "time,a.X.Sum [Count],b.Y.Maximum [Milliseconds]\n\
-             1970-01-01T00:00:00.000000Z,1,\n\
-             1970-01-01T00:01:00.000000Z,2.5,7\n"
+            "time_utc,kinesis.IncomingRecords.Sum,lambda.Duration.p99\n\
+             1970-01-01T00:00:00Z,10,\n\
+             1970-01-01T00:01:00Z,20,1.5\n\
+             1970-01-01T00:03:00Z,,2.25\n"
         );
     }
 }

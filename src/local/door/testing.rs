@@ -80,7 +80,7 @@ impl HttpConnector for Connector {
         HttpConnectorFuture::new(async move {
             let request = request.try_into_http1x().map_err(|error| ConnectorError::user(error.into()))?;
             let (parts, body) = request.into_parts();
-            let body = body.collect().await.map_err(|error| ConnectorError::io(error))?.to_bytes();
+            let body = body.collect().await.map_err(ConnectorError::io)?.to_bytes();
             let response = answer(&services, http::Request::from_parts(parts, body)).await;
             let response = response.map(SdkBody::from);
             response

@@ -14,8 +14,8 @@ use crate::local::service::ApiError;
 const RANGE_EXTRA: i64 = 2;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Missing {
-    Missing,
+enum TreatMissing {
+    AsMissing,
     Ignore,
     Breaching,
     NotBreaching,
@@ -38,7 +38,7 @@ pub struct Evaluation {
     to_alarm: i64,
     threshold: f64,
     comparison: Comparison,
-    missing: Missing,
+    missing: TreatMissing,
 }
 
 impl Evaluation {
@@ -112,12 +112,12 @@ impl Evaluation {
         }
         match self.missing {
             _ if absent == 0 => State::Ok,
-            Missing::Breaching => alarm_if(breaching + absent >= self.to_alarm),
-            Missing::NotBreaching => State::Ok,
-            Missing::Missing if present == 0 => State::InsufficientData,
-            Missing::Missing => alarm_if(breaching == present),
-            Missing::Ignore if breaching == present => before,
-            Missing::Ignore => State::Ok,
+            TreatMissing::Breaching => alarm_if(breaching + absent >= self.to_alarm),
+            TreatMissing::NotBreaching => State::Ok,
+            TreatMissing::AsMissing if present == 0 => State::InsufficientData,
+            TreatMissing::AsMissing => alarm_if(breaching == present),
+            TreatMissing::Ignore if breaching == present => before,
+            TreatMissing::Ignore => State::Ok,
         }
     }
 }
@@ -166,12 +166,12 @@ fn parse_comparison(input: &Value) -> Result<Comparison, ApiError> {
     }
 }
 
-fn parse_missing(input: &Value) -> Result<Missing, ApiError> {
+fn parse_missing(input: &Value) -> Result<TreatMissing, ApiError> {
     match text(input, "TreatMissingData").unwrap_or("missing") {
-        "missing" => Ok(Missing::Missing),
-        "ignore" => Ok(Missing::Ignore),
-        "breaching" => Ok(Missing::Breaching),
-        "notBreaching" => Ok(Missing::NotBreaching),
+        "missing" => Ok(TreatMissing::AsMissing),
+        "ignore" => Ok(TreatMissing::Ignore),
+        "breaching" => Ok(TreatMissing::Breaching),
+        "notBreaching" => Ok(TreatMissing::NotBreaching),
         other => Err(validation(format!("TreatMissingData {other} is not known"))),
     }
 }

@@ -378,3 +378,20 @@ async fn the_same_run_repeats_to_the_microsecond() {
         |ran: &Ran| ran.outcomes.iter().map(|o| (o.sequence, o.answered_us, o.attempts)).collect::<Vec<_>>();
     assert_eq!(shifted(&first), shifted(&second));
 }
+
+/// Longer than ready times are kept one by one: then they share an upper bound, and nothing else changes.
+#[tokio::test(start_paused = true)]
+async fn a_stall_of_more_than_a_minute_keeps_its_books_in_bounds() {
+    let mut test = hold(70, 1_000.0);
+    (test.max_in_flight, test.attempt_timeout) = (500, Duration::from_secs(100));
+    test.put = PutMode::Batch;
+    let stall = Duration::from_secs(69);
+    let ran = run(test, None, move |call| Answer::After(stall.saturating_sub(call.at), acked(&call))).await;
+    assert_eq!(ran.outcomes.len(), 70_000);
+    for outcome in &ran.outcomes {
+        let due = Duration::from_micros((outcome.due_us - START_US) as u64);
+        let truth_ms = stall.saturating_sub(due).as_secs_f64() * 1e3;
+        assert!((put_ms(outcome) - truth_ms).abs() <= 2.0, "{outcome:?}");
+        assert!((0..=1_000).contains(&(outcome.ready_us - outcome.due_us)), "{outcome:?}");
+    }
+}

@@ -1,10 +1,11 @@
 //! From the global options to SDK clients, and to what `up` is asked for.
 
-use crate::plan::Plan;
+use crate::plan::{Environment, Plan};
 use crate::platform::clients::{self, ClientSettings, Clients, Door};
 use crate::platform::clock::Clock;
 use crate::session::SessionError;
-use crate::stack::{UpRequest, artifact};
+use crate::stack::UpRequest;
+use crate::stack::artifact::Artifact;
 
 use super::args::{Global, TargetArg};
 use super::endpoint::{EndpointState, LOCAL_REGION};
@@ -21,10 +22,7 @@ pub async fn clients(global: &Global, clock: Clock, door: Option<Door>) -> Resul
         },
     };
     clients::connect(settings).await.map_err(|error| {
-        let hint = error.hint();
-        let mut cli = CliError::environment(error.to_string());
-        cli.hint = hint;
-        cli
+        CliError::environment(error.to_string()).hint(error.hint())
     })
 }
 
@@ -43,10 +41,13 @@ pub async fn to_standing(global: &Global, clock: Clock) -> Result<Clients, CliEr
 
 /// What `up` is asked for: the plan's environment, or the schema's defaults.
 pub fn up_request(global: &Global, plan: Option<&Plan>) -> Result<UpRequest, CliError> {
-    let function_zip = artifact::find(global.function_zip.as_deref())?;
+    let current_exe = std::env::current_exe()
+        .map_err(|error| CliError::environment(format!("cannot tell where this program is: {error}")))?;
+    let function_zip = Artifact::find(global.function_zip.as_deref(), &current_exe)
+        .map_err(|error| CliError::input(error.to_string()).hint(error.hint()))?;
     Ok(UpRequest {
         env: global.env.clone(),
-        environment: plan.map(|plan| plan.environment.clone()).unwrap_or_default(),
+        environment: plan.map_or_else(Environment::default, |plan| plan.environment.clone()),
         tags: plan.map(|plan| plan.tags.clone()).unwrap_or_default(),
         function_zip,
     })

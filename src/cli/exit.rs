@@ -57,7 +57,7 @@ impl CliError {
 
 impl From<StackError> for CliError {
     fn from(error: StackError) -> CliError {
-        let hint = error.hint();
+        let hint = Some(error.hint());
         CliError { exit: Exit::EnvironmentFailed, message: error.to_string(), hint }
     }
 }

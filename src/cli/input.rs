@@ -11,8 +11,8 @@ use super::exit::CliError;
 /// Everything the tool keeps beside the user's files.
 pub const ROOT: &str = ".streamgauge";
 
-/// Longest environment name: `streamgauge-<env>-observability` must fit a role name of 64 characters.
-const ENV_NAME_MAX: usize = 24;
+/// Longest environment name: it is part of every resource's name (`stack::UpRequest`).
+const ENV_NAME_MAX: usize = 20;
 
 /// A plan is a page or two; what is larger is not a plan.
 const PLAN_MAX_BYTES: u64 = 1024 * 1024;
@@ -68,9 +68,7 @@ pub fn plan(path: &Path) -> Result<Plan, CliError> {
     // One byte more than allowed, so that the parser sees that it is too long.
     file.take(PLAN_MAX_BYTES + 1).read_to_end(&mut bytes).map_err(unreadable)?;
     crate::plan::parse_bytes(&bytes).map_err(|errors| {
-        let lines: Vec<String> =
-            errors.iter().map(|error| format!("{}:{error}", path.display())).collect();
-        CliError::input(lines.join("\n")).hint("docs/plan.md describes every key of a plan")
+        CliError::input(errors.in_file(&path.display().to_string()).to_string()).hint("docs/plan.md describes every key of a plan")
     })
 }
 

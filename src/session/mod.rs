@@ -2,6 +2,7 @@
 //! publishing. It never prints: it tells a [`progress::Progress`].
 
 pub mod drain;
+pub mod environment;
 pub mod flags;
 pub mod lock;
 pub mod metrics;
@@ -73,8 +74,9 @@ impl SessionError {
                 "what was measured until then is kept and reported; with --target local the endpoint has ended".to_owned(),
             ),
             SessionError::LeftBehind { env, .. } => Some(format!("streamgauge down --env {env} tries again")),
-            SessionError::Down(error) => error.hint(),
-            SessionError::Evidence(_) | SessionError::Unreadable { .. } => None,
+            SessionError::Down(error) => Some(error.hint()),
+            SessionError::Evidence(error) => error.hint().map(str::to_owned),
+            SessionError::Unreadable { .. } => None,
             SessionError::Panic(_) => Some("please report this, with the lines above".to_owned()),
         }
     }

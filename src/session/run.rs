@@ -15,7 +15,7 @@ use crate::evidence::rundir::{RunDir, RunHeader};
 use crate::load::driver::Driver;
 use crate::load::kinesis::KinesisDriver;
 use crate::load::outcome::{FailReason, Recorder};
-use crate::load::pacer::{Job, LevelEvent, run_test};
+use crate::load::{Job, LevelEvent, run_test};
 use crate::load::schedule::{LevelPlan, Schedule};
 use crate::plan::{Plan, PutMode, Test};
 use crate::platform::clients::Clients;
@@ -26,7 +26,7 @@ use crate::wire::run_id::RunId;
 use super::drain::{DrainSpec, Drained, drain};
 use super::flags::{Second, Watch};
 use super::progress::{LiveLevel, Progress};
-use super::{SessionError, metrics, readiness};
+use super::{SessionError, environment, metrics, readiness};
 
 /// Concurrent long polls of the receipts queue.
 const POLLERS: usize = 3;
@@ -105,7 +105,7 @@ fn write_headers(request: &RunRequest, id: &RunId, dir: &RunDir) -> Result<(), S
         plan_hash: request.plan.hash.clone(),
         plan_text: request.plan.text.clone(),
     })?;
-    dir.write_environment(&request.standing.environment_info())?;
+    dir.write_environment(&environment::info(&request.standing))?;
     dir.write_prices(&request.prices)?;
     Ok(())
 }

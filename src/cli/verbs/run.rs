@@ -11,7 +11,7 @@ use crate::cli::signals::StopSignal;
 use crate::cli::verbs::report;
 use crate::evidence::model::RunEnd;
 use crate::platform::clock::Clock;
-use crate::session::SessionError;
+use crate::session::{SessionError, environment};
 use crate::session::lock::EnvLock;
 use crate::session::progress::Progress;
 use crate::session::publish::{Published, publish};
@@ -31,7 +31,7 @@ pub async fn run(global: &Global, args: &RunArgs) -> Result<Exit, CliError> {
     let standing = stack::standing(&clients, &global.env)
         .await?
         .ok_or_else(|| SessionError::NotUp { env: global.env.clone() })?;
-    let differences = standing.differences(&plan.environment);
+    let differences = environment::differences(&standing, &plan.environment);
     if !differences.is_empty() {
         return Err(SessionError::Mismatch(differences.join("; ")).into());
     }

@@ -7,7 +7,7 @@ use crate::cli::args::{Format, Global, TargetArg};
 use crate::cli::connect;
 use crate::cli::endpoint::{self, EndpointState};
 use crate::cli::exit::{CliError, Exit};
-use crate::platform::clock::Clock;
+use crate::platform::clock::{Clock, rfc3339};
 use crate::stack;
 
 pub async fn run(global: &Global) -> Result<Exit, CliError> {
@@ -33,7 +33,7 @@ pub async fn run(global: &Global) -> Result<Exit, CliError> {
             let stacks: Vec<serde_json::Value> = status
                 .stacks
                 .iter()
-                .map(|stack| json!({"name": stack.name, "status": stack.status, "created": stack.created, "resources": stack.resources.len()}))
+                .map(|stack| json!({"name": stack.name, "status": stack.status, "created": rfc3339(stack.created_us), "resources": stack.resources.len()}))
                 .collect();
             let endpoint = local.map(|state| json!({"url": state.url, "pid": state.pid, "faults": state.faults}));
             println!("{:#}", json!({"env": global.env, "up": true, "stacks": stacks, "endpoint": endpoint}));
@@ -49,7 +49,7 @@ pub async fn run(global: &Global) -> Result<Exit, CliError> {
             table.load_preset(presets::UTF8_HORIZONTAL_ONLY);
             table.set_header(["stack", "status", "created", "resources"]);
             for stack in &status.stacks {
-                table.add_row([stack.name.clone(), stack.status.clone(), stack.created.clone(), stack.resources.len().to_string()]);
+                table.add_row([stack.name.clone(), stack.status.clone(), rfc3339(stack.created_us), stack.resources.len().to_string()]);
             }
             println!("{table}\nend it: streamgauge down --env {}", global.env);
         }

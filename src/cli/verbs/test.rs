@@ -10,15 +10,15 @@ use crate::cli::input;
 use crate::cli::progress::Stderr;
 use crate::cli::signals::StopSignal;
 use crate::cli::verbs::{local, report, run as run_verb};
-use crate::evidence::model::RunEnd;
-use crate::evidence::rundir::{self, Event};
+use crate::evidence::events::Event;
+use crate::evidence::rundir::RunDir;
 use crate::plan::Plan;
 use crate::platform::clients::Clients;
 use crate::platform::clock::Clock;
 use crate::session::lock::EnvLock;
 use crate::session::progress::Progress;
 use crate::session::publish::publish;
-use crate::session::run::{RunFinished, RunRequest, run};
+use crate::session::run::{RunFinished, RunRequest, run as run_plan};
 use crate::session::SessionError;
 use crate::stack::{self, Standing};
 

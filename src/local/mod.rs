@@ -1,6 +1,7 @@
 //! The local endpoint: a small, honest model of the AWS services that the tool touches. `docs/local.md`
 //! says what it models, from which source, and what is deliberately not there.
 
+pub mod cloud;
 pub mod cloudformation;
 pub mod cloudwatch;
 pub mod door;
@@ -13,3 +14,4 @@ pub mod members;
 pub mod metrics;
 pub mod service;
 pub mod sqs;
+pub mod sts;

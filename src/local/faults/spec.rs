@@ -26,6 +26,13 @@ pub enum FaultSpec {
     Stall { every: Duration, hold: Duration, op: Option<String> },
 }
 
+impl FaultSpec {
+    /// Whether it strikes requests as a whole, in front of a service; the others strike inside.
+    pub fn strikes_requests(&self) -> bool {
+        !matches!(self, FaultSpec::Drop { .. } | FaultSpec::Redeliver { .. } | FaultSpec::Swap { .. })
+    }
+}
+
 /// How often: so many times, or a share of the requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Share {
@@ -194,8 +201,8 @@ impl fmt::Display for Written {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let us = self.0.as_micros();
         match us {
-            _ if us % 1_000_000 == 0 => write!(f, "{}s", us / 1_000_000),
-            _ if us % 1_000 == 0 => write!(f, "{}ms", us / 1_000),
+            _ if us.is_multiple_of(1_000_000) => write!(f, "{}s", us / 1_000_000),
+            _ if us.is_multiple_of(1_000) => write!(f, "{}ms", us / 1_000),
             _ => write!(f, "{us}us"),
         }
     }

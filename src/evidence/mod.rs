@@ -8,6 +8,7 @@ pub mod confirm;
 pub mod error;
 pub mod events;
 pub mod hlog;
+pub mod join;
 pub mod model;
 pub mod pulled;
 pub mod receipts;
@@ -19,3 +20,4 @@ pub mod sequences;
 pub(crate) mod testing;
 
 pub use error::EvidenceError;
+pub use join::{Rooms, load_with};

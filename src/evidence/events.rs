@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::append::{AppendFile, read_lines};
 use super::error::EvidenceError;
+use crate::plan::Flag;
 use crate::platform::clock::WallUs;
 
 const VERSION: u64 = 1;
@@ -157,6 +158,27 @@ impl EventLog {
     fn lock(&self) -> MutexGuard<'_, AppendFile> {
         self.file.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Every flag and its name, as in `flags:` of a plan.
+const FLAGS: [(Flag, &str); 8] = [
+    (Flag::IteratorAgeGrowing, "iterator_age_growing"),
+    (Flag::LambdaThrottles, "lambda_throttles"),
+    (Flag::WriteThroughputExceeded, "write_throughput_exceeded"),
+    (Flag::ReadThroughputExceeded, "read_throughput_exceeded"),
+    (Flag::ErrorRate, "error_rate"),
+    (Flag::LambdaDuration, "lambda_duration"),
+    (Flag::DlqFilling, "dlq_filling"),
+    (Flag::Memory, "memory"),
+];
+
+/// The name under which [`Event::Flag`] keeps a flag.
+pub fn flag_name(flag: Flag) -> &'static str {
+    FLAGS.iter().find(|(known, _)| *known == flag).map_or("", |(_, name)| name)
+}
+
+pub fn flag_of(name: &str) -> Option<Flag> {
+    FLAGS.iter().find(|(_, known)| *known == name).map(|(flag, _)| *flag)
 }
 
 #[derive(Deserialize)]

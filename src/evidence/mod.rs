@@ -9,6 +9,7 @@ pub mod confirm;
 pub mod error;
 pub mod events;
 pub mod hlog;
+pub mod join;
 pub mod model;
 pub mod pulled;
 pub mod receipts;
@@ -20,3 +21,4 @@ pub mod sequences;
 pub(crate) mod testing;
 
 pub use error::EvidenceError;
+pub use join::{Rooms, load_with};

@@ -38,7 +38,16 @@ pub fn part_id(receipt: &Receipt) -> PartId {
     (u128::from_str_radix(&receipt.id, 16).unwrap_or(0), receipt.part)
 }
 
-/// Calls `each` with the offset of every distinct receipt part, histograms included when asked for.
+/// One receipt part and where it was found.
+pub struct Found {
+    /// Of its line in the file.
+    pub offset: u64,
+    /// Length of the SQS message.
+    pub message_bytes: usize,
+    pub receipt: Receipt,
+}
+
+/// Calls `each` with every distinct receipt part, histograms included when asked for.
 ///
 /// # Errors
 /// The file cannot be read at all.
@@ -46,14 +55,16 @@ pub fn each_receipt(
     path: &Path,
     histograms: bool,
     notes: &mut Vec<String>,
-    mut each: impl FnMut(u64, Receipt),
+    mut each: impl FnMut(Found),
 ) -> Result<(), EvidenceError> {
     let mut seen: HashSet<PartId> = HashSet::new();
     let mut unreadable: Option<(u64, ReceiptError)> = None;
     read_json_lines(path, notes, |offset, line: ReceiptLine| {
         let parse = if histograms { Receipt::from_message } else { Receipt::without_histograms };
         match parse(&line.message) {
-            Ok(receipt) if seen.insert(part_id(&receipt)) => each(offset, receipt),
+            Ok(receipt) if seen.insert(part_id(&receipt)) => {
+                each(Found { offset, message_bytes: line.message.len(), receipt });
+            }
             Ok(_) => {}
             Err(error) => match &mut unreadable {
                 Some((count, _)) => *count += 1,

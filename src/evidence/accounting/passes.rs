@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 use super::order::{KeyOrder, KinesisNumber};
 use super::{KeyOf, LevelRange, range_of};
 use crate::evidence::error::EvidenceError;
-use crate::evidence::receipts::{ReceiptsAt, each_receipt};
+use crate::evidence::receipts::{Found, ReceiptsAt, each_receipt};
 use crate::evidence::rundir::RunDir;
 use crate::evidence::sequences::SequenceSet;
 use crate::wire::envelope::PROBE_LEVEL;
@@ -47,7 +47,7 @@ pub(super) fn first(
     notes: &mut Vec<String>,
 ) -> Result<First, EvidenceError> {
     let mut first = First::default();
-    each_receipt(&dir.receipts_jsonl(), false, notes, |offset, receipt| {
+    each_receipt(&dir.receipts_jsonl(), false, notes, |Found { offset, receipt, .. }| {
         first.receipts += 1;
         let mut first_number = None;
         for record in sightings(&receipt) {

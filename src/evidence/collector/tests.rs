@@ -3,7 +3,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 
 use super::*;
-use crate::evidence::receipts::each_receipt;
+use crate::evidence::receipts::{Found, each_receipt};
 use crate::evidence::testing::Fake;
 use crate::wire::envelope::PROBE_LEVEL;
 use crate::wire::receipt::{
@@ -181,7 +181,7 @@ impl Bench {
     fn collected(&self) -> BTreeMap<u128, usize> {
         let mut collected = BTreeMap::new();
         let mut lines = 0;
-        each_receipt(&self.dir.receipts_jsonl(), true, &mut Vec::new(), |_, receipt| {
+        each_receipt(&self.dir.receipts_jsonl(), true, &mut Vec::new(), |Found { receipt, .. }| {
             collected.insert(u128::from_str_radix(&receipt.id, 16).expect("hex"), receipt.records.len());
         })
         .expect("read");

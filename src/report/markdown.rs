@@ -99,11 +99,14 @@ fn test_section(out: &mut String, test: &TestReport) {
     line(
         out,
         &format!(
-            "Payload {} ({} bytes); started {}; drained in {} s.{unfinished}\n",
+            "Payload {} ({} bytes); started {}; {}.{unfinished}\n",
             escaped(&payload.name),
             count(payload.bytes),
             test.started_at.as_deref().unwrap_or(NONE),
-            or_none(test.drain_s, number)
+            test.drain_s.map_or_else(
+                || "did not drain".to_owned(),
+                |drain_s| format!("drained in {} s", number(drain_s))
+            )
         ),
     );
     criteria_table(out, &test.criteria);

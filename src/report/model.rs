@@ -157,6 +157,7 @@ pub struct CriterionReport {
     pub observed: Option<f64>,
     pub threshold: f64,
     /// `%`, `ms`, `count` or `USD`.
+    #[schemars(extend("enum" = ["%", "ms", "count", "USD"]))]
     pub unit: String,
     pub reason: String,
     /// The level that decided; null where the whole test did.
@@ -168,6 +169,7 @@ pub struct CriterionReport {
 pub struct LevelReport {
     pub name: String,
     /// `hold` or `ramp`.
+    #[schemars(extend("enum" = ["hold", "ramp"]))]
     pub kind: String,
     pub from_rps: f64,
     pub target_rps: f64,

@@ -185,7 +185,11 @@ fn level_table(levels: &[LevelReport], page: &Page) -> String {
         let cells = if roomy { roomy_cells(level) } else { narrow_cells(level) };
         table.add_row(cells.iter().enumerate().map(|(index, text)| aligned(text, index >= 1)));
     }
-    finished(&table)
+    // Numbers are never broken; where it is too narrow the level's name is.
+    for column in table.column_iter_mut().skip(1) {
+        column.set_constraint(ColumnConstraint::ContentWidth);
+    }
+    finished(table)
 }
 
 fn ms(value: Option<f64>) -> String {
@@ -255,11 +259,14 @@ fn criteria_table(criteria: &[CriterionReport], page: &Page) -> String {
             column.set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(16)));
         }
     }
-    finished(&table)
+    finished(table)
 }
 
 /// The table without the blanks that fill its lines.
-fn finished(table: &Table) -> String {
+fn finished(mut table: Table) -> String {
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 1));
+    }
     let mut out = String::new();
     for text in table.lines() {
         line(&mut out, text.trim_end());
@@ -328,12 +335,19 @@ fn cost_lines(out: &mut String, cost: &CostReport, page: &Page) {
         let amount = each.amount.map_or_else(|| "unpriced".to_owned(), usd);
         table.add_row([
             aligned(&format!("{} {}", each.service, each.item), false),
-            aligned(&format!("{} {}", quantity(each), text::units(each.quantity.0 == rust_decimal::Decimal::ONE, &each.unit)), true),
+            aligned(
+                &format!(
+                    "{} {}",
+                    quantity(each),
+                    text::units(each.quantity.0 == rust_decimal::Decimal::ONE, &each.unit)
+                ),
+                true,
+            ),
             aligned(&price, true),
             aligned(&amount, true),
         ]);
     }
-    out.push_str(&finished(&table));
+    out.push_str(&finished(table));
 }
 
 /// A quantity for people: whole, or to four decimals.

@@ -54,9 +54,9 @@ fn a_latency_must_hold_on_every_judged_level_and_the_worst_is_named() {
     let verdict = one(0, p95(20.0), |_| {});
     assert_eq!((verdict.verdict, verdict.observed), (Verdict::Fail, Some(24.0)));
     assert_eq!(verdict.level.as_deref(), Some("200/s hold"));
-    assert_eq!(verdict.reason, "did not hold on 1 of 2 judged levels, worst on `200/s hold`");
+    assert_eq!(verdict.reason, "did not hold on 1 of 2 judged levels, worst on 200/s hold");
     let verdict = one(0, p95(24.1), |_| {});
-    assert_eq!(verdict.reason, "held on all 2 judged levels, tightest on `200/s hold`");
+    assert_eq!(verdict.reason, "held on all 2 judged levels, tightest on 200/s hold");
 }
 
 #[test]
@@ -107,7 +107,7 @@ fn a_void_level_decides_nothing_but_the_generators_own_lag() {
     };
     let verdict = one(0, success_above(99.0), void);
     assert_eq!(verdict.verdict, Verdict::Inconclusive);
-    assert_eq!(verdict.reason, "`200/s hold`: the level is void: generator lag p99 31 ms");
+    assert_eq!(verdict.reason, "200/s hold: the level is void: generator lag p99 31 ms");
     let lag = criterion("lag", Metric::GeneratorLag, Some(Stat::P99), Op::Less, 10.0);
     assert_eq!(one(0, lag, void).verdict, Verdict::Fail);
     // A failure elsewhere still fails.

@@ -121,7 +121,11 @@ fn test_section(test: &TestReport) -> Markup {
         h2 { (test.id) " " (test.name) " " (verdict(test.verdict)) }
         p.meta {
             "Payload " (test.payload.name) " (" (count(test.payload.bytes)) " bytes); started "
-            (test.started_at.as_deref().unwrap_or(NONE)) "; drained in " (or_none(test.drain_s, number)) " s."
+            (test.started_at.as_deref().unwrap_or(NONE)) "; "
+            @match test.drain_s {
+                Some(drain_s) => { "drained in " (number(drain_s)) " s." }
+                None => "did not drain.",
+            }
             @if !test.finished { " It did not finish." }
         }
         (tables::criteria(&test.criteria))
@@ -136,17 +140,19 @@ fn charts(test: &TestReport) -> Markup {
         Series { name: "acked", class: "s1", value: |point| point.acked_rps },
         Series { name: "refusals", class: "s2", value: |point| point.refused_rps },
     ];
-    let latency = [
-        Series { name: "put p50", class: "s1", value: |point| point.put_p50_ms },
-        Series { name: "put p95", class: "s4", value: |point| point.put_p95_ms },
-        Series { name: "end to end p95", class: "s5", value: |point| point.e2e_p95_ms },
+    let put = [
+        Series { name: "p50", class: "s1", value: |point| point.put_p50_ms },
+        Series { name: "p95", class: "s4", value: |point| point.put_p95_ms },
     ];
-    let age = [Series { name: "iterator age", class: "s3", value: |point| point.iterator_age_ms }];
+    let end_to_end = [
+        Series { name: "end to end p95", class: "s5", value: |point| point.e2e_p95_ms },
+        Series { name: "iterator age, largest", class: "s3", value: |point| point.iterator_age_ms },
+    ];
     html! {
         div.charts {
             (plot::lines(&test.charts, "Rate over time", "records/s", &rates))
-            (plot::lines(&test.charts, "Latency over time", "ms", &latency))
-            (plot::lines(&test.charts, "Iterator age, largest", "ms", &age))
+            (plot::lines(&test.charts, "Put latency over time", "ms", &put))
+            (plot::lines(&test.charts, "End to end over time", "ms", &end_to_end))
             (rows::latency_ranges(test))
             (rows::stages(test))
         }

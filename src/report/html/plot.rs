@@ -16,7 +16,7 @@ const BOTTOM: f64 = 32.0;
 /// Columns that show numbers when hovered.
 const HOVER_COLUMNS: usize = 100;
 /// A level's name is written over its band only where the band is this wide.
-const LABEL_WIDTH: f64 = 66.0;
+const LABEL_WIDTH: f64 = 76.0;
 
 /// One line: its name, the class that draws it, and where its value comes from.
 pub(super) struct Series {
@@ -44,7 +44,7 @@ impl Frame {
 pub(super) fn lines(charts: &TestCharts, title: &str, unit: &str, series: &[Series]) -> Markup {
     let values = || series.iter().flat_map(|line| charts.points.iter().filter_map(line.value));
     let Some(largest) = values().reduce(f64::max) else { return html! {} };
-    let step = nice_step(largest.max(1e-3) / 4.0);
+    let step = nice_step(largest.max(1e-3) / 5.0);
     let frame =
         Frame { duration_s: charts.duration_s.max(1.0), top: (largest / step).ceil().max(1.0) * step };
     html! {
@@ -99,9 +99,9 @@ fn bands(levels: &[LevelSpan], frame: &Frame) -> Markup {
     }
 }
 
-/// The name, cut to what fits: about seven units a character.
+/// The name, cut to what fits: about eight units a character.
 fn short(name: &str, width: f64) -> String {
-    let fits = (width / 7.0) as usize;
+    let fits = (width / 8.0) as usize;
     if name.chars().count() <= fits {
         name.to_owned()
     } else {
@@ -116,7 +116,7 @@ fn value_axis(frame: &Frame, step: f64) -> Markup {
             @let value = step * f64::from(tick);
             @let y = fixed(frame.y(value));
             line.grid x1=(fixed(LEFT)) x2=(fixed(WIDTH - RIGHT)) y1=(y) y2=(y) {}
-            text x=(fixed(LEFT - 7.0)) y=(fixed(frame.y(value) + 4.5)) text-anchor="end" { (number(value)) }
+            text x=(fixed(LEFT - 7.0)) y=(fixed(frame.y(value) + 5.0)) text-anchor="end" { (number(value)) }
         }
     }
 }

@@ -120,7 +120,8 @@ pub fn findings(evidence: &Evidence, book: &PriceBook, verdicts: &Verdicts) -> F
 
 /// A rate or count in a sentence: `2,000`, `12.5`.
 fn shown(value: f64) -> String {
-    let text = if value >= 100.0 || value.fract() == 0.0 { format!("{value:.0}") } else { format!("{value:.1}") };
+    let text =
+        if value >= 100.0 || value.fract() == 0.0 { format!("{value:.0}") } else { format!("{value:.1}") };
     grouped(&text)
 }
 

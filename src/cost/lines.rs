@@ -132,27 +132,22 @@ pub(super) fn gb(bytes: Decimal) -> Decimal {
     bytes / Decimal::from(1u64 << 30)
 }
 
-/// An amount for people: two places from a dollar on, four significant digits below, thousands marked.
+/// An amount for people: cents from a dollar on, four places below, six below a cent, and all
+/// there are (at most twelve) below a hundredth of that. Thousands are marked.
 pub fn usd(amount: Decimal) -> String {
     let magnitude = amount.abs();
-    let shown = if magnitude >= Decimal::ONE || magnitude.is_zero() {
-        let cents = amount.round_dp_with_strategy(2, RoundingStrategy::MidpointAwayFromZero);
-        format!("{cents:.2}")
-    } else {
-        // At most ten places: below that an amount is noise whatever its digits.
-        let places = (1..10).find(|places| magnitude * ten_to(*places) >= Decimal::ONE).unwrap_or(10);
-        let digits = rounded(amount, (places + 3).min(10));
-        if places <= 2 { format!("{:.4}", rounded(amount, 4)) } else { digits.to_string() }
+    let places = match magnitude {
+        m if m.is_zero() || m >= Decimal::ONE => 2,
+        m if m >= Decimal::new(1, 2) => 4,
+        m if m >= Decimal::new(1, 4) => 6,
+        _ => magnitude.normalize().scale().min(12),
     };
-    grouped(&shown)
-}
-
-fn ten_to(places: u32) -> Decimal {
-    (0..places).fold(Decimal::ONE, |power, _| power * Decimal::TEN)
+    let shown = amount.round_dp_with_strategy(places, RoundingStrategy::MidpointAwayFromZero);
+    grouped(&format!("{shown:.*}", places as usize))
 }
 
 /// `1234567.8` -> `1,234,567.8`.
-fn grouped(number: &str) -> String {
+pub fn grouped(number: &str) -> String {
     let (sign, digits) = number.strip_prefix('-').map_or(("", number), |rest| ("-", rest));
     let (whole, fraction) = digits.split_once('.').map_or((digits, None), |(w, f)| (w, Some(f)));
     let mut out = String::from(sign);

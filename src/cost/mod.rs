@@ -13,7 +13,7 @@ mod tests;
 
 pub use book::{Confidence, Price, PriceBook, PriceError, PriceId, Tier};
 pub use forecast::{ForecastAssumptions, forecast};
-pub use lines::{Line, Lines, usd};
+pub use lines::{Line, Lines, grouped, usd};
 pub use price::{Cost, level_per_million, price};
 pub use project::{
     BreakEven, LAMBDA_LOG_BYTES_PER_INVOCATION, Mode, ProjectInput, ProjectRow, break_even,

@@ -1,1 +1,23 @@
-//! (to be written)
+//! Report: one model, one rendering a file. Every writer is a pure function of the model and returns text,
+//! so that the same run directory always gives the same report. `docs/reports.md` describes each file.
+
+mod build;
+mod charts;
+mod html;
+mod json;
+mod junit;
+mod markdown;
+pub mod model;
+mod summary;
+mod terminal;
+#[cfg(test)]
+mod tests;
+mod text;
+
+pub use build::{build, of};
+pub use html::html;
+pub use json::{json, schema};
+pub use junit::junit;
+pub use markdown::markdown;
+pub use model::ReportModel;
+pub use terminal::terminal;

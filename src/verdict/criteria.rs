@@ -89,14 +89,14 @@ fn reason(
         return if why.is_empty() { "over the whole test".to_owned() } else { why.clone() };
     };
     match verdict {
-        Verdict::Pass if judged == 1 => format!("held on the judged level, `{level}`"),
-        Verdict::Pass => format!("held on all {judged} judged levels, tightest on `{level}`"),
-        Verdict::Fail if judged == 1 => format!("did not hold on the judged level, `{level}`"),
+        Verdict::Pass if judged == 1 => format!("held on the judged level, {level}"),
+        Verdict::Pass => format!("held on all {judged} judged levels, tightest on {level}"),
+        Verdict::Fail if judged == 1 => format!("did not hold on the judged level, {level}"),
         Verdict::Fail => {
-            format!("did not hold on {deciding} of {judged} judged levels, worst on `{level}`")
+            format!("did not hold on {deciding} of {judged} judged levels, worst on {level}")
         }
-        Verdict::Inconclusive if deciding == 1 => format!("`{level}`: {why}"),
-        Verdict::Inconclusive => format!("{deciding} of {judged} judged levels, such as `{level}`: {why}"),
+        Verdict::Inconclusive if deciding == 1 => format!("{level}: {why}"),
+        Verdict::Inconclusive => format!("{deciding} of {judged} judged levels, such as {level}: {why}"),
     }
 }
 

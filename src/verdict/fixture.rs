@@ -303,6 +303,8 @@ fn interrupt(test: &mut TestEvidence) {
     test.drain_s = None;
     test.ended_us = None;
     test.cloudwatch.clear();
+    let lag = Dist { p99: 31.4, p999: 38.0, max: 44.0, ..dist(3_000, 2.0) };
+    test.levels[1].generator_lag = Some(lag);
     test.levels[1].void = Some("generator lag p99 31.4 ms is above 10 ms".into());
     let never = &mut test.levels[2];
     let stage = Stage {

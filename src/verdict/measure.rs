@@ -299,7 +299,7 @@ fn whole_doubt(metric: Metric, scope: &Scope<'_>) -> Option<Doubt> {
         for test in scope.tests {
             if let Some(level) = test.levels.iter().find(|level| level.void.is_some()) {
                 let why = level.void.as_deref().unwrap_or_default();
-                return doubt(format!("level `{}` is void: {why}", level_name(scope, test, level)));
+                return doubt(format!("level {} is void: {why}", level_name(scope, test, level)));
             }
         }
     }
@@ -309,7 +309,7 @@ fn whole_doubt(metric: Metric, scope: &Scope<'_>) -> Option<Doubt> {
 }
 
 fn missing(key: &str) -> String {
-    format!("metric missing: CloudWatch gave no `{key}`")
+    format!("metric missing: CloudWatch gave no {key}")
 }
 
 fn cloudwatch_sum(scope: &Scope<'_>, key: &str) -> Result<f64, String> {

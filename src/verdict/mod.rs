@@ -22,7 +22,19 @@ pub use findings::{Change, EvidenceItem, Finding, Findings, KnownUpTo, Limit, fi
 pub use measure::{judged_levels, mean_target_rps, percentile_needs_samples, unit_of};
 
 /// Ordered from best to worst: the verdict of many is their maximum.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    serde::Serialize,
+    serde::Deserialize,
+    schemars::JsonSchema,
+)]
+#[serde(rename_all = "lowercase")]
 pub enum Verdict {
     Pass,
     Inconclusive,

@@ -10,8 +10,8 @@ use crate::platform::limits;
 
 use super::super::measure::key;
 use super::{
-    Change, EvidenceItem, Finding, Limit, Placed, cloudwatch_max, cloudwatch_sum, first_point, kinesis,
-    level_at, levels,
+    Change, EvidenceItem, Finding, Limit, Placed, cloudwatch_max, cloudwatch_sum, count, first_point,
+    kinesis, level_at, levels, shown,
 };
 
 /// Iterator age must rise by this much over a level to count as falling behind: a pipeline that keeps up
@@ -91,12 +91,13 @@ pub(super) fn falling_behind(evidence: &Evidence, book: &PriceBook) -> Option<Fi
     let wanted_rps = if placed.level.kind == StageKind::Ramp { placed.peak_rps() } else { rate };
     let change = if saturated { more_lanes(evidence, wanted_rps, rise.processed_rps, lanes) } else { None };
     let grew = format!(
-        "Iterator age grew from {:.0} to {:.0} ms on {}: the function took {:.0} records/s of {wanted_rps:.0} that \
+        "Iterator age grew from {:.0} to {:.0} ms on {}: the function took {} records/s of {} that \
          were asked for.",
         rise.first_ms,
         rise.last_ms,
         placed.name(),
-        rise.processed_rps
+        shown(rise.processed_rps),
+        shown(wanted_rps),
     );
     Some(Finding {
         limit: Limit::LambdaFallingBehind,
@@ -153,10 +154,11 @@ fn cause(
         return "Its duration is not known, so the numbers do not tell why.".to_owned();
     };
     let lanes_text = format!(
-        "{} shard(s) x parallelization {} give {lanes} lane(s); {invocations_per_s:.1} invocations/s of \
-         {duration_ms:.0} ms keep them busy {:.0} % of the time",
-        environment.shards,
+        "{} x parallelization {} give {}; {invocations_per_s:.1} invocations/s of {duration_ms:.0} ms keep that busy \
+         {:.0} % of the time",
+        count(environment.shards, "shard"),
         environment.parallelization,
+        count(lanes, "lane"),
         busy * 100.0
     );
     if busy >= LANES_BUSY {
@@ -220,8 +222,9 @@ pub(super) fn throttled(evidence: &Evidence) -> Option<Finding> {
         monthly_cost_of_change: change.map(|_| Decimal::ZERO),
         explanation: format!(
             "{throttles:.0} invocations were throttled by {may}; the mapping alone uses up to {lanes} at once \
-             ({} shard(s) x parallelization {}).",
-            environment.shards, environment.parallelization
+             ({} x parallelization {}).",
+            count(environment.shards, "shard"),
+            environment.parallelization
         ),
     })
 }

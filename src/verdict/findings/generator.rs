@@ -5,7 +5,7 @@ use rust_decimal::Decimal;
 use crate::evidence::model::Evidence;
 use crate::plan::PutMode;
 
-use super::{Change, EvidenceItem, Finding, Limit, levels};
+use super::{Change, EvidenceItem, Finding, Limit, count, levels, shown};
 
 /// Void levels: the generator could not keep its schedule.
 pub(super) fn lagging(evidence: &Evidence) -> Option<Finding> {
@@ -40,9 +40,9 @@ pub(super) fn lagging(evidence: &Evidence) -> Option<Finding> {
         // Batching is free of charge; what a larger host costs depends on where it stands.
         monthly_cost_of_change: batch.then_some(Decimal::ZERO),
         explanation: format!(
-            "The generator, not the pipeline, was the limit on {} level(s), first on {}: {why}. These levels say \
+            "The generator, not the pipeline, was the limit on {}, first on {}: {why}. Such a level says \
              nothing about the pipeline. {remedy}",
-            void.len(),
+            count(void.len() as u32, "level"),
             first.name()
         ),
     })
@@ -85,7 +85,7 @@ pub(super) fn in_flight(evidence: &Evidence) -> Option<Finding> {
              at once: answers came too slowly, or the bound is too small.",
             test.max_in_flight,
             first.name(),
-            worst.peak_rps(),
+            shown(worst.peak_rps()),
         ),
     })
 }

@@ -11,7 +11,8 @@ use crate::platform::limits;
 
 use super::super::measure::key;
 use super::{
-    Change, EvidenceItem, Finding, Limit, Placed, cloudwatch_sum, first_point, first_second, level_at, levels,
+    Change, EvidenceItem, Finding, Limit, Placed, cloudwatch_sum, count, first_point, first_second, level_at,
+    levels, shown,
 };
 
 /// Refusals at or above this part of the capacity are explained by it: refusals begin a little below
@@ -101,8 +102,12 @@ pub(super) fn write(evidence: &Evidence, book: &PriceBook) -> Option<Finding> {
         unit: "records",
         level: Some(worst.name()),
     }));
-    let began =
-        format!("Refusals began at {rate:.0} records/s of {} bytes ({}).", bytes_of(placed), placed.name());
+    let began = format!(
+        "Refusals began at {} records/s of {} bytes ({}).",
+        shown(rate),
+        bytes_of(placed),
+        placed.name()
+    );
     if environment.stream_mode == "on-demand" {
         return Some(Finding {
             limit: Limit::KinesisWrite,
@@ -186,27 +191,35 @@ fn why(evidence: &Evidence, limit: Limit, capacity: &Capacity, keys: u32) -> Str
     let shards = evidence.environment.shards.max(1);
     let (needed, peak_rps, bytes) = shards_needed(evidence);
     let takes = format!(
-        "{} in {:.0} records/s by number (1,000 a shard) and {:.0} by bytes (1 MiB/s a shard)",
-        if shards == 1 { "1 shard takes".to_owned() } else { format!("{shards} shards take") },
-        capacity.by_records_rps,
-        capacity.by_bytes_rps,
+        "{} {} in {} records/s by number (1,000 a shard) and {} by bytes (1 MiB/s a shard)",
+        count(shards, "shard"),
+        if shards == 1 { "takes" } else { "take" },
+        shown(capacity.by_records_rps),
+        shown(capacity.by_bytes_rps.floor()),
     );
     match limit {
         Limit::KinesisWriteRecords | Limit::KinesisWriteBytes => {
             let which = if limit == Limit::KinesisWriteBytes { "the byte limit" } else { "the record limit" };
             let to = needed.max(shards + 1);
-            let head = headroom(to, peak_rps, bytes);
+            let left = headroom(to, peak_rps, bytes);
+            let room = if left < 1.0 {
+                let more = headroom(to + 1, peak_rps, bytes);
+                format!("{} leave no headroom there, {} would leave {more:.0} %", count(to, "shard"), to + 1)
+            } else {
+                format!("{} leave {left:.0} % headroom there", count(to, "shard"))
+            };
             format!(
-                "{takes}; {which} comes first. The plan's highest rate, {peak_rps:.0} records/s of {bytes} bytes, \
-                 needs {needed} shard(s); {to} leave {head:.0} % headroom at that rate."
+                "{takes}; {which} comes first. The plan's highest rate, {} records/s of {bytes} bytes, needs {}; {room}.",
+                shown(peak_rps),
+                count(needed, "shard"),
             )
         }
         Limit::HotShard => format!(
             "{takes}, more than was asked for, but {keys} partition keys fall unevenly: the busiest shard \
-             may get up to {:.0} % of the load instead of {:.0} %, and is then full at {:.0} records/s.",
+             may get up to {:.0} % of the load instead of {:.0} %, and is then full at {} records/s.",
             capacity.busiest_share * 100.0,
             100.0 / capacity.shards,
-            capacity.hot_rps(),
+            shown(capacity.hot_rps().floor()),
         ),
         _ => format!(
             "{takes}, more than was asked for. Capacity does not explain it: look for bursts shorter than a \

@@ -10,7 +10,7 @@ mod tests;
 
 use rust_decimal::Decimal;
 
-use crate::cost::PriceBook;
+use crate::cost::{PriceBook, grouped};
 use crate::evidence::model::{Evidence, LevelEvidence, SecondRow, TestEvidence};
 use crate::plan::StageKind;
 use crate::platform::clock::WallUs;
@@ -118,6 +118,18 @@ pub fn findings(evidence: &Evidence, book: &PriceBook, verdicts: &Verdicts) -> F
     Findings { list, known_up_to }
 }
 
+/// A rate or count in a sentence: `2,000`, `12.5`.
+fn shown(value: f64) -> String {
+    let text =
+        if value >= 100.0 || value.fract() == 0.0 { format!("{value:.0}") } else { format!("{value:.1}") };
+    grouped(&text)
+}
+
+/// `1 shard`, `2 shards`.
+fn count(number: u32, what: &str) -> String {
+    if number == 1 { format!("1 {what}") } else { format!("{} {what}s", grouped(&number.to_string())) }
+}
+
 /// A level together with its test.
 #[derive(Clone, Copy)]
 pub(super) struct Placed<'a> {
@@ -210,14 +222,16 @@ fn known_up_to(evidence: &Evidence, verdicts: &Verdicts, list: &[Finding]) -> Op
     let bytes = best.test.payload.bytes;
     let text = if list.is_empty() {
         format!(
-            "No limit was reached. The pipeline is known to carry {rps} records/s of {bytes} bytes (test {}), \
+            "No limit was reached. The pipeline is known to carry {} records/s of {bytes} bytes (test {}), \
              the highest rate that was judged; nothing is known above it.",
+            shown(rps),
             best.name()
         )
     } else {
         format!(
-            "The pipeline is known to carry {rps} records/s of {bytes} bytes (test {}); no higher rate was \
+            "The pipeline is known to carry {} records/s of {bytes} bytes (test {}); no higher rate was \
              carried without a finding.",
+            shown(rps),
             best.name()
         )
     };

@@ -1,0 +1,225 @@
+//! `report.html`: one self-contained file. No script, nothing loaded, charts as inline SVG; light and dark
+//! by the reader's preference, printable, readable on a phone.
+
+mod plot;
+mod rows;
+mod tables;
+
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+
+use crate::verdict::Verdict;
+
+use super::model::*;
+use super::text::{NONE, count, number, or_none, rate, usd};
+use plot::Series;
+
+const STYLE: &str = include_str!("style.css");
+
+/// `report.html`.
+pub fn html(model: &ReportModel) -> String {
+    let run = &model.run;
+    let page = html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'";
+                title { (run.plan) ": " (run.verdict) " (" (run.id) ")" }
+                style { (PreEscaped(STYLE)) }
+            }
+            body {
+                (head(model))
+                (summary(model))
+                (findings(model))
+                @for test in &model.tests { (test_section(test)) }
+                @if !model.criteria.is_empty() {
+                    h2 { "The whole run" }
+                    (tables::criteria(&model.criteria))
+                }
+                (delivery(model.delivery.as_ref()))
+                (cost(&model.cost))
+                (environment(model))
+                (remarks(model))
+                footer {
+                    "streamgauge " (run.tool_version) ", plan " code { (run.plan_hash) } ". Every number of this report is in "
+                    code { "report.json" } " beside it."
+                }
+            }
+        }
+    };
+    page.into_string()
+}
+
+/// The verdict as a word; the colour only repeats it.
+fn verdict(verdict: Verdict) -> Markup {
+    html! { span class=(format!("verdict {verdict}")) { (verdict) } }
+}
+
+fn head(model: &ReportModel) -> Markup {
+    let run = &model.run;
+    html! {
+        header {
+            h1 { (run.plan) " " (verdict(run.verdict)) }
+            p.meta {
+                "Run " code { (run.id) } " on " (run.target) " (" (run.region) "), "
+                (run.started_at) " to " (run.ended_at.as_deref().unwrap_or(NONE)) ", " (run.end) "."
+                @if run.rehearsal { " Rehearsed in virtual time." }
+            }
+        }
+    }
+}
+
+fn summary(model: &ReportModel) -> Markup {
+    html! {
+        section.card {
+            @for sentence in &model.summary { p { (sentence) } }
+        }
+    }
+}
+
+fn findings(model: &ReportModel) -> Markup {
+    html! {
+        @if !model.findings.is_empty() {
+            h2 { "Findings" }
+            @for finding in &model.findings { (one_finding(finding, &model.cost.currency)) }
+        }
+    }
+}
+
+fn one_finding(finding: &FindingReport, currency: &str) -> Markup {
+    html! {
+        section.card {
+            p {
+                strong { (finding.limit) }
+                @if let Some(from) = finding.from_rps { ", from " (rate(from)) " records/s on" }
+                @if let Some(at) = &finding.at { span.meta { " (" (at) ")" } }
+            }
+            p { (finding.explanation) }
+            ul {
+                @for item in &finding.evidence {
+                    li {
+                        (item.metric) ": " strong { (number(item.value)) " " (item.unit) }
+                        @if let Some(level) = &item.level { span.meta { " on " (level) } }
+                        @if let Some(at) = &item.at { span.meta { " at " (at) } }
+                    }
+                }
+            }
+            @if let Some(change) = &finding.change {
+                p {
+                    "Change: " strong { (change) } ". A month: "
+                    (or_none(finding.monthly_cost_of_change, |cost| format!("{currency} {}", usd(cost))))
+                    @if finding.monthly_cost_of_change.is_none() { " (not known)" } "."
+                }
+            }
+        }
+    }
+}
+
+fn test_section(test: &TestReport) -> Markup {
+    html! {
+        h2 { (test.id) " " (test.name) " " (verdict(test.verdict)) }
+        p.meta {
+            "Payload " (test.payload.name) " (" (count(test.payload.bytes)) " bytes); started "
+            (test.started_at.as_deref().unwrap_or(NONE)) "; "
+            @match test.drain_s {
+                Some(drain_s) => { "drained in " (number(drain_s)) " s." }
+                None => "did not drain.",
+            }
+            @if !test.finished { " It did not finish." }
+        }
+        (tables::criteria(&test.criteria))
+        (charts(test))
+        (tables::levels(&test.levels))
+    }
+}
+
+fn charts(test: &TestReport) -> Markup {
+    let rates = [
+        Series { name: "target", class: "s0", value: |point| point.target_rps },
+        Series { name: "acked", class: "s1", value: |point| point.acked_rps },
+        Series { name: "refusals", class: "s2", value: |point| point.refused_rps },
+    ];
+    let put = [
+        Series { name: "p50", class: "s1", value: |point| point.put_p50_ms },
+        Series { name: "p95", class: "s4", value: |point| point.put_p95_ms },
+    ];
+    let end_to_end = [
+        Series { name: "end to end p95", class: "s5", value: |point| point.e2e_p95_ms },
+        Series { name: "iterator age, largest", class: "s3", value: |point| point.iterator_age_ms },
+    ];
+    html! {
+        div.charts {
+            (plot::lines(&test.charts, "Rate over time", "records/s", &rates))
+            (plot::lines(&test.charts, "Put latency over time", "ms", &put))
+            (plot::lines(&test.charts, "End to end over time", "ms", &end_to_end))
+            (rows::latency_ranges(test))
+            (rows::stages(test))
+        }
+        @if test.charts.seconds_per_point > 1 {
+            p.meta {
+                "A point stands for " (test.charts.seconds_per_point)
+                " s: rates and p50 are means, p95 and ages those of its worst second."
+            }
+        }
+    }
+}
+
+fn delivery(delivery: Option<&DeliveryReport>) -> Markup {
+    html! {
+        h2 { "Delivery" }
+        @match delivery {
+            None => p { "Not measured: without receipts nothing can be said about single records." },
+            Some(delivery) => {
+                @if !delivery.complete {
+                    p { "The collection of receipts did not end: a record not seen may still have arrived, so losses are not known." }
+                }
+                (tables::delivery(delivery))
+            }
+        }
+    }
+}
+
+fn cost(cost: &CostReport) -> Markup {
+    let currency = &cost.currency;
+    let forecast = &cost.forecast;
+    html! {
+        h2 { "Cost" }
+        p {
+            "Per million delivered records: "
+            strong { (or_none(cost.pipeline.per_million_records, |each| format!("{currency} {}", usd(each)))) }
+            @if cost.pipeline.incomplete { " at least; some lines have no price" }
+            ". Prices as of " (cost.prices_as_of) "."
+        }
+        div.charts { (rows::cost_by_service(cost)) }
+        h3 { "The pipeline: what production would pay" }
+        (tables::cost(&cost.pipeline.lines, cost.pipeline.total, cost.pipeline.incomplete))
+        h3 { "The test: what only the measuring cost" }
+        (tables::cost(&cost.test.lines, cost.test.total, cost.test.incomplete))
+        p.meta {
+            "Forecast before the run: pipeline " (currency) " " (usd(forecast.pipeline_total)) ", test " (currency) " "
+            (usd(forecast.test_total)) ". It assumed: " (forecast.assumptions.join("; ")) "."
+        }
+        @for assumption in &cost.assumptions { p.meta { "Assumed: " (assumption) "." } }
+    }
+}
+
+fn environment(model: &ReportModel) -> Markup {
+    html! {
+        h2 { "Environment" }
+        (tables::environment(model))
+    }
+}
+
+fn remarks(model: &ReportModel) -> Markup {
+    html! {
+        @if !model.flags.is_empty() {
+            h2 { "Red flags" }
+            (tables::flags(&model.flags))
+        }
+        @if !model.notes.is_empty() {
+            h2 { "Notes" }
+            ul { @for note in &model.notes { li { (note) } } }
+        }
+    }
+}

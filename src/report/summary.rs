@@ -1,0 +1,126 @@
+//! The executive summary: a few plain sentences, worked out from what the model holds.
+
+use crate::verdict::Verdict;
+
+use super::model::*;
+use super::text::{self, observed, plural, rate, usd};
+
+/// Failed criteria that are spelled out; the rest is counted.
+const SPELLED_OUT: usize = 3;
+
+/// In this order: what happened, what failed, what limits, what is known, what arrived, what it cost.
+pub fn sentences(model: &ReportModel) -> Vec<String> {
+    let mut sentences = vec![outcome(model)];
+    sentences.extend(failures(model));
+    sentences.extend(limit(model));
+    sentences.extend(model.known_up_to.clone());
+    sentences.push(delivered(model));
+    sentences.push(cost(model));
+    sentences
+}
+
+fn outcome(model: &ReportModel) -> String {
+    let of = |verdict| model.tests.iter().filter(|test| test.verdict == verdict).count() as u64;
+    let parts: Vec<String> = [
+        (of(Verdict::Pass), "passed"),
+        (of(Verdict::Fail), "failed"),
+        (of(Verdict::Inconclusive), "could not be judged in full"),
+    ]
+    .into_iter()
+    .filter(|(number, _)| *number > 0)
+    .map(|(number, what)| format!("{number} {what}"))
+    .collect();
+    let ran = plural(model.tests.len() as u64, "test");
+    let early =
+        if model.run.end == "completed" { String::new() } else { format!(" The run was {}.", model.run.end) };
+    if parts.is_empty() {
+        return format!("No test ran.{early}");
+    }
+    format!("{ran} ran: {}.{early}", parts.join(", "))
+}
+
+/// Every criterion of the report, with the test that it belongs to.
+fn criteria(model: &ReportModel) -> impl Iterator<Item = (&str, &CriterionReport)> {
+    let of_tests = model
+        .tests
+        .iter()
+        .flat_map(|test| test.criteria.iter().map(move |criterion| (test.id.as_str(), criterion)));
+    of_tests.chain(model.criteria.iter().map(|criterion| ("", criterion)))
+}
+
+fn failures(model: &ReportModel) -> Vec<String> {
+    let failed: Vec<(&str, &CriterionReport)> =
+        criteria(model).filter(|(_, criterion)| criterion.verdict == Verdict::Fail).collect();
+    let mut sentences: Vec<String> = failed
+        .iter()
+        .take(SPELLED_OUT)
+        .map(|(test, criterion)| {
+            let whose = if test.is_empty() { "The run".to_owned() } else { format!("Test {test}") };
+            format!(
+                "{whose} failed \"{}\" with {}: {}.",
+                criterion.text,
+                observed(criterion),
+                criterion.reason
+            )
+        })
+        .collect();
+    if failed.len() > SPELLED_OUT {
+        let more = (failed.len() - SPELLED_OUT) as u64;
+        sentences
+            .push(format!("{} more failed.", plural(more, "criterion").replace("criterions", "criteria")));
+    }
+    sentences
+}
+
+fn limit(model: &ReportModel) -> Option<String> {
+    let first = model.findings.first()?;
+    let from = first.from_rps.map_or_else(String::new, |from| format!(" from {} records/s on", rate(from)));
+    let change = match (&first.change, first.monthly_cost_of_change) {
+        (Some(change), Some(cost)) if cost.0.is_zero() => {
+            format!(" To move it: {change}, at no charge of its own.")
+        }
+        (Some(change), Some(cost)) => format!(" To move it: {change}, for USD {} a month more.", usd(cost)),
+        (Some(change), None) => format!(" To move it: {change}; its cost is not known."),
+        (None, _) => String::new(),
+    };
+    let others = match model.findings.len() - 1 {
+        0 => String::new(),
+        1 => " One further finding follows.".to_owned(),
+        others => format!(" {others} further findings follow."),
+    };
+    Some(format!("What gave way first: {}{from}.{change}{others}", first.limit))
+}
+
+fn delivered(model: &ReportModel) -> String {
+    let Some(delivery) = &model.delivery else {
+        return "Delivery was not measured: without receipts nothing can be said about single records."
+            .to_owned();
+    };
+    let acked = plural(delivery.acked, "acked record");
+    let seen = text::count(delivery.delivered);
+    match delivery.lost {
+        Some(0) => format!("Of {acked}, {seen} were delivered and none was lost."),
+        Some(lost) => format!("Of {acked}, {seen} were delivered and {} lost.", text::count(lost)),
+        None => format!(
+            "Of {acked}, {seen} were seen to arrive; the collection of receipts did not end, so nothing is said \
+             about losses ({} unconfirmed).",
+            text::count(delivery.unconfirmed)
+        ),
+    }
+}
+
+fn cost(model: &ReportModel) -> String {
+    let cost = &model.cost;
+    let incomplete = cost.pipeline.incomplete || cost.test.incomplete;
+    let at_least = if incomplete { "at least " } else { "" };
+    let each = match cost.pipeline.per_million_records {
+        Some(each) if cost.pipeline.incomplete => {
+            format!("A million records cost at least {} {} through the pipeline", cost.currency, usd(each))
+        }
+        Some(each) => format!("A million records cost {} {} through the pipeline", cost.currency, usd(each)),
+        None => "Nothing was delivered, so a million records have no cost".to_owned(),
+    };
+    let total = Exact(cost.pipeline.total.0 + cost.test.total.0);
+    let unpriced = if incomplete { " Some lines have no price." } else { "" };
+    format!("{each}; the whole run cost {at_least}{} {}.{unpriced}", cost.currency, usd(total))
+}

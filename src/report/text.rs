@@ -1,0 +1,126 @@
+//! Numbers, times and verdicts as text, the same in every rendering.
+
+use crate::cost::grouped;
+use crate::plan::{Flag, Unit};
+use crate::platform::clock::{WallUs, rfc3339};
+
+use super::model::{CriterionReport, Exact};
+
+/// What stands where nothing was measured.
+pub const NONE: &str = "-";
+
+/// Rounded to three decimals; what is no number is none.
+pub fn rounded(number: f64) -> Option<f64> {
+    let rounded = (number * 1_000.0).round() / 1_000.0;
+    // Adding zero turns -0.0 into 0.0.
+    rounded.is_finite().then_some(rounded + 0.0)
+}
+
+/// `15,225`.
+pub fn count(number: u64) -> String {
+    grouped(&number.to_string())
+}
+
+/// Three significant digits or whole numbers: `0.42`, `43.1`, `1,250`.
+pub fn number(value: f64) -> String {
+    let magnitude = value.abs();
+    let places = match magnitude {
+        m if m >= 99.95 || m == 0.0 => 0,
+        m if m >= 9.995 => 1,
+        m if m >= 0.095 => 2,
+        _ => 3,
+    };
+    if places == 0 {
+        let sign = if value < -0.5 { "-" } else { "" };
+        return format!("{sign}{}", count(magnitude.round() as u64));
+    }
+    let fixed = format!("{value:.places$}");
+    fixed.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+/// Never rounds up to 100: `99.996`, and `>99.999` above that.
+pub fn percent(value: f64) -> String {
+    if value >= 99.9 && value < 100.0 {
+        return if value > 99.999 { ">99.999 %".to_owned() } else { format!("{value:.3} %") };
+    }
+    let fixed = format!("{value:.2}");
+    format!("{} %", fixed.trim_end_matches('0').trim_end_matches('.'))
+}
+
+pub fn or_none<T>(value: Option<T>, shown: impl FnOnce(T) -> String) -> String {
+    value.map_or_else(|| NONE.to_owned(), shown)
+}
+
+/// A rate as a plan writes it: `200`, `12.5`.
+pub fn rate(rps: f64) -> String {
+    if rps >= 100.0 || rps.fract() == 0.0 { count(rps.round() as u64) } else { number(rps) }
+}
+
+pub fn usd(amount: Exact) -> String {
+    crate::cost::usd(amount.0)
+}
+
+/// `2026-11-21T10:00:00Z`: to the second, for people and the report's keys.
+pub fn time(at_us: WallUs) -> String {
+    let whole = rfc3339(at_us.div_euclid(1_000_000) * 1_000_000);
+    whole.replace(".000000Z", "Z")
+}
+
+/// `4:30`, `1:02:05`.
+pub fn span(seconds: f64) -> String {
+    let whole = seconds.max(0.0).round() as u64;
+    let (hours, minutes, seconds) = (whole / 3_600, whole / 60 % 60, whole % 60);
+    if hours > 0 { format!("{hours}:{minutes:02}:{seconds:02}") } else { format!("{minutes}:{seconds:02}") }
+}
+
+pub fn unit(unit: Unit) -> &'static str {
+    match unit {
+        Unit::Percent => "%",
+        Unit::Milliseconds => "ms",
+        Unit::Count => "count",
+        Unit::Usd => "USD",
+    }
+}
+
+/// A value in a criterion's unit.
+pub fn in_unit(value: f64, unit: &str) -> String {
+    match unit {
+        "%" => percent(value),
+        "ms" => format!("{} ms", number(value)),
+        "USD" => format!("USD {value:.4}"),
+        _ => number(value),
+    }
+}
+
+pub fn observed(criterion: &CriterionReport) -> String {
+    or_none(criterion.observed, |value| in_unit(value, &criterion.unit))
+}
+
+/// The flag's name as a plan writes it.
+pub fn flag(flag: Flag) -> &'static str {
+    match flag {
+        Flag::IteratorAgeGrowing => "iterator_age_growing",
+        Flag::LambdaThrottles => "lambda_throttles",
+        Flag::WriteThroughputExceeded => "write_throughput_exceeded",
+        Flag::ReadThroughputExceeded => "read_throughput_exceeded",
+        Flag::ErrorRate => "error_rate",
+        Flag::LambdaDuration => "lambda_duration",
+        Flag::DlqFilling => "dlq_filling",
+        Flag::Memory => "memory",
+    }
+}
+
+/// A unit of a price behind a quantity: `2 shard-hours`, `3 GB`.
+pub fn units(one: bool, unit: &str) -> String {
+    match unit {
+        "metric requested" if !one => "metrics requested".to_owned(),
+        "GB" | "metric requested" => unit.to_owned(),
+        _ if one => unit.to_owned(),
+        _ => format!("{unit}s"),
+    }
+}
+
+/// `1 record`, `2 records`.
+pub fn plural(number: u64, what: &str) -> String {
+    if number == 1 { format!("1 {what}") } else { format!("{} {what}s", count(number)) }
+}

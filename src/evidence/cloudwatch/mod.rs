@@ -5,8 +5,6 @@ mod csv;
 mod fetch;
 mod logs;
 pub mod report_line;
-#[cfg(test)]
-mod tests;
 mod wanted;
 
 use std::time::Duration;

@@ -5,6 +5,7 @@
 mod alarms;
 mod dashboards;
 mod distribution;
+mod embedded;
 mod error;
 mod math;
 mod put;
@@ -19,6 +20,8 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use serde_json::{Value, json};
+
+pub use self::embedded::record_embedded;
 
 use self::alarms::Alarms;
 use self::dashboards::Dashboards;

@@ -93,6 +93,8 @@ impl HttpConnector for Connector {
 async fn answer(services: &Services, request: http::Request<Bytes>) -> http::Response<Bytes> {
     let header = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok());
     assert!(header("authorization").is_some_and(|value| value.starts_with("AWS4-HMAC-SHA256")), "signed");
+    // Whatever host a queue URL names: an SDK with an endpoint of its own goes there.
+    assert!(request.uri().host().is_some_and(|host| host.ends_with("localhost")), "{}", request.uri());
     if header("smithy-protocol") == Some("rpc-v2-cbor") {
         let operation = request.uri().path().rsplit('/').next().unwrap_or("").to_owned();
         let service = services.cloudwatch.as_ref().expect("a CloudWatch behind the door");

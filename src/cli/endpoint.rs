@@ -12,9 +12,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::oneshot;
 
-use crate::local::cloud::{self, Cloud, CloudSettings};
+use crate::local::cloud::{Cloud, CloudSettings, HostKind};
+use crate::local::door::http;
 use crate::local::faults::FaultSpec;
 use crate::platform::clients::Door;
 use crate::platform::clock::Clock;
@@ -83,7 +84,6 @@ pub struct Endpoint {
     pub url: String,
     pub token: String,
     pub cloud: Arc<Cloud>,
-    shutdown: watch::Sender<bool>,
     ended: Option<oneshot::Receiver<()>>,
     reaper: Option<Child>,
     work_dir: PathBuf,
@@ -108,7 +108,6 @@ impl Endpoint {
             .map_err(|error| failed("cannot make a temporary folder", error))?
             .keep();
         let reaper = spawn_reaper(&work_dir);
-        let token = random_token();
         let settings = CloudSettings {
             clock,
             region: LOCAL_REGION.to_owned(),
@@ -116,13 +115,12 @@ impl Endpoint {
             seed: fastrand::u64(..),
             faults,
             work_dir: work_dir.clone(),
-            public_url: url.clone(),
-            token: token.clone(),
+            host: HostKind::Process,
         };
-        let (shutdown, stop) = watch::channel(false);
         let (ended_sender, ended) = oneshot::channel();
-        let cloud = serve_on_own_runtime(settings, listener, stop, ended_sender)?;
-        Ok(Endpoint { url, token, cloud, shutdown, ended: Some(ended), reaper: reaper.ok(), work_dir })
+        let cloud = serve_on_own_runtime(settings, listener, &url, ended_sender)?;
+        let token = cloud.token().to_owned();
+        Ok(Endpoint { url, token, cloud, ended: Some(ended), reaper: reaper.ok(), work_dir })
     }
 
     pub fn door(&self) -> Door {
@@ -143,14 +141,14 @@ impl Endpoint {
 
     /// Ends functions and connections, then removes the temporary folder. Bounded.
     pub async fn stop(mut self) {
-        self.shutdown.send_replace(true);
+        self.cloud.shut_down();
         let _ = tokio::time::timeout(STOP_BOUND, self.ended()).await;
     }
 }
 
 impl Drop for Endpoint {
     fn drop(&mut self) {
-        self.shutdown.send_replace(true);
+        self.cloud.shut_down();
         let _ = std::fs::remove_dir_all(&self.work_dir);
         if let Some(mut reaper) = self.reaper.take() {
             // Closing its stdin is what it waits for.
@@ -163,7 +161,7 @@ impl Drop for Endpoint {
 fn serve_on_own_runtime(
     settings: CloudSettings,
     listener: TcpListener,
-    stop: watch::Receiver<bool>,
+    url: &str,
     ended: oneshot::Sender<()>,
 ) -> Result<Arc<Cloud>, CliError> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -174,8 +172,9 @@ fn serve_on_own_runtime(
         .map_err(|error| CliError::environment(format!("cannot start the endpoint's runtime: {error}")))?;
     let cloud = {
         let _inside = runtime.enter();
-        cloud::assemble(settings)
+        Cloud::start(settings).map_err(|error| CliError::environment(error.to_string()))?
     };
+    cloud.set_public_url(url);
     let served = Arc::clone(&cloud);
     std::thread::Builder::new()
         .name("endpoint".to_owned())
@@ -183,13 +182,13 @@ fn serve_on_own_runtime(
             runtime.block_on(async move {
                 match tokio::net::TcpListener::from_std(listener) {
                     Ok(listener) => {
-                        if let Err(error) = crate::local::door::http::serve(Arc::clone(&served), listener, stop).await {
+                        if let Err(error) = http::serve(Arc::clone(&served), listener, served.shutdown_asked()).await {
                             tracing::error!("the local endpoint ended: {error}");
                         }
                     }
                     Err(error) => tracing::error!("the local endpoint cannot use its socket: {error}"),
                 }
-                served.shutdown().await;
+                served.end().await;
                 let _ = ended.send(());
             });
             runtime.shutdown_timeout(Duration::from_secs(1));
@@ -224,10 +223,6 @@ pub fn reap(dir: &Path) -> std::io::Result<()> {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => std::fs::remove_dir_all(dir),
         _ => Ok(()),
     }
-}
-
-fn random_token() -> String {
-    hex::encode([fastrand::u128(..).to_be_bytes(), fastrand::u128(..).to_be_bytes()].concat())
 }
 
 /// Starts `streamgauge local` in the background for `env` and waits until it is ready.

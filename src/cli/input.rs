@@ -75,7 +75,7 @@ pub fn plan(path: &Path) -> Result<Plan, CliError> {
 /// The price book's text: the one given, or the one built in.
 pub fn prices(global: &Global) -> Result<String, CliError> {
     let Some(path) = &global.prices else {
-        return Ok(crate::cost::BUILTIN_PRICES.to_owned());
+        return Ok(crate::cost::PriceBook::builtin_text().to_owned());
     };
     let text = std::fs::read_to_string(path)
         .map_err(|error| CliError::input(format!("--prices: cannot read {}: {error}", path.display())))?;

@@ -21,4 +21,20 @@ pub mod sequences;
 pub(crate) mod testing;
 
 pub use error::EvidenceError;
+
+use std::path::Path;
+
+/// Reads the run directory at `dir` and joins its files. Same directory, same evidence.
+///
+/// # Errors
+/// As [`join::load_with`].
+pub fn load(dir: &Path) -> Result<model::Evidence, EvidenceError> {
+    join::load_with(
+        dir,
+        &join::Rooms {
+            parse: &|text| crate::plan::parse(text).map_err(|errors| errors.in_file("plan").to_string()),
+            key_of: &|keys, sequence| crate::load::keys::KeyPicker::new(keys).index(sequence),
+        },
+    )
+}
 pub use join::{Rooms, load_with};

@@ -7,7 +7,8 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use crate::evidence::collector::{Collector, CollectorConfig, Durability};
-use crate::evidence::confirm;
+use crate::evidence::accounting;
+use crate::evidence::confirm::{self, Lookup};
 use crate::evidence::events::{End, Event, EventLog};
 use crate::evidence::model::RunEnd;
 use crate::evidence::recorder::{LevelRate, LiveLoad, LoadRecorder};
@@ -32,6 +33,8 @@ use super::{SessionError, environment, metrics, readiness};
 const POLLERS: usize = 3;
 /// The queue gets this long to be found empty at the end.
 const COLLECT_BOUND: Duration = Duration::from_secs(60);
+/// Re-reading the shards for missing records ends after this.
+const CONFIRM_BOUND: Duration = Duration::from_secs(600);
 /// From asking for the first level to its start.
 const LEAD: Duration = Duration::from_millis(100);
 
@@ -391,12 +394,22 @@ impl Running {
 
 /// Re-reads the shards for acked records that no receipt names.
 async fn confirm(request: &RunRequest, id: &RunId, dir: &RunDir, events: &EventLog) -> Result<(), SessionError> {
-    let missing = confirm::missing(dir.path())?;
+    let missing = accounting::missing(dir)?;
     if missing.is_empty() {
         return Ok(());
     }
     request.progress.step("looking in the stream itself for the records without a receipt");
-    let found = confirm::reread(&request.clients.kinesis, &request.standing.stream_name, id, &missing, request.clock).await?;
+    let lookup = Lookup {
+        kinesis: &request.clients.kinesis,
+        stream_arn: &request.standing.stream_arn,
+        run: id,
+        missing: &missing,
+        from_us: dir.read_run()?.started_us,
+        clock: request.clock,
+        retention: Duration::from_secs(3_600 * u64::from(request.standing.retention_hours)),
+        bound: CONFIRM_BOUND,
+    };
+    let found = confirm::confirm(&lookup).await;
     Ok(events.append(request.clock.now_us(), &found)?)
 }
 

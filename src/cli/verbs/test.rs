@@ -88,9 +88,10 @@ impl Tested<'_> {
         };
         let down = self.down().await;
         if let Ok(finished) = &ran {
-            let event = Event::StackDown { at_us: self.clock.now_us(), left: down.as_ref().map_or(0, Vec::len) };
-            rundir::RunDir::open(&finished.dir)
-                .and_then(|dir| dir.append_event(&event))
+            let event = Event::StackDown { environment: self.global.env.clone() };
+            RunDir::open(&finished.dir)
+                .and_then(|dir| dir.event_log())
+                .and_then(|events| events.append(self.clock.now_us(), &event))
                 .map_err(SessionError::from)?;
         }
         match (ran, down) {
@@ -134,7 +135,7 @@ impl Tested<'_> {
             stop: self.stop.stop.clone(),
             progress: Arc::clone(self.progress),
         };
-        let ran = tokio::spawn(run(request));
+        let ran = tokio::spawn(run_plan(request));
         match ran.await {
             Ok(result) => Ok(result?),
             Err(panicked) => Err(SessionError::Panic(panicked.to_string()).into()),

@@ -118,7 +118,7 @@ impl Endpoint {
             host: HostKind::Process,
         };
         let (ended_sender, ended) = oneshot::channel();
-        let cloud = serve_on_own_runtime(settings, listener, &url, ended_sender)?;
+        let cloud = serve_on_own_runtime(settings, listener, ended_sender)?;
         let token = cloud.token().to_owned();
         Ok(Endpoint { url, token, cloud, ended: Some(ended), reaper: reaper.ok(), work_dir })
     }
@@ -161,7 +161,6 @@ impl Drop for Endpoint {
 fn serve_on_own_runtime(
     settings: CloudSettings,
     listener: TcpListener,
-    url: &str,
     ended: oneshot::Sender<()>,
 ) -> Result<Arc<Cloud>, CliError> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -174,7 +173,6 @@ fn serve_on_own_runtime(
         let _inside = runtime.enter();
         Cloud::start(settings).map_err(|error| CliError::environment(error.to_string()))?
     };
-    cloud.set_public_url(url);
     let served = Arc::clone(&cloud);
     std::thread::Builder::new()
         .name("endpoint".to_owned())
@@ -182,7 +180,9 @@ fn serve_on_own_runtime(
             runtime.block_on(async move {
                 match tokio::net::TcpListener::from_std(listener) {
                     Ok(listener) => {
-                        if let Err(error) = http::serve(Arc::clone(&served), listener, served.shutdown_asked()).await {
+                        if let Err(error) =
+                            http::serve(Arc::clone(&served), listener, served.shutdown_asked()).await
+                        {
                             tracing::error!("the local endpoint ended: {error}");
                         }
                     }
@@ -229,7 +229,8 @@ pub fn reap(dir: &Path) -> std::io::Result<()> {
 pub async fn spawn_background(env: &str, faults: &[String]) -> Result<EndpointState, CliError> {
     let state_path = EndpointState::path(env);
     let log_path = state_path.with_extension("log");
-    let failed = |error: std::io::Error| CliError::environment(format!("cannot start the local endpoint: {error}"));
+    let failed =
+        |error: std::io::Error| CliError::environment(format!("cannot start the local endpoint: {error}"));
     let log = std::fs::File::create(&log_path).map_err(failed)?;
     let mut command = tokio::process::Command::new(std::env::current_exe().map_err(failed)?);
     command.args(["local", "--port", "0", "--state-file"]).arg(&state_path);
@@ -282,11 +283,17 @@ pub async fn end_background(env: &str, state: &EndpointState) -> Result<(), CliE
     match tokio::time::timeout(STOP_BOUND, gone).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => {
-            return Err(CliError::environment(format!("cannot end the local endpoint at {}: {error}", state.url)));
+            return Err(CliError::environment(format!(
+                "cannot end the local endpoint at {}: {error}",
+                state.url
+            )));
         }
         Err(_) => {
-            return Err(CliError::environment(format!("the local endpoint (process {}) does not end", state.pid))
-                .hint(format!("kill {}", state.pid)));
+            return Err(CliError::environment(format!(
+                "the local endpoint (process {}) does not end",
+                state.pid
+            ))
+            .hint(format!("kill {}", state.pid)));
         }
     }
     match std::fs::remove_file(EndpointState::path(env)) {
@@ -300,7 +307,8 @@ pub async fn end_background(env: &str, state: &EndpointState) -> Result<(), CliE
 /// Whether the endpoint of `state` is there.
 pub async fn answers(state: &EndpointState) -> bool {
     let address = state.url.trim_start_matches("http://").to_owned();
-    let connected = tokio::time::timeout(Duration::from_secs(2), tokio::net::TcpStream::connect(address)).await;
+    let connected =
+        tokio::time::timeout(Duration::from_secs(2), tokio::net::TcpStream::connect(address)).await;
     matches!(connected, Ok(Ok(_)))
 }
 
@@ -318,6 +326,7 @@ async fn post_shutdown(state: &EndpointState) -> std::io::Result<()> {
     if answer.starts_with(b"HTTP/1.1 2") {
         return Ok(());
     }
-    let status = String::from_utf8_lossy(answer.split(|byte| *byte == b'\r').next().unwrap_or_default()).into_owned();
+    let status =
+        String::from_utf8_lossy(answer.split(|byte| *byte == b'\r').next().unwrap_or_default()).into_owned();
     Err(std::io::Error::other(format!("it answered {status:?}")))
 }

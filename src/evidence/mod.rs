@@ -1,9 +1,9 @@
 //! Evidence: the run directory, the histograms, the receipts, the accounting, the CloudWatch pull; joined
 //! into levels (`model`, plain data).
 
-pub mod cloudwatch;
 pub mod accounting;
 pub mod append;
+pub mod cloudwatch;
 pub mod collector;
 pub mod confirm;
 pub mod dead_letters;

@@ -8,10 +8,19 @@ use std::sync::{Arc, Mutex, OnceLock};
 
 use tokio::sync::watch;
 
+use super::cloudformation::CloudFormation;
+use super::cloudwatch::CloudWatch;
 use super::faults::{FaultSpec, Faults, FaultyService};
+use super::iam::Iam;
 use super::kinesis::Kinesis;
-use super::metrics::NoMetrics;
+use super::lambda::host::FunctionHost;
+use super::lambda::host::process::ProcessHost;
+use super::lambda::{Lambda, Peers};
+use super::logs::Logs;
+use super::metrics::MetricSink;
+use super::s3::S3;
 use super::service::{BoxFuture, Context, HttpService, Service};
+use super::sqs::Sqs;
 use super::sts::Sts;
 use crate::platform::clock::Clock;
 
@@ -34,6 +43,8 @@ pub struct CloudSettings {
 pub enum HostKind {
     /// A process a sandbox.
     Process,
+    /// A handler inside this process, which may run in virtual time.
+    InProcess(Arc<dyn FunctionHost>),
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -64,16 +75,52 @@ impl Cloud {
     /// # Errors
     /// When the account is not one.
     pub fn start(settings: CloudSettings) -> Result<Arc<Cloud>, StartError> {
-        let CloudSettings { clock, region, account, seed, faults, work_dir: _, host: HostKind::Process } =
-            settings;
+        let CloudSettings { clock, region, account, seed, faults, work_dir, host } = settings;
         if account.len() != 12 || !account.bytes().all(|byte| byte.is_ascii_digit()) {
             return Err(StartError::Account(account));
         }
-        let metrics = Arc::new(NoMetrics);
+        let cloudwatch = CloudWatch::new(clock, region.clone(), account.clone());
+        let metrics: Arc<dyn MetricSink> = cloudwatch.clone();
         let ctx = Context { clock, region, account, seed, metrics, faults: Arc::new(Faults::new(faults)) };
-        let kinesis = Kinesis::new(ctx.clone());
-        let sts = Sts::new(ctx.clone());
-        Ok(Cloud::builder(ctx).service("kinesis", kinesis).service("sts", sts).build())
+        let cloud = Cloud::builder(ctx.clone());
+        let (kinesis, s3) = (Kinesis::new(ctx.clone()), S3::new(ctx.clone()));
+        let (sqs, logs) = (Sqs::new(ctx.clone(), cloud.endpoint_url()), Logs::new(ctx.clone()));
+        let host = match host {
+            HostKind::Process => Arc::new(ProcessHost::new(clock, work_dir, cloud.endpoint_url(), seed)),
+            HostKind::InProcess(host) => host,
+        };
+        let peers = Peers {
+            // The mapping reads through the faults too: `op=GetRecords` strikes it.
+            kinesis: faulty(&ctx, kinesis.clone()),
+            sqs: sqs.clone(),
+            s3: s3.clone(),
+            logs: logs.clone(),
+        };
+        let lambda = Lambda::new(ctx.clone(), peers, host);
+        let iam = Iam::new(ctx.clone());
+        let for_stacks: [(&'static str, Arc<dyn Service>); 7] = [
+            ("kinesis", kinesis.clone()),
+            ("lambda", lambda.clone()),
+            ("sqs", sqs.clone()),
+            ("s3", s3.clone()),
+            ("logs", logs.clone()),
+            ("monitoring", cloudwatch.clone()),
+            ("iam", iam.clone()),
+        ];
+        let cloudformation = CloudFormation::new(ctx.clone(), for_stacks.into_iter().collect());
+        let ending = Arc::clone(&lambda);
+        Ok(cloud
+            .service("kinesis", kinesis)
+            .service("sqs", sqs)
+            .service("logs", logs)
+            .service("iam", iam)
+            .service("monitoring", cloudwatch)
+            .service("cloudformation", cloudformation)
+            .service("sts", Sts::new(ctx))
+            .http_service("lambda", lambda)
+            .http_service("s3", s3)
+            .ending(move || async move { ending.shutdown().await })
+            .build())
     }
 
     pub fn builder(ctx: Context) -> CloudBuilder {
@@ -138,6 +185,11 @@ impl Cloud {
         for ending in endings {
             ending().await;
         }
+    }
+
+    /// Requests answered so far: an endpoint in which this stands still is idle.
+    pub fn requests(&self) -> u64 {
+        self.requests.load(Ordering::Relaxed)
     }
 
     /// A new request id, in the form of a UUID. They repeat from run to run with the seed.

@@ -19,7 +19,12 @@ const SETTLE_FOR: Duration = Duration::from_secs(300);
 
 /// Asks CloudWatch and the function's log for what belongs to the run in `dir`, and writes `metrics.json` and
 /// `metrics.csv` there.
-pub async fn pull(clients: &Clients, clock: Clock, dir: &Path, progress: &dyn Progress) -> Result<(), SessionError> {
+pub async fn pull(
+    clients: &Clients,
+    clock: Clock,
+    dir: &Path,
+    progress: &dyn Progress,
+) -> Result<(), SessionError> {
     let evidence = evidence::load(dir)?;
     let environment = &evidence.environment;
     progress.step("pulling metrics");

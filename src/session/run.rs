@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use crate::evidence::collector::{Collector, CollectorConfig, Durability};
 use crate::evidence::accounting;
+use crate::evidence::collector::{Collector, CollectorConfig, Durability};
 use crate::evidence::confirm::{self, Lookup};
 use crate::evidence::events::{End, Event, EventLog};
 use crate::evidence::model::RunEnd;
@@ -16,8 +16,8 @@ use crate::evidence::rundir::{RunDir, RunHeader};
 use crate::load::driver::Driver;
 use crate::load::kinesis::KinesisDriver;
 use crate::load::outcome::{FailReason, Recorder};
-use crate::load::{Job, LevelEvent, run_test};
 use crate::load::schedule::{LevelPlan, Schedule};
+use crate::load::{Job, LevelEvent, run_test};
 use crate::plan::{Plan, PutMode, Test};
 use crate::platform::clients::Clients;
 use crate::platform::clock::Clock;
@@ -191,7 +191,12 @@ impl Running {
         Ok(None)
     }
 
-    async fn test(&mut self, index: usize, test: &Test, next: &mut Next) -> Result<Option<Stop>, SessionError> {
+    async fn test(
+        &mut self,
+        index: usize,
+        test: &Test,
+        next: &mut Next,
+    ) -> Result<Option<Stop>, SessionError> {
         let schedule = Schedule::new(test);
         let total = schedule.total();
         self.request.progress.step(&format!("test {} {}: {total} records", test.id, test.name));
@@ -223,7 +228,12 @@ impl Running {
     }
 
     /// Sends one test's schedule, with a look at the live figures every second.
-    async fn load(&mut self, job: Job, test: &Test, mut live: LiveState) -> Result<Option<Stop>, SessionError> {
+    async fn load(
+        &mut self,
+        job: Job,
+        test: &Test,
+        mut live: LiveState,
+    ) -> Result<Option<Stop>, SessionError> {
         let (stop_load, load_stop) = watch::channel(false);
         let (level_sender, mut level_events) = tokio::sync::mpsc::unbounded_channel();
         let on_level = move |event: LevelEvent| {
@@ -232,7 +242,8 @@ impl Running {
         };
         let recorder = Arc::clone(&self.recorder) as Arc<dyn Recorder>;
         let clock = self.request.clock;
-        let mut load = tokio::spawn(run_test(job, self.driver(test.put), recorder, clock, load_stop, on_level));
+        let mut load =
+            tokio::spawn(run_test(job, self.driver(test.put), recorder, clock, load_stop, on_level));
         let mut user_stop = self.request.stop.clone();
         let mut ticks = tokio::time::interval(Duration::from_secs(1));
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
@@ -260,19 +271,30 @@ impl Running {
             self.level_event(&event, &mut live, !end.stopped)?;
         }
         if end.due_unsent > 0 {
-            self.note(format!("{} records were due but still waited for an in-flight slot when the load stopped", end.due_unsent))?;
+            self.note(format!(
+                "{} records were due but still waited for an in-flight slot when the load stopped",
+                end.due_unsent
+            ))?;
         }
         self.recorder.tick(clock.now_us())?;
         Ok(stopped)
     }
 
-    fn level_event(&self, event: &LevelEvent, live: &mut LiveState, complete: bool) -> Result<(), SessionError> {
+    fn level_event(
+        &self,
+        event: &LevelEvent,
+        live: &mut LiveState,
+        complete: bool,
+    ) -> Result<(), SessionError> {
         match *event {
             LevelEvent::Started { level, index_in_test, at } => {
                 let plan = live.levels[index_in_test as usize].clone();
                 let starts_us = self.request.clock.wall_us_of(at);
                 let (from_rps, target_rps) = (plan.from_rps, plan.target_rps);
-                self.recorder.level_started(level, LevelRate { starts_us, duration: plan.duration, from_rps, target_rps });
+                self.recorder.level_started(
+                    level,
+                    LevelRate { starts_us, duration: plan.duration, from_rps, target_rps },
+                );
                 live.level = Some((level, plan.clone()));
                 self.event(&Event::LevelStarted {
                     level,
@@ -335,12 +357,16 @@ impl Running {
             bound: self.request.plan.drain,
             batch_window: Duration::from_secs(self.request.plan.environment.function.batch_window_s.into()),
         };
-        let drained = drain(spec, &self.recorder, &self.collector, self.request.clock, &*self.request.progress).await;
+        let drained =
+            drain(spec, &self.recorder, &self.collector, self.request.clock, &*self.request.progress).await;
         self.recorder.tick(self.request.clock.now_us())?;
         match drained {
             Drained::All { after } => Ok(Some(after.as_secs_f64())),
             Drained::Quiet { outstanding, waited } | Drained::Bound { outstanding, waited } => {
-                let text = format!("{outstanding} acked records were not seen within {:.0} s after the load", waited.as_secs_f64());
+                let text = format!(
+                    "{outstanding} acked records were not seen within {:.0} s after the load",
+                    waited.as_secs_f64()
+                );
                 self.request.progress.step(&text);
                 self.note(text)?;
                 Ok(None)
@@ -358,7 +384,8 @@ impl Running {
         let bound = if reachable { COLLECT_BOUND } else { Duration::ZERO };
         let collected = collector.stop(bound).await;
         let complete = collected.complete && reachable;
-        events.append(clock.now_us(), &Event::CollectionEnded { complete, unreadable: collected.unreadable })?;
+        events
+            .append(clock.now_us(), &Event::CollectionEnded { complete, unreadable: collected.unreadable })?;
         if reachable {
             confirm(&request, &id, &dir, &events).await?;
         }
@@ -393,7 +420,12 @@ impl Running {
 }
 
 /// Re-reads the shards for acked records that no receipt names.
-async fn confirm(request: &RunRequest, id: &RunId, dir: &RunDir, events: &EventLog) -> Result<(), SessionError> {
+async fn confirm(
+    request: &RunRequest,
+    id: &RunId,
+    dir: &RunDir,
+    events: &EventLog,
+) -> Result<(), SessionError> {
     let missing = accounting::missing(dir)?;
     if missing.is_empty() {
         return Ok(());
@@ -463,7 +495,9 @@ impl LiveState {
     fn figures(&self, load: &LiveLoad, second: &Second) -> LiveLevel {
         let measured = |value: f64| (load.counters.acked > 0).then_some(value);
         let (level, target_rps) = match &self.level {
-            Some((_, plan)) if plan.from_rps == plan.target_rps => (format!("hold {}/s", plan.target_rps), plan.target_rps),
+            Some((_, plan)) if plan.from_rps == plan.target_rps => {
+                (format!("hold {}/s", plan.target_rps), plan.target_rps)
+            }
             Some((_, plan)) => (format!("ramp {} -> {}/s", plan.from_rps, plan.target_rps), plan.target_rps),
             None => (String::new(), 0.0),
         };

@@ -4,6 +4,7 @@ use crate::plan::{Environment, Plan};
 use crate::platform::clients::{self, ClientSettings, Clients, Door};
 use crate::platform::clock::Clock;
 use crate::session::SessionError;
+use crate::session::progress::Progress;
 use crate::stack::UpRequest;
 use crate::stack::artifact::Artifact;
 
@@ -37,6 +38,15 @@ pub async fn to_standing(global: &Global, clock: Clock) -> Result<Clients, CliEr
         }
     };
     clients(global, clock, door).await
+}
+
+/// Progress of stacks: what happens to whole stacks is kept, each resource only passes by (with `-v` it stays).
+pub fn stack_steps<'a>(global: &Global, progress: &'a dyn Progress) -> impl Fn(&str) + 'a {
+    let all = global.verbose > 0;
+    move |line| {
+        let of_a_resource = line.contains(" (AWS::");
+        if all || !of_a_resource { progress.step(line) } else { progress.step_live(line) }
+    }
 }
 
 /// What `up` is asked for: the plan's environment, or the schema's defaults.

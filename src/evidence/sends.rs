@@ -50,7 +50,7 @@ pub struct LevelCounters {
     pub throttled: u64,
     /// Attempts after the first.
     pub retried: u64,
-    /// Records that waited for an in-flight slot for longer than the timer's grain.
+    /// Records that were sent after waiting for an in-flight slot.
     pub in_flight_limited: u64,
     /// Bytes of acked records: data and partition key.
     pub acked_bytes: u64,
@@ -61,9 +61,6 @@ pub struct LevelCounters {
     pub first_due_us: Option<WallUs>,
     pub last_answered_us: Option<WallUs>,
 }
-
-/// Waiting for a slot below this is the timer's grain, not a limit (tokio's timer ticks in milliseconds).
-const IN_FLIGHT_GRAIN_US: i64 = 1_000;
 
 impl LevelCounters {
     pub(crate) fn count(&mut self, outcome: &Outcome) {
@@ -86,8 +83,7 @@ impl LevelCounters {
         }
         self.throttled += u64::from(outcome.throttles);
         self.retried += u64::from(outcome.attempts.saturating_sub(1));
-        let waited_us = outcome.first_sent_us - outcome.ready_us;
-        self.in_flight_limited += u64::from(outcome.attempts > 0 && waited_us > IN_FLIGHT_GRAIN_US);
+        self.in_flight_limited += u64::from(outcome.attempts > 0 && outcome.waited_for_slot);
         self.first_due_us = Some(self.first_due_us.map_or(outcome.due_us, |us| us.min(outcome.due_us)));
         self.last_answered_us = self.last_answered_us.max(Some(outcome.answered_us));
     }

@@ -99,6 +99,7 @@ impl Flight {
                 due_us: record.due_us,
                 ready_us: record.waiting_since.map_or(ready_us, |since| shared.clock.wall_us_of(since)),
                 first_sent_us: ready_us,
+                waited_for_slot: record.waiting_since.is_some(),
                 last_sent_us: ready_us,
                 answered_us: ready_us,
                 attempts: 0,

@@ -10,8 +10,10 @@ pub struct Outcome {
     pub due_us: WallUs,
     /// When the generator had the record ready to send. `ready_us - due_us` is generator lag.
     pub ready_us: WallUs,
-    /// When the first attempt left. `first_sent_us - ready_us` is waiting for an in-flight slot.
+    /// When the first attempt left. For a record that waited for a slot, `first_sent_us - ready_us` is that wait.
     pub first_sent_us: WallUs,
+    /// No in-flight slot was free when the record was due: the wait is charged to the record.
+    pub waited_for_slot: bool,
     /// When the last attempt left, and when its answer (or its timeout) came.
     pub last_sent_us: WallUs,
     pub answered_us: WallUs,

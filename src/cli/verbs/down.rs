@@ -44,7 +44,7 @@ pub async fn take_down(
     clients: &Clients,
     progress: &dyn Progress,
 ) -> Result<(), CliError> {
-    let step = |line: &str| progress.step(line);
+    let step = connect::stack_steps(global, progress);
     let left = stack::down(clients, clock, &global.env, &step).await;
     progress.settle();
     let left = left?;

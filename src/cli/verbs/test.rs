@@ -1,5 +1,6 @@
 //! `test`: up, run, report, down in one command; down on failure, panic and Ctrl-C too.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use crate::cli::args::{Global, TargetArg, TestArgs};
@@ -18,7 +19,7 @@ use crate::platform::clock::Clock;
 use crate::session::SessionError;
 use crate::session::lock::EnvLock;
 use crate::session::progress::Progress;
-use crate::session::publish::publish;
+use crate::session::publish::{publish, write_whole};
 use crate::session::run::{RunFinished, RunRequest, run as run_plan};
 use crate::stack::{self, Standing};
 
@@ -49,6 +50,9 @@ pub async fn run(global: &Global, args: &TestArgs) -> Result<Exit, CliError> {
     let tested = Tested { global, clock, clients: &clients, stop: &stop, progress: &progress };
     let result = tested.test(plan, selected, prices, &request).await;
     if let Some(endpoint) = endpoint {
+        if let Ok(finished) = &result {
+            keep_truth(&endpoint, &finished.dir)?;
+        }
         endpoint.stop().await;
     }
     progress.settle();
@@ -75,7 +79,7 @@ impl Tested<'_> {
         prices: String,
         request: &stack::UpRequest,
     ) -> Result<RunFinished, CliError> {
-        let step = |line: &str| self.progress.step(line);
+        let step = connect::stack_steps(self.global, &**self.progress);
         let up = tokio::select! {
             biased;
             up = stack::up(self.clients, self.clock, request, &step) => up,
@@ -147,9 +151,24 @@ impl Tested<'_> {
     }
 
     async fn down(&self) -> Result<Vec<String>, stack::StackError> {
-        let step = |line: &str| self.progress.step(line);
+        let step = connect::stack_steps(self.global, &**self.progress);
         stack::down(self.clients, self.clock, &self.global.env, &step).await
     }
+}
+
+/// What the injected faults really did, beside what was measured: `faults.jsonl`.
+fn keep_truth(endpoint: &Endpoint, dir: &Path) -> Result<(), SessionError> {
+    let faults = &endpoint.cloud.context().faults;
+    if faults.specs().is_empty() {
+        return Ok(());
+    }
+    let mut text = String::new();
+    for event in faults.log() {
+        text.push_str(&serde_json::to_string(&event).expect("plain data serializes"));
+        text.push('\n');
+    }
+    let path = dir.join("faults.jsonl");
+    write_whole(&path, &text).map_err(|error| SessionError::Unwritable { path, error })
 }
 
 fn interrupted() -> CliError {

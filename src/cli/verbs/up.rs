@@ -30,7 +30,7 @@ pub async fn run(global: &Global, args: &UpArgs) -> Result<Exit, CliError> {
         TargetArg::Local => Some(background_endpoint(global, args).await?.door()),
     };
     let clients = connect::clients(global, clock, door).await?;
-    let step = |line: &str| progress.step(line);
+    let step = connect::stack_steps(global, &progress);
     let up = tokio::select! {
         biased;
         up = stack::up(&clients, clock, &request, &step) => up.map_err(CliError::from),

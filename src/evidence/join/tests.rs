@@ -164,6 +164,7 @@ impl Bench {
                 attempts: 1,
                 throttles: u32::from(sequence % 50 == 49),
                 bytes: 100,
+                waited_for_slot: false,
                 key_bytes: 10,
                 end: if sequence % 50 == 49 { failed } else { RecordEnd::Acked },
             });

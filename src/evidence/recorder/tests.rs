@@ -17,6 +17,7 @@ fn outcome(sequence: u64, due_us: WallUs, latency_us: i64, end: RecordEnd) -> Ou
         attempts: 1,
         throttles: 0,
         bytes: 500,
+        waited_for_slot: false,
         key_bytes: 4,
         end,
     }
@@ -101,6 +102,7 @@ async fn waiting_and_retrying_are_counted() {
         attempts: 3,
         throttles: 2,
         first_sent_us: BASE_US + 50_000,
+        waited_for_slot: true,
         bytes: 25 * 1_024,
         ..outcome(0, BASE_US, 90_000, RecordEnd::Acked)
     });

@@ -3,5 +3,7 @@
 
 pub mod faults;
 pub mod kinesis;
+pub mod logs;
 pub mod metrics;
+pub mod s3;
 pub mod service;

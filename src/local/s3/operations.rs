@@ -76,7 +76,7 @@ impl S3 {
             }
             _ => {
                 let found = settings::operation(operation).ok_or_else(|| unknown_operation(operation))?;
-                let bucket = store.bucket_mut(&bucket.to_owned())?;
+                let bucket = store.bucket_mut(bucket)?;
                 match found {
                     ("Put", setting) => setting.put(bucket, input)?,
                     ("Delete", setting) => setting.delete(bucket),

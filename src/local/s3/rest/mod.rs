@@ -18,14 +18,12 @@ use crate::local::service::ApiError;
 type Answer = Result<Response<Bytes>, ApiError>;
 
 /// Subresources that this endpoint does not have: asked for, they must not be mistaken for the plain request.
-const NOT_IMPLEMENTED: [&str; 27] = [
+const NOT_IMPLEMENTED: [&str; 23] = [
     "accelerate",
     "acl",
     "analytics",
-    "annotation",
     "attributes",
     "cors",
-    "encryption-configuration",
     "intelligent-tiering",
     "inventory",
     "legal-hold",
@@ -36,16 +34,22 @@ const NOT_IMPLEMENTED: [&str; 27] = [
     "notification",
     "object-lock",
     "policyStatus",
-    "publicAccessBlockStatus",
     "renameObject",
     "replication",
     "requestPayment",
     "restore",
     "retention",
     "select",
-    "session",
     "torrent",
     "website",
+];
+/// Headers that change what a request means, in ways that this endpoint does not have.
+const HEADERS_NOT_IMPLEMENTED: [&str; 5] = [
+    "x-amz-copy-source",
+    "x-amz-object-lock-mode",
+    "x-amz-server-side-encryption-customer-algorithm",
+    "x-amz-tagging",
+    "x-amz-write-offset-bytes",
 ];
 
 /// A request, taken apart.
@@ -124,6 +128,9 @@ fn route(s3: &S3, call: &Call) -> Answer {
     }
     if let Some(name) = NOT_IMPLEMENTED.into_iter().find(|name| call.query(name).is_some()) {
         return Err(error::not_implemented(&format!("?{name}")));
+    }
+    if let Some(name) = HEADERS_NOT_IMPLEMENTED.into_iter().find(|name| call.headers.contains_key(*name)) {
+        return Err(error::not_implemented(name));
     }
     match (call.address.bucket.as_deref(), call.address.key.as_deref()) {
         (None, _) if call.method == Method::GET => {

@@ -20,9 +20,6 @@ pub fn route(s3: &S3, call: &Call, bucket: &str, key: &str) -> Answer {
     }
     let upload_id = call.query("uploadId");
     match (&call.method, upload_id) {
-        (&Method::PUT, _) if call.headers.contains_key("x-amz-copy-source") => {
-            Err(error::not_implemented("copies (x-amz-copy-source)"))
-        }
         (&Method::PUT, Some(id)) => upload_part(s3, call, (bucket, key, id)),
         (&Method::PUT, None) => put(s3, call, bucket, key),
         (&Method::POST, Some(id)) => complete(s3, call, (bucket, key, id)),
@@ -89,7 +86,6 @@ fn stored_response(stored: &Stored) -> Response<Bytes> {
         put_header(&mut response, &checksum.algorithm.header(), &checksum.value);
         put_header(&mut response, "x-amz-checksum-type", checksum.kind());
     }
-    put_header(&mut response, "x-amz-server-side-encryption", "AES256");
     response
 }
 
@@ -143,7 +139,6 @@ fn describe(
     put_header(response, "etag", &object.etag);
     put_header(response, "last-modified", &http_date(version.modified_us));
     put_header(response, "accept-ranges", "bytes");
-    put_header(response, "x-amz-server-side-encryption", "AES256");
     put_header(response, "content-type", DEFAULT_CONTENT_TYPE);
     if versioned {
         put_header(response, "x-amz-version-id", &version.id);
@@ -241,6 +236,9 @@ fn upload_part(s3: &S3, call: &Call, upload: (&str, &str, &str)) -> Answer {
 }
 
 fn complete(s3: &S3, call: &Call, (bucket, key, id): (&str, &str, &str)) -> Answer {
+    if call.headers.contains_key("if-none-match") || call.headers.contains_key("if-match") {
+        return Err(error::not_implemented("conditional completion of uploads"));
+    }
     let parts = shapes::parse("CompleteMultipartUpload", &call.body)?;
     let input = json!({"Bucket": bucket, "Key": key, "UploadId": id, "MultipartUpload": parts});
     let mut output = s3.operate("CompleteMultipartUpload", input)?;

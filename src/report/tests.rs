@@ -1,10 +1,16 @@
+use rust_decimal::Decimal;
+use serde_json::Value;
+
 use crate::cost::PriceBook;
+use crate::evidence::model::{Evidence, RunEnd};
 use crate::verdict::fixture::evidence;
 
+use super::charts::{LevelSpan, Point, TestCharts};
 use super::*;
 
-/// The model of the fixture's run, with a price book that has no price for a dashboard.
-pub(super) fn fixture() -> ReportModel {
+/// The model of the fixture's run, with a price book that has no price for a dashboard: it has levels that
+/// passed, failed, are void and never started, metrics that are missing and a line without a price.
+pub(crate) fn fixture() -> ReportModel {
     let text = PriceBook::builtin_text();
     let start = text.find("  cloudwatch_dashboard_month:").expect("entry");
     let end = text.find("  cloudwatch_custom_metric_month:").expect("entry");
@@ -12,18 +18,286 @@ pub(super) fn fixture() -> ReportModel {
     of(&evidence(), &book)
 }
 
-#[test]
-fn dump() {
-    let model = fixture();
-    for (name, text) in [
-        ("json", json(&model)),
-        ("md", markdown(&model)),
-        ("html", html(&model)),
-        ("xml", junit(&model, false)),
-        ("txt", terminal(&model, 120, false)),
-        ("narrow.txt", terminal(&model, 80, false)),
-        ("schema.json", schema()),
-    ] {
-        std::fs::write(format!("/tmp/report.{name}"), text).expect("write");
+/// The fixture's report after a change to its evidence.
+fn changed(change: impl FnOnce(&mut Evidence)) -> ReportModel {
+    let mut evidence = evidence();
+    change(&mut evidence);
+    of(&evidence, &PriceBook::builtin())
+}
+
+fn complete(evidence: &mut Evidence) {
+    evidence.tests.truncate(1);
+    evidence.plan.phases.truncate(1);
+    evidence.seconds.retain(|row| row.level < 4);
+    evidence.flags.clear();
+    evidence.run.end = RunEnd::Completed;
+    evidence.delivery.complete = true;
+    evidence.delivery.acked = 66_300;
+    evidence.delivery.delivered = 66_300;
+    evidence.delivery.lost = Some(0);
+}
+
+fn unmeasured(evidence: &mut Evidence) {
+    evidence.delivery.measured = false;
+    evidence.usage.delivered = 0;
+    for level in evidence.tests.iter_mut().flat_map(|test| &mut test.levels) {
+        (level.e2e, level.clock_error_ms, level.stage_put, level.stage_stream, level.stage_function) =
+            (None, None, None, None, None);
     }
+}
+
+#[test]
+fn terminal_roomy() {
+    insta::assert_snapshot!(terminal(&fixture(), 120, false));
+}
+
+#[test]
+fn terminal_narrow() {
+    let text = terminal(&fixture(), 80, false);
+    insta::assert_snapshot!(text);
+    // The delivery line is kept whole for those who search for it.
+    let long: Vec<&str> = text.lines().filter(|line| line.chars().count() > 80).collect();
+    assert!(long.iter().all(|line| line.starts_with("delivery")), "{long:?}");
+}
+
+#[test]
+fn terminal_of_a_run_that_passed() {
+    insta::assert_snapshot!(terminal(&changed(complete), 100, false));
+}
+
+#[test]
+fn markdown_of_the_fixture() {
+    insta::assert_snapshot!(markdown(&fixture()));
+}
+
+#[test]
+fn json_of_the_fixture() {
+    insta::assert_snapshot!(json(&fixture()));
+}
+
+#[test]
+fn junit_of_the_fixture() {
+    insta::assert_snapshot!(junit(&fixture(), false));
+}
+
+#[test]
+fn junit_passes_the_inconclusive_over_where_that_is_allowed() {
+    let xml = junit(&fixture(), true);
+    assert!(xml.contains("tests=\"9\" failures=\"1\" skipped=\"3\""), "{xml}");
+    assert_eq!(xml.matches("<skipped ").count(), 3);
+    assert!(!xml.contains("type=\"inconclusive\""));
+}
+
+#[test]
+fn colours_are_only_there_when_asked_for() {
+    let model = fixture();
+    assert!(!terminal(&model, 120, false).contains('\u{1b}'));
+    let colored = terminal(&model, 120, true);
+    assert!(colored.contains("\u{1b}[1;31mFAIL\u{1b}[0m"));
+    assert!(colored.contains("\u{1b}[38;5;9mfail") || colored.contains("\u{1b}[31mfail"), "{colored}");
+}
+
+const SCHEMA_FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/schemas/report-v1.schema.json");
+
+fn schema_of_the_repository() -> jsonschema::Validator {
+    let text = std::fs::read_to_string(SCHEMA_FILE).expect("the schema is in the repository");
+    assert_eq!(
+        text,
+        schema(),
+        "regenerate it: STREAMGAUGE_REGENERATE=1 cargo test --lib report::tests::regenerate"
+    );
+    jsonschema::validator_for(&serde_json::from_str(&text).expect("JSON")).expect("a schema")
+}
+
+/// Writes the schema when asked to; otherwise the other tests compare it.
+#[test]
+fn regenerate() {
+    if std::env::var_os("STREAMGAUGE_REGENERATE").is_some() {
+        std::fs::write(SCHEMA_FILE, schema()).expect("the schema can be written");
+    }
+}
+
+#[test]
+fn every_report_fits_the_schema() {
+    let validator = schema_of_the_repository();
+    let reports = [
+        fixture(),
+        changed(complete),
+        changed(unmeasured),
+        changed(|evidence| evidence.tests.clear()),
+        changed(|evidence| evidence.usage.region = "eu-west-1".into()),
+        changed(|evidence| evidence.environment.stream_mode = "on-demand".into()),
+        changed(|evidence| {
+            evidence.run.end = RunEnd::Killed;
+            evidence.run.ended_us = None;
+            evidence.tests[0].levels[0].achieved_rps = f64::NAN;
+            let unaligned = Err("no whole minute inside the level".to_owned());
+            evidence.tests[0].levels[0].cloudwatch.insert("lambda.Duration.Average".into(), unaligned);
+        }),
+    ];
+    for report in reports {
+        let value: Value = serde_json::from_str(&json(&report)).expect("JSON");
+        let errors: Vec<String> = validator
+            .iter_errors(&value)
+            .map(|error| format!("{}: {error}", error.instance_path()))
+            .collect();
+        assert_eq!(errors, Vec::<String>::new());
+    }
+}
+
+#[test]
+fn the_schema_refuses_what_is_not_a_report() {
+    let validator = schema_of_the_repository();
+    let good: Value = serde_json::from_str(&json(&fixture())).expect("JSON");
+    let spoilt = |spoil: fn(&mut Value)| {
+        let mut value = good.clone();
+        spoil(&mut value);
+        validator.is_valid(&value)
+    };
+    assert!(spoilt(|_| {}));
+    assert!(!spoilt(|value| value["surprise"] = Value::Null));
+    assert!(!spoilt(|value| value["schema"] = "streamgauge/report/v2".into()));
+    assert!(!spoilt(|value| value["cost"]["pipeline"]["total"] = 0.01.into()));
+    assert!(!spoilt(|value| value["tests"][0]["verdict"] = "maybe".into()));
+    assert!(!spoilt(|value| {
+        value["tests"][0].as_object_mut().expect("object").remove("levels");
+    }));
+}
+
+#[test]
+fn json_reads_back_as_the_same_report() {
+    let mut model = fixture();
+    let read: ReportModel = serde_json::from_str(&json(&model)).expect("reads back");
+    for test in &mut model.tests {
+        test.charts = TestCharts::default();
+    }
+    assert_eq!(read, model);
+}
+
+#[test]
+fn the_same_evidence_gives_the_same_bytes() {
+    let (first, second) = (fixture(), fixture());
+    assert_eq!(html(&first), html(&second));
+    assert_eq!(json(&first), json(&second));
+}
+
+#[test]
+fn html_needs_nothing_but_itself() {
+    for report in [fixture(), changed(unmeasured), changed(|evidence| evidence.tests.clear())] {
+        let page = html(&report);
+        for forbidden in
+            ["<script", "src=", "href=", "url(", "@import", "http://", "https://", "NaN", "inf\""]
+        {
+            assert!(!page.contains(forbidden), "{forbidden}");
+        }
+    }
+}
+
+#[test]
+fn html_escapes_names_and_shows_each_level_and_verdict() {
+    let page = html(&fixture());
+    assert!(page.contains("Spike &lt;fast &amp; short&gt;") && !page.contains("<fast"));
+    for shown in ["200/s hold", "2000/s hold", "50/s hold (void)", "50 -&gt; 500/s ramp (not started)"] {
+        assert!(page.contains(shown), "{shown}");
+    }
+    for verdict in ["pass", "fail", "inconclusive"] {
+        assert!(page.contains(&format!("<span class=\"verdict {verdict}\">{verdict}</span>")), "{verdict}");
+    }
+    // Five charts a test and the cost by service.
+    assert_eq!(page.matches("<figure>").count(), 3 * 5 + 1);
+    assert_eq!(page.matches("<figure>").count(), page.matches("</figure>").count());
+    assert!(page.contains("unpriced"));
+}
+
+#[test]
+fn a_report_without_receipts_draws_no_delivery() {
+    let model = changed(unmeasured);
+    assert_eq!(model.delivery, None);
+    assert!(model.tests[0].levels.iter().all(|level| level.delivery.is_none()));
+    assert!(model.summary.iter().any(|sentence| sentence.starts_with("Delivery was not measured")));
+    assert!(terminal(&model, 100, false).contains("delivery  not measured"));
+}
+
+#[test]
+fn lost_is_null_while_the_collection_did_not_end() {
+    let model = changed(|evidence| evidence.delivery.lost = Some(3));
+    assert_eq!(model.delivery.and_then(|delivery| delivery.lost), None);
+    assert!(
+        model.tests[0].levels.iter().all(|level| level.delivery.as_ref().is_none_or(|d| d.lost.is_none()))
+    );
+}
+
+#[test]
+fn level_costs_add_up_to_the_pipelines() {
+    let model = changed(|evidence| {
+        complete(evidence);
+        // Use that is exactly that of the four levels.
+        let levels = &evidence.tests[0].levels;
+        evidence.usage.load_window_s = levels.iter().map(|level| level.planned_s).sum();
+        evidence.usage.invocations = levels.iter().map(|level| level.invocations).sum();
+        evidence.usage.records = 66_300;
+        evidence.usage.delivered = 66_300;
+        evidence.usage.put_payload_units = 66_300;
+        // A multiple of the invocations, so that no share is cut off.
+        evidence.usage.billed_ms = evidence.usage.invocations * 11;
+        evidence.usage.log_bytes = evidence.usage.invocations * 350;
+    });
+    let sum: Decimal = model.tests[0]
+        .levels
+        .iter()
+        .map(|level| level.cost_per_million.expect("priced").0 * Decimal::from(level.acked))
+        .sum::<Decimal>()
+        / Decimal::from(1_000_000u32);
+    // Each level's cost a million is rounded to six places.
+    let difference = (sum - model.cost.pipeline.total.0).abs();
+    assert!(difference < Decimal::new(1, 6), "{sum} {}", model.cost.pipeline.total.0);
+}
+
+#[test]
+fn numbers_for_people() {
+    let shown: Vec<String> =
+        [0.0, 0.0421, 0.42, 9.96, 43.12, 99.96, 655.4, 1_250.0, 1e6].map(text::number).to_vec();
+    assert_eq!(shown, ["0", "0.042", "0.42", "9.96", "43.1", "100", "655", "1,250", "1,000,000"]);
+    let shown: Vec<String> = [100.0, 99.996, 99.99999, 99.5, 50.0, 0.012].map(text::percent).to_vec();
+    assert_eq!(shown, ["100 %", "99.996 %", ">99.999 %", "99.5 %", "50 %", "0.01 %"]);
+    assert_eq!((text::span(270.0), text::span(3_725.0)), ("4:30".to_owned(), "1:02:05".to_owned()));
+}
+
+#[test]
+fn a_chart_over_time_is_drawn_to_scale() {
+    let at = |at_s: f64, rps: f64| Point { at_s, target_rps: Some(rps), ..Point::default() };
+    let charts = TestCharts {
+        levels: vec![LevelSpan { name: "hold".into(), hold: true, void: false, from_s: 0.0, to_s: 20.0 }],
+        // A silence of more than five points breaks the line.
+        points: vec![at(0.0, 0.0), at(2.0, 50.0), at(18.0, 100.0), at(20.0, 100.0)],
+        seconds_per_point: 1,
+        duration_s: 20.0,
+    };
+    let drawn = html::line_chart_for_tests(&charts);
+    // The plot is 564 wide from x 62 and 196 high from y 218 upwards.
+    assert!(drawn.contains(r#"d="M62 218L118.4 120M569.6 22L626 22""#), "{drawn}");
+    assert!(drawn.contains("0:18 hold\ntarget: 100 records/s"), "{drawn}");
+}
+
+#[test]
+fn long_tests_are_thinned_to_a_bounded_number_of_points() {
+    let model = changed(|evidence| {
+        let start_ms = evidence.seconds[0].at_ms;
+        let row = evidence.seconds[0].clone();
+        // A day, second by second, on level 1, with one slow second.
+        evidence.tests[0].levels[1].planned_s = 86_400.0;
+        evidence.tests[0].ended_us = Some((start_ms + 86_400_000) * 1_000);
+        evidence.seconds = (0..86_400)
+            .map(|second| crate::evidence::model::SecondRow {
+                at_ms: start_ms + second * 1_000,
+                level: 1,
+                put_p95_ms: if second == 40_000 { 900.0 } else { 10.0 },
+                ..row.clone()
+            })
+            .collect();
+    });
+    let points = &model.tests[0].charts.points;
+    assert!(points.len() <= 301, "{}", points.len());
+    // What a reader looks for is not averaged away.
+    assert_eq!(points.iter().filter_map(|point| point.put_p95_ms).reduce(f64::max), Some(900.0));
 }

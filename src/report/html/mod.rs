@@ -223,3 +223,10 @@ fn remarks(model: &ReportModel) -> Markup {
         }
     }
 }
+
+/// One line of target rates, for tests of the geometry.
+#[cfg(test)]
+pub(super) fn line_chart_for_tests(charts: &super::charts::TestCharts) -> String {
+    let target = Series { name: "target", class: "s0", value: |point| point.target_rps };
+    plot::lines(charts, "Rate", "records/s", &[target]).into_string()
+}

@@ -1,1 +1,13 @@
-//! (to be written)
+//! The reference function: it reads each record's envelope, sends a receipt, and answers. It runs as
+//! Lambda's own bootstrap (`provided.al2023`), as a process of the local endpoint, and, through
+//! [`Handler`] alone, in virtual time.
+
+mod event;
+mod handler;
+mod lambda;
+
+pub use event::{KinesisData, KinesisEvent, KinesisRecord};
+pub use handler::{
+    ClockFn, DurationModel, Handler, HandlerError, InvocationContext, LogFn, ReceiptSender, Work,
+};
+pub use lambda::{ConsumerError, QUEUE_URL_VARIABLE, WORK_VARIABLE, is_bootstrap, memory_used_mb, run};

@@ -1,4 +1,20 @@
 //! Load: when each record is due (pure), then sending it, open loop.
+//!
+//! [`schedule`] knows when each record is due, `pacer` wakes then and hands it on, `flight` sees it
+//! through its attempts to exactly one outcome, [`kinesis`] makes one attempt.
 
 pub mod driver;
+mod flight;
+pub mod keys;
+pub mod kinesis;
 pub mod outcome;
+mod pacer;
+pub mod payload;
+pub mod schedule;
+
+#[cfg(test)]
+mod pacer_tests;
+#[cfg(test)]
+mod testing;
+
+pub use pacer::{Job, LevelEvent, LoadEnd, run_test};

@@ -38,7 +38,7 @@ pub enum FailReason {
     Throttled,
     /// The service answered with an error that a retry cannot mend, or until the attempts were used up.
     ServiceError,
-    /// The last attempt was never answered: the record may be in the stream.
+    /// No attempt was acked and at least one was never answered: the record may be in the stream.
     UnknownOutcome,
     /// The connection could not be made: the record is not in the stream.
     NotSent,

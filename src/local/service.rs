@@ -50,6 +50,13 @@ impl ApiError {
     pub fn invalid(code: &str, message: impl Into<String>) -> ApiError {
         ApiError::new(400, code, message)
     }
+    /// No answer at all: the door closes the connection instead of sending a response.
+    pub fn no_answer() -> ApiError {
+        ApiError::new(0, "NoAnswer", "the answer was lost")
+    }
+    pub fn is_no_answer(&self) -> bool {
+        self.status == 0
+    }
 }
 
 impl std::fmt::Display for ApiError {
@@ -82,6 +89,11 @@ pub trait Service: Send + Sync {
             Ok(Bytes::from(bytes))
         })
     }
+}
+
+/// A service whose API is REST (Lambda, S3): it sees the request as it came, protections already passed.
+pub trait HttpService: Send + Sync {
+    fn http<'a>(&'a self, request: http::Request<Bytes>) -> BoxFuture<'a, http::Response<Bytes>>;
 }
 
 /// The error for an operation that this endpoint does not have.

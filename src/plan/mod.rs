@@ -1,5 +1,86 @@
 //! A plan: YAML in, a validated [`Plan`] or errors with positions out. Pure: no files, no clock, no async.
+//!
+//! Text becomes a tree of nodes that know where they stand (`tree`); the tree becomes the plan as typed
+//! (`typed`, through serde); that becomes the plan as meant ([`model`], by `resolve`). Each step reports
+//! everything that it can find, so that a plan is mended in one go.
 
+mod criterion;
+mod de;
+mod errors;
+mod metric;
 pub mod model;
+mod resolve;
+mod resolve_environment;
+mod resolve_test;
+mod tree;
+mod typed;
+mod units;
 
+#[cfg(test)]
+mod docs_tests;
+#[cfg(test)]
+mod hostile_tests;
+#[cfg(test)]
+mod tests;
+
+pub use errors::{Errors, PlanError};
 pub use model::*;
+pub use typed::json_schema;
+
+/// What `schema:` must say.
+pub const SCHEMA: &str = "streamgauge/plan/v1";
+/// Bytes of a plan's text. The four-week plan has about 10 KB.
+pub const TEXT_MAX_BYTES: usize = 1_048_576;
+/// Bytes of the smallest payload: the envelope with its largest numbers. `load::payload::min_bytes` computes
+/// it; a test there compares.
+pub const PAYLOAD_MIN_BYTES: usize = 96;
+/// Bytes of a partition key (`key-000123`). They count towards the record's size. `load::keys` agrees by test.
+pub const PARTITION_KEY_BYTES: usize = 10;
+/// Distinct partition keys: as many as six digits can tell apart.
+pub const KEYS_MAX: u32 = 1_000_000;
+/// Levels (stages) of a whole plan: level indexes stay below that of the readiness probes.
+pub const LEVELS_MAX: usize = 999;
+
+/// Reads a plan from bytes, which must be UTF-8.
+pub fn parse_bytes(bytes: &[u8]) -> Result<Plan, Errors> {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => parse(text),
+        Err(error) => Err(Errors::single(not_utf8(bytes, error.valid_up_to()))),
+    }
+}
+
+fn not_utf8(bytes: &[u8], valid_up_to: usize) -> PlanError {
+    let valid = String::from_utf8_lossy(&bytes[..valid_up_to]);
+    let line = valid.matches('\n').count() + 1;
+    let column = valid.rsplit('\n').next().unwrap_or("").chars().count() + 1;
+    PlanError {
+        position: Position { line, column },
+        field: errors::ROOT.to_owned(),
+        found: format!("the byte 0x{:02x}, which is not UTF-8", bytes[valid_up_to]),
+        expected: "UTF-8 text".to_owned(),
+    }
+}
+
+/// Reads a plan. On errors: all that are independent of each other, in the order of the text.
+pub fn parse(text: &str) -> Result<Plan, Errors> {
+    if text.len() > TEXT_MAX_BYTES {
+        return Err(Errors::single(PlanError {
+            position: Position { line: 1, column: 1 },
+            field: errors::ROOT.to_owned(),
+            found: format!("{} bytes", text.len()),
+            expected: format!("a plan of at most {TEXT_MAX_BYTES} bytes"),
+        }));
+    }
+    // A byte order mark is no content, and no column either.
+    let content = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let (mut root, mut errors) = match tree::build(content) {
+        Ok(built) => built,
+        Err(fatal) => return Err(Errors::new(fatal, content)),
+    };
+    let typed = de::read::<typed::PlanDoc>(&mut root, &mut errors);
+    let plan = typed.map(|document| resolve::resolve(document, &root, text, &mut errors));
+    match plan {
+        Some(plan) if errors.is_empty() => Ok(plan),
+        _ => Err(Errors::new(errors, content)),
+    }
+}

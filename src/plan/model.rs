@@ -218,12 +218,14 @@ pub enum Metric {
     DlqDepth,
     GeneratorLag,
     CostPerMillion,
+    DrainTime,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unit {
     Percent,
     Milliseconds,
+    Seconds,
     Count,
     Usd,
 }

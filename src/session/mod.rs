@@ -1,1 +1,83 @@
-//! (to be written)
+//! What a verb does: readiness, tests in order with live state and flags, drain, collection, metrics,
+//! publishing. It never prints: it tells a [`progress::Progress`].
+
+pub mod drain;
+pub mod environment;
+pub mod flags;
+pub mod lock;
+pub mod metrics;
+pub mod progress;
+pub mod publish;
+pub mod readiness;
+pub mod run;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::evidence::EvidenceError;
+use crate::stack::StackError;
+
+#[derive(Debug, thiserror::Error)]
+pub enum SessionError {
+    #[error("another streamgauge is working on the environment '{env}'")]
+    Busy { env: String },
+    #[error("the environment '{env}' is not up")]
+    NotUp { env: String },
+    #[error("the environment '{env}' is up already")]
+    AlreadyUp { env: String },
+    #[error("cannot write {}: {error}", path.display())]
+    Unwritable { path: PathBuf, error: std::io::Error },
+    #[error("no probe record came through the pipeline within {} s{}", waited.as_secs(), last_error(.last_error))]
+    NotReady { waited: Duration, last_error: Option<String> },
+    #[error("{0}")]
+    Evidence(#[from] EvidenceError),
+    #[error("the plan and the environment do not go together: {0}")]
+    Mismatch(String),
+    #[error("{0}")]
+    EnvironmentGone(String),
+    #[error("left behind in the environment '{env}': {}", left.join(", "))]
+    LeftBehind { env: String, left: Vec<String> },
+    #[error("taking down failed: {0}")]
+    Down(StackError),
+    #[error("cannot read {}: {error}", path.display())]
+    Unreadable { path: PathBuf, error: String },
+    #[error("internal error: {0}")]
+    Panic(String),
+}
+
+fn last_error(error: &Option<String>) -> String {
+    error.as_ref().map(|error| format!("; last error: {error}")).unwrap_or_default()
+}
+
+impl SessionError {
+    /// What to do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            SessionError::Busy { env } => {
+                Some(format!("wait for it, or work on another environment: --env {env}-2"))
+            }
+            SessionError::NotUp { env } => Some(format!("streamgauge up --env {env}")),
+            SessionError::AlreadyUp { env } => Some(format!(
+                "streamgauge run PLAN --env {env} uses it; streamgauge down --env {env} ends it; --env NAME takes another"
+            )),
+            SessionError::Unwritable { .. } => {
+                Some("streamgauge writes to .streamgauge/ in the current directory; run it where you may write".to_owned())
+            }
+            SessionError::NotReady { .. } => Some(
+                "the function does not start, fails, or its role lacks a permission: its log group tells; with --target local add -v"
+                    .to_owned(),
+            ),
+            SessionError::Mismatch(_) => {
+                Some("streamgauge down, then up with this plan".to_owned())
+            }
+            SessionError::EnvironmentGone(_) => Some(
+                "what was measured until then is kept and reported; with --target local the endpoint has ended".to_owned(),
+            ),
+            SessionError::LeftBehind { env, .. } => Some(format!("streamgauge down --env {env} tries again")),
+            SessionError::Down(error) => Some(error.hint()),
+            SessionError::Evidence(error) => error.hint().map(str::to_owned),
+            SessionError::Unreadable { .. } => None,
+            SessionError::Panic(_) => Some("please report this, with the lines above".to_owned()),
+        }
+    }
+}

@@ -3,9 +3,11 @@
 //! On the wire it is the member `sg` of the record's JSON object, first in the object and compact:
 //! `{"sg":{"r":"20261121-013240-k3f9","l":3,"s":12345,"d":1763688760123456}, ...}`.
 
+use std::io::Write;
+
 use serde::{Deserialize, Serialize};
 
-use super::run_id::RunId;
+use super::run_id::{RUN_ID_LEN, RunId};
 
 /// Level index of a readiness probe: never counted.
 pub const PROBE_LEVEL: u32 = 999;
@@ -23,4 +25,116 @@ pub struct Envelope {
     /// When the record was due, microseconds since the epoch.
     #[serde(rename = "d")]
     pub due_us: i64,
+}
+
+/// Longest text of the member (`"sg":{...}`): 98 bytes. With the two braces of an otherwise empty object
+/// that is 100 bytes, the size of the smallest payload.
+pub const ENVELOPE_MAX_BYTES: usize = r#""sg":{"r":"","l":,"s":,"d":}"#.len() + RUN_ID_LEN + 10 + 20 + 20;
+
+/// How a compact record starts.
+const OPENING: &[u8] = br#"{"sg":{"#;
+
+impl Envelope {
+    /// Appends the member `"sg":{...}`, compact, without the braces of the object around it: the caller
+    /// opens the object, writes this first, and goes on with `,` or `}`.
+    pub fn write_member(&self, out: &mut Vec<u8>) {
+        // Writing to a vector cannot fail.
+        let _ = write!(
+            out,
+            r#""sg":{{"r":"{}","l":{},"s":{},"d":{}}}"#,
+            self.run, self.level, self.sequence, self.due_us
+        );
+    }
+
+    /// The envelope of a record's data, if it has one. A record that starts with `{"sg":{` is read without
+    /// looking at the rest of it; otherwise the whole is parsed as JSON and the top-level member `sg` taken,
+    /// wherever it stands and however it is spaced.
+    pub fn find_in(data: &[u8]) -> Option<Envelope> {
+        if let Some(envelope) = find_at_start(data) {
+            return Some(envelope);
+        }
+        serde_json::from_slice::<Enclosing>(data).ok().map(|enclosing| enclosing.sg)
+    }
+}
+
+/// Any JSON object with the member `sg`.
+#[derive(Deserialize)]
+struct Enclosing {
+    sg: Envelope,
+}
+
+fn find_at_start(data: &[u8]) -> Option<Envelope> {
+    let object = data.strip_prefix(&OPENING[..OPENING.len() - 1])?;
+    // Our own envelope is flat, and neither ids nor numbers hold a brace: the first one closes it.
+    let end = object.iter().take(ENVELOPE_MAX_BYTES).position(|byte| *byte == b'}')?;
+    serde_json::from_slice(&object[..=end]).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn envelope(level: u32, sequence: u64, due_us: i64) -> Envelope {
+        Envelope { run: "20261121-013240-k3f9".parse().expect("well formed"), level, sequence, due_us }
+    }
+
+    #[test]
+    fn is_compact_and_fits_the_smallest_payload() {
+        let mut out = b"{".to_vec();
+        envelope(3, 12_345, 1_763_688_760_123_456).write_member(&mut out);
+        out.push(b'}');
+        assert_eq!(
+            String::from_utf8_lossy(&out),
+            r#"{"sg":{"r":"20261121-013240-k3f9","l":3,"s":12345,"d":1763688760123456}}"#
+        );
+        let mut longest = Vec::new();
+        envelope(u32::MAX, u64::MAX, i64::MIN).write_member(&mut longest);
+        assert_eq!(longest.len(), ENVELOPE_MAX_BYTES);
+        assert_eq!(ENVELOPE_MAX_BYTES + 2, 100);
+    }
+
+    #[test]
+    fn is_found_wherever_it_stands() {
+        let wanted = envelope(3, 7, 11);
+        for text in [
+            r#"{"sg":{"r":"20261121-013240-k3f9","l":3,"s":7,"d":11},"pad":"xxxx"}"#,
+            r#"{ "a": [1, {"sg": 1}], "sg" : { "d": 11, "s": 7, "l": 3, "r": "20261121-013240-k3f9", "z": {} } }"#,
+            // Torn after the envelope: the fast path does not need the rest.
+            r#"{"sg":{"r":"20261121-013240-k3f9","l":3,"s":7,"d":11},"pad":"#,
+        ] {
+            assert_eq!(Envelope::find_in(text.as_bytes()), Some(wanted.clone()), "{text}");
+        }
+        for text in [
+            "",
+            "{}",
+            "null",
+            r#"{"sg":{}}"#,
+            r#"{"sg":1}"#,
+            r#"{"sg":{"r":"no","l":3,"s":7,"d":11}}"#,
+            r#"{"x":{"sg":{"r":"20261121-013240-k3f9","l":3,"s":7,"d":11}}}"#,
+        ] {
+            assert_eq!(Envelope::find_in(text.as_bytes()), None, "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn comes_back_from_any_record(level: u32, sequence: u64, due_us: i64, rest in "[ -~]{0,40}") {
+            let wanted = envelope(level, sequence, due_us);
+            let mut out = b"{".to_vec();
+            wanted.write_member(&mut out);
+            out.extend_from_slice(format!(",\"pad\":{}}}", serde_json::json!(rest)).as_bytes());
+            prop_assert_eq!(Envelope::find_in(&out), Some(wanted));
+        }
+
+        #[test]
+        fn never_panics(data: Vec<u8>) {
+            let _ = Envelope::find_in(&data);
+            let mut opened = OPENING.to_vec();
+            opened.extend_from_slice(&data);
+            let _ = Envelope::find_in(&opened);
+        }
+    }
 }

@@ -1,4 +1,12 @@
-//! The receipt: one per invocation and run seen in it, sent to SQS before the function answers.
+//! The receipt: one per invocation and run seen in it, sent to SQS before the function answers. The
+//! format is public: `docs/receipts.md`.
+
+mod histograms;
+mod message;
+mod records;
+
+pub use histograms::{HISTOGRAM_MAX_US, decode as decode_histogram};
+pub use message::{MESSAGE_MAX_BYTES, ReceiptError};
 
 use super::run_id::RunId;
 
@@ -68,4 +76,29 @@ pub struct LevelHistograms {
     pub function: hdrhistogram::Histogram<u64>,
     /// Time in the sink; empty when there is none.
     pub sink: hdrhistogram::Histogram<u64>,
+}
+
+/// Records of a receipt, over all its parts: the largest batch of an event source mapping (Lambda API
+/// reference, CreateEventSourceMapping, `BatchSize`).
+pub const RECORDS_MAX: usize = 10_000;
+
+impl LevelHistograms {
+    pub fn new(level: u32) -> LevelHistograms {
+        let empty = histograms::empty;
+        LevelHistograms {
+            level,
+            e2e: empty(),
+            put: empty(),
+            stream: empty(),
+            function: empty(),
+            sink: empty(),
+        }
+    }
+}
+
+/// Records a latency: negative ones count as 0, those beyond [`HISTOGRAM_MAX_US`] as that.
+pub fn record_us(histogram: &mut hdrhistogram::Histogram<u64>, latency_us: i64) {
+    let bounded = (latency_us.max(0) as u64).min(HISTOGRAM_MAX_US);
+    // Only a value outside the range of a fixed histogram fails; ours grow.
+    let _ = histogram.record(bounded);
 }

@@ -1,0 +1,191 @@
+//! The command line as typed. What it means is worked out in `settings`.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  done; every criterion held
+  1  ran to the end; a criterion failed or could not be judged (--allow-inconclusive lets the latter pass)
+  2  the command line or the plan is wrong
+  3  the environment failed: AWS error, missing permission, stack failure, something left behind
+  4  stopped early: red flag, interrupt; what was measured is kept and reported
+
+Example:
+  streamgauge test plans/quickstart.yaml        no account needed: everything runs on this machine";
+
+/// Load-test a Kinesis -> Lambda pipeline: follow every record to the end, find what gives way first,
+/// and say what a million records cost.
+#[derive(Debug, Parser)]
+#[command(name = "streamgauge", version, after_help = EXIT_CODES, max_term_width = 110)]
+pub struct Cli {
+    #[command(flatten)]
+    pub global: Global,
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum TargetArg {
+    /// Our AWS-compatible endpoint on loopback: no account, no cost.
+    Local,
+    /// The real services.
+    Aws,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    Human,
+    Json,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct Global {
+    /// Where the pipeline runs.
+    #[arg(long, global = true, value_enum, default_value = "local", help_heading = "Global options")]
+    pub target: TargetArg,
+    /// AWS region. [default: the profile's with --target aws, else us-east-1]
+    #[arg(long, global = true, help_heading = "Global options")]
+    pub region: Option<String>,
+    /// AWS profile (only with --target aws).
+    #[arg(long, global = true, help_heading = "Global options")]
+    pub profile: Option<String>,
+    /// Send every AWS call to this URL instead, for example an emulator (only with --target aws).
+    #[arg(long, global = true, value_name = "URL", help_heading = "Global options")]
+    pub endpoint_url: Option<String>,
+    /// Name of the environment; its resources are called `streamgauge-<NAME>-...`.
+    #[arg(long, global = true, value_name = "NAME", default_value = "default", help_heading = "Global options")]
+    pub env: String,
+    /// Zip with the function's `bootstrap`. [default: `consumer` beside this program, else this program]
+    #[arg(long, global = true, value_name = "FILE", help_heading = "Global options")]
+    pub function_zip: Option<PathBuf>,
+    /// Price book to use instead of the one built in.
+    #[arg(long, global = true, value_name = "FILE", help_heading = "Global options")]
+    pub prices: Option<PathBuf>,
+    /// What stdout carries: text, or one JSON document.
+    #[arg(long, global = true, value_enum, default_value = "human", help_heading = "Global options")]
+    pub format: Format,
+    /// Exit 0 although a criterion could not be judged.
+    #[arg(long, global = true, help_heading = "Global options")]
+    pub allow_inconclusive: bool,
+    /// Do not ask before creating or deleting anything in an account.
+    #[arg(long, global = true, help_heading = "Global options")]
+    pub yes: bool,
+    /// More talk on stderr; twice for the AWS calls too.
+    #[arg(short, long, global = true, action = clap::ArgAction::Count, help_heading = "Global options")]
+    pub verbose: u8,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Stand the pipeline up, run the plan, report, take everything down: one command.
+    #[command(after_help = "Example:\n  streamgauge test plans/quickstart.yaml")]
+    Test(TestArgs),
+    /// Stand the pipeline up and leave it standing.
+    #[command(after_help = "Example:\n  streamgauge up plans/quickstart.yaml --env mine")]
+    Up(UpArgs),
+    /// What stands, since when, and how to end it.
+    #[command(after_help = "Example:\n  streamgauge status --env mine")]
+    Status,
+    /// Take down what `up` made.
+    #[command(after_help = "Example:\n  streamgauge down --env mine")]
+    Down,
+    /// Run a plan against an environment that `up` made, then pull metrics and report.
+    #[command(after_help = "Example:\n  streamgauge run plans/quickstart.yaml --env mine --test 1.1")]
+    Run(RunArgs),
+    /// Pull the metrics of a run again (CloudWatch gives some of them late) and report again.
+    #[command(after_help = "Example:\n  streamgauge metrics 20261121-013240-k3f9 --env mine")]
+    Metrics(RunRef),
+    /// Render the reports of a run again, from its directory alone.
+    #[command(after_help = "Example:\n  streamgauge report 20261121-013240-k3f9")]
+    Report(RunRef),
+    /// Look at a plan without running it.
+    #[command(subcommand)]
+    Plan(PlanVerb),
+    /// Serve the local AWS-compatible endpoint in the foreground, for any client.
+    #[command(
+        after_help = "Example:\n  streamgauge local --port 4566\n  AWS_ACCESS_KEY_ID=x AWS_SECRET_ACCESS_KEY=x aws --endpoint-url http://127.0.0.1:4566 --region us-east-1 kinesis list-streams"
+    )]
+    Local(LocalArgs),
+    /// Internal: removes what an endpoint leaves behind when it is killed.
+    #[command(hide = true)]
+    Reap(ReapArgs),
+}
+
+#[derive(Debug, Subcommand)]
+pub enum PlanVerb {
+    /// Check a plan; exit 2 with file:line:column when it is wrong.
+    #[command(after_help = "Example:\n  streamgauge plan check plans/quickstart.yaml")]
+    Check(PlanArgs),
+    /// Show tests, stages, records and duration of a plan.
+    #[command(after_help = "Example:\n  streamgauge plan show plans/quickstart.yaml")]
+    Show(PlanArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct PlanArgs {
+    /// The plan, a YAML file (docs/plan.md).
+    pub plan: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub struct TestArgs {
+    /// The plan, a YAML file (docs/plan.md).
+    pub plan: PathBuf,
+    /// Inject a fault into the local endpoint, for example `drop:count=25`; repeatable.
+    #[arg(long, value_name = "SPEC")]
+    pub fault: Vec<String>,
+    /// Run only this test; repeatable.
+    #[arg(long = "test", value_name = "ID")]
+    pub tests: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct UpArgs {
+    /// Take the environment from this plan. [default: the schema's defaults]
+    pub plan: Option<PathBuf>,
+    /// Inject a fault into the local endpoint; repeatable.
+    #[arg(long, value_name = "SPEC")]
+    pub fault: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// The plan, a YAML file (docs/plan.md).
+    pub plan: PathBuf,
+    /// Run only the tests of this week.
+    #[arg(long, value_name = "N")]
+    pub week: Option<u32>,
+    /// Run only the tests of this phase, counted from 1.
+    #[arg(long, value_name = "N")]
+    pub phase: Option<usize>,
+    /// Run only this test; repeatable.
+    #[arg(long = "test", value_name = "ID")]
+    pub tests: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct RunRef {
+    /// Run id, or the path of a run directory.
+    pub run: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub struct LocalArgs {
+    /// Port on 127.0.0.1; 0 takes a free one.
+    #[arg(long, default_value_t = 4566)]
+    pub port: u16,
+    /// Inject a fault, for example `throttle:rate=5%`; repeatable.
+    #[arg(long, value_name = "SPEC")]
+    pub fault: Vec<String>,
+    /// Internal: write address and token here once ready, and end after 12 h idle.
+    #[arg(long, hide = true, value_name = "FILE")]
+    pub state_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct ReapArgs {
+    /// Directory to remove when stdin closes.
+    pub dir: PathBuf,
+}

@@ -1,0 +1,136 @@
+//! What the user typed, read and checked before anything is created.
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use crate::plan::Plan;
+
+use super::args::{Global, TargetArg};
+use super::exit::CliError;
+
+/// Everything the tool keeps beside the user's files.
+pub const ROOT: &str = ".streamgauge";
+
+/// Longest environment name: it is part of every resource's name (`stack::UpRequest`).
+const ENV_NAME_MAX: usize = 20;
+
+/// A plan is a page or two; what is larger is not a plan.
+const PLAN_MAX_BYTES: u64 = 1024 * 1024;
+
+pub fn runs_dir() -> PathBuf {
+    Path::new(ROOT).join("runs")
+}
+
+/// Checks what no verb may go on without.
+pub fn check_global(global: &Global) -> Result<(), CliError> {
+    let name = &global.env;
+    let well_formed = !name.is_empty()
+        && name.len() <= ENV_NAME_MAX
+        && name.starts_with(|c: char| c.is_ascii_lowercase())
+        && !name.ends_with('-')
+        && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-');
+    if !well_formed {
+        return Err(CliError::input(format!(
+            "--env: found '{name}', expected 1 to {ENV_NAME_MAX} lowercase letters, digits and '-', starting with a letter"
+        )));
+    }
+    if global.target == TargetArg::Local {
+        for (given, flag) in [
+            (global.profile.is_some(), "--profile"),
+            (global.endpoint_url.is_some(), "--endpoint-url"),
+        ] {
+            if given {
+                return Err(CliError::input(format!("{flag} goes with --target aws"))
+                    .hint("with --target local nothing leaves this machine; add --target aws to reach the real services or an emulator"));
+            }
+        }
+    }
+    if let Some(zip) = &global.function_zip {
+        readable(zip, "--function-zip")?;
+    }
+    Ok(())
+}
+
+fn readable(path: &Path, what: &str) -> Result<(), CliError> {
+    std::fs::File::open(path)
+        .map(drop)
+        .map_err(|error| CliError::input(format!("{what}: cannot read {}: {error}", path.display())))
+}
+
+/// Reads and checks a plan. Every problem is a line `file:line:column: field: found ..., expected ...`.
+pub fn plan(path: &Path) -> Result<Plan, CliError> {
+    let unreadable =
+        |error: std::io::Error| CliError::input(format!("cannot read the plan {}: {error}", path.display()));
+    let file = std::fs::File::open(path).map_err(|error| {
+        unreadable(error).hint("plans that ship with streamgauge: plans/quickstart.yaml, plans/breaking-point.yaml")
+    })?;
+    let mut bytes = Vec::new();
+    // One byte more than allowed, so that the parser sees that it is too long.
+    file.take(PLAN_MAX_BYTES + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    crate::plan::parse_bytes(&bytes).map_err(|errors| {
+        CliError::input(errors.in_file(&path.display().to_string()).to_string()).hint("docs/plan.md describes every key of a plan")
+    })
+}
+
+/// The price book's text: the one given, or the one built in.
+pub fn prices(global: &Global) -> Result<String, CliError> {
+    let Some(path) = &global.prices else {
+        return Ok(crate::cost::BUILTIN_PRICES.to_owned());
+    };
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| CliError::input(format!("--prices: cannot read {}: {error}", path.display())))?;
+    crate::cost::PriceBook::parse(&text)
+        .map_err(|error| CliError::input(format!("{}: {error}", path.display())))?;
+    Ok(text)
+}
+
+/// A run directory from a run id or a path.
+pub fn run_dir(run: &Path) -> Result<PathBuf, CliError> {
+    let by_id = runs_dir().join(run);
+    for candidate in [run.to_path_buf(), by_id.clone()] {
+        if candidate.join("run.json").is_file() {
+            return Ok(candidate);
+        }
+    }
+    let mut known: Vec<String> = std::fs::read_dir(runs_dir())
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .collect();
+    known.sort();
+    let error = CliError::input(format!("no run at {} or {}", run.display(), by_id.display()));
+    Err(match known.last() {
+        Some(latest) => error.hint(format!("the latest of {} runs here is {latest}", known.len())),
+        None => error.hint("there are no runs here yet; `streamgauge test PLAN` makes one"),
+    })
+}
+
+/// Which tests of the plan to run, by their index; all when nothing is asked for.
+pub fn select(plan: &Plan, week: Option<u32>, phase: Option<usize>, ids: &[String]) -> Result<Vec<usize>, CliError> {
+    let known: Vec<&str> = plan.tests().map(|test| test.id.as_str()).collect();
+    if let Some(unknown) = ids.iter().find(|id| !known.contains(&id.as_str())) {
+        return Err(CliError::input(format!("--test: found '{unknown}', expected one of {}", known.join(", "))));
+    }
+    let mut selected = Vec::new();
+    let mut index = 0;
+    for (phase_index, a_phase) in plan.phases.iter().enumerate() {
+        for test in &a_phase.tests {
+            let wanted = week.is_none_or(|week| a_phase.week == week)
+                && phase.is_none_or(|phase| phase_index + 1 == phase)
+                && (ids.is_empty() || ids.contains(&test.id));
+            if wanted {
+                selected.push(index);
+            }
+            index += 1;
+        }
+    }
+    if selected.is_empty() {
+        return Err(CliError::input(format!(
+            "no test of '{}' is in that week and phase; it has {} phases",
+            plan.name,
+            plan.phases.len()
+        )));
+    }
+    Ok(selected)
+}

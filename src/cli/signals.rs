@@ -1,0 +1,49 @@
+//! Ctrl-C and SIGTERM: the first asks the work to stop and clean up, the second to stop waiting too.
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+/// How often the user asked to stop.
+#[derive(Clone)]
+pub struct StopSignal {
+    asked: watch::Receiver<u32>,
+    /// The same as a flag, for what only needs to know that it should stop.
+    pub stop: watch::Receiver<bool>,
+}
+
+impl StopSignal {
+    /// Listens from now on. Must be called inside a runtime.
+    pub fn listen() -> std::io::Result<StopSignal> {
+        let (asked_sender, asked) = watch::channel(0u32);
+        let (stop_sender, stop) = watch::channel(false);
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let mut terminate = signal(SignalKind::terminate())?;
+        tokio::spawn(async move {
+            loop {
+                tokio::select! {
+                    _ = interrupt.recv() => {}
+                    _ = terminate.recv() => {}
+                }
+                asked_sender.send_modify(|count| *count += 1);
+                stop_sender.send_replace(true);
+                match *asked_sender.borrow() {
+                    1 => eprintln!("stopping: what was measured is kept, the environment is cleaned up (again: do not wait)"),
+                    _ => eprintln!("not waiting any longer; still cleaning up"),
+                }
+            }
+        });
+        Ok(StopSignal { asked, stop })
+    }
+
+    pub fn asked(&self) -> bool {
+        *self.asked.borrow() > 0
+    }
+
+    /// Returns once the user asked `times` times; never if that does not happen.
+    pub async fn wait(&self, times: u32) {
+        let mut asked = self.asked.clone();
+        if asked.wait_for(|count| *count >= times).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+}

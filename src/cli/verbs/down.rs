@@ -1,0 +1,55 @@
+//! `down`: take down what `up` made.
+
+use crate::cli::args::{Global, TargetArg};
+use crate::cli::connect;
+use crate::cli::endpoint::{self, EndpointState};
+use crate::cli::exit::{CliError, Exit};
+use crate::cli::input;
+use crate::cli::progress::Stderr;
+use crate::platform::clients::Clients;
+use crate::platform::clock::Clock;
+use crate::session::SessionError;
+use crate::session::lock::EnvLock;
+use crate::session::progress::Progress;
+use crate::stack;
+
+pub async fn run(global: &Global) -> Result<Exit, CliError> {
+    let clock = Clock::start();
+    let progress = Stderr::new();
+    let _lock = EnvLock::take(input::ROOT.as_ref(), &global.env)?;
+    if global.target == TargetArg::Local {
+        match EndpointState::read(&global.env)? {
+            None => {
+                println!("nothing to take down: '{}' is not up", global.env);
+                return Ok(Exit::Done);
+            }
+            Some(state) if !endpoint::answers(&state).await => {
+                endpoint::end_background(&global.env, &state).await?;
+                println!("'{}' is down: its endpoint had ended already", global.env);
+                return Ok(Exit::Done);
+            }
+            Some(_) => {}
+        }
+    }
+    let clients = connect::to_standing(global, clock).await?;
+    take_down(global, clock, &clients, &progress).await?;
+    println!("'{}' is down", global.env);
+    Ok(Exit::Done)
+}
+
+/// Deletes the stacks, then ends a background endpoint. What is left is an error that names it.
+pub async fn take_down(global: &Global, clock: Clock, clients: &Clients, progress: &dyn Progress) -> Result<(), CliError> {
+    let step = |line: &str| progress.step(line);
+    let left = stack::down(clients, clock, &global.env, &step).await;
+    progress.settle();
+    let left = left?;
+    if !left.is_empty() {
+        return Err(SessionError::LeftBehind { env: global.env.clone(), left }.into());
+    }
+    if global.target == TargetArg::Local
+        && let Some(state) = EndpointState::read(&global.env)?
+    {
+        endpoint::end_background(&global.env, &state).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,73 @@
+//! `local`: the endpoint in the foreground; and the reaper.
+
+use std::io::Write;
+use std::time::Duration;
+
+use crate::cli::args::{Global, LocalArgs, ReapArgs};
+use crate::cli::endpoint::{self, Endpoint, EndpointState, LOCAL_REGION};
+use crate::cli::exit::{CliError, Exit};
+use crate::cli::signals::StopSignal;
+use crate::local::faults::FaultSpec;
+use crate::platform::clock::Clock;
+
+/// A background endpoint that nobody called for this long ends itself.
+const IDLE_BOUND: Duration = Duration::from_secs(12 * 3600);
+
+pub async fn run(_global: &Global, args: &LocalArgs) -> Result<Exit, CliError> {
+    let clock = Clock::start();
+    let stop = StopSignal::listen()
+        .map_err(|error| CliError::environment(format!("cannot listen for signals: {error}")))?;
+    let mut endpoint = Endpoint::start(clock, args.port, faults(&args.fault)?)?;
+    if let Some(path) = &args.state_file {
+        let state = EndpointState {
+            url: endpoint.url.clone(),
+            token: endpoint.token.clone(),
+            pid: std::process::id(),
+            region: LOCAL_REGION.to_owned(),
+            started_us: clock.now_us(),
+            faults: args.fault.clone(),
+        };
+        state
+            .write(path)
+            .map_err(|error| CliError::environment(format!("cannot write {}: {error}", path.display())))?;
+    }
+    // One line on stdout, then it is ready: scripts wait for it.
+    println!("streamgauge local: {} (region {LOCAL_REGION}, any credentials)", endpoint.url);
+    let _ = std::io::stdout().flush();
+    let activity = endpoint.cloud.activity();
+    tokio::select! {
+        () = endpoint.ended() => {}
+        () = stop.wait(1) => {}
+        () = idle(clock, activity), if args.state_file.is_some() => eprintln!("idle for 12 h: ending"),
+    }
+    if let Some(path) = &args.state_file {
+        let _ = std::fs::remove_file(path);
+    }
+    endpoint.stop().await;
+    Ok(Exit::Done)
+}
+
+/// Returns when `last_call_us` has not moved for [`IDLE_BOUND`].
+async fn idle(clock: Clock, last_call_us: std::sync::Arc<std::sync::atomic::AtomicI64>) {
+    loop {
+        let quiet_us = clock.now_us() - last_call_us.load(std::sync::atomic::Ordering::Relaxed);
+        let quiet = Duration::from_micros(quiet_us.max(0) as u64);
+        match IDLE_BOUND.checked_sub(quiet) {
+            Some(rest) if !rest.is_zero() => tokio::time::sleep(rest).await,
+            _ => return,
+        }
+    }
+}
+
+pub fn faults(specs: &[String]) -> Result<Vec<FaultSpec>, CliError> {
+    specs
+        .iter()
+        .map(|spec| spec.parse().map_err(|error| CliError::input(format!("--fault {spec}: {error}"))))
+        .collect()
+}
+
+pub fn reap(args: &ReapArgs) -> Result<Exit, CliError> {
+    endpoint::reap(&args.dir)
+        .map(|()| Exit::Done)
+        .map_err(|error| CliError::environment(format!("cannot remove {}: {error}", args.dir.display())))
+}

@@ -1,0 +1,11 @@
+//! One file a verb.
+
+pub mod down;
+pub mod local;
+pub mod metrics;
+pub mod plan;
+pub mod report;
+pub mod run;
+pub mod status;
+pub mod test;
+pub mod up;

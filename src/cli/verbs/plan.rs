@@ -1,0 +1,155 @@
+//! `plan check`, `plan show`.
+
+use std::path::Path;
+use std::time::Duration;
+
+use comfy_table::{Table, presets};
+use serde_json::json;
+
+use crate::cli::args::{Format, Global, PlanVerb};
+use crate::cli::exit::{CliError, Exit};
+use crate::cli::input;
+use crate::load::schedule::Schedule;
+use crate::plan::{Plan, PutMode, StreamMode, Test};
+use crate::platform::limits;
+
+pub fn run(global: &Global, verb: &PlanVerb) -> Result<Exit, CliError> {
+    match verb {
+        PlanVerb::Check(args) => check(global, &args.plan),
+        PlanVerb::Show(args) => show(global, &args.plan),
+    }
+}
+
+fn check(global: &Global, path: &Path) -> Result<Exit, CliError> {
+    let plan = input::plan(path)?;
+    let (tests, records, seconds) = totals(&plan);
+    match global.format {
+        Format::Json => println!("{}", json!({"plan": plan.name, "tests": tests, "records": records, "duration_s": seconds})),
+        Format::Human => println!("{}: ok: {tests} tests, {records} records, {}", path.display(), duration(seconds)),
+    }
+    Ok(Exit::Done)
+}
+
+fn totals(plan: &Plan) -> (usize, u64, f64) {
+    let records = plan.tests().map(|test| Schedule::new(test).total()).sum();
+    let seconds = plan.tests().map(|test| test.duration().as_secs_f64()).sum();
+    (plan.tests().count(), records, seconds)
+}
+
+fn show(global: &Global, path: &Path) -> Result<Exit, CliError> {
+    let plan = input::plan(path)?;
+    match global.format {
+        Format::Json => println!("{:#}", as_json(&plan)),
+        Format::Human => print_plan(&plan),
+    }
+    Ok(Exit::Done)
+}
+
+fn as_json(plan: &Plan) -> serde_json::Value {
+    let tests: Vec<serde_json::Value> = plan
+        .tests()
+        .map(|test| {
+            let schedule = Schedule::new(test);
+            let levels: Vec<serde_json::Value> = schedule
+                .levels()
+                .iter()
+                .map(|level| {
+                    json!({
+                        "kind": level.kind.as_str(), "from_rps": level.from_rps, "target_rps": level.target_rps,
+                        "start_s": level.start.as_secs_f64(), "duration_s": level.duration.as_secs_f64(), "records": level.count,
+                    })
+                })
+                .collect();
+            json!({
+                "id": test.id, "name": test.name, "payload": test.payload.name, "bytes": test.payload.bytes,
+                "records": schedule.total(), "duration_s": test.duration().as_secs_f64(), "peak_rps": test.peak_rps(),
+                "levels": levels,
+            })
+        })
+        .collect();
+    json!({"plan": plan.name, "hash": plan.hash, "tests": tests})
+}
+
+fn print_plan(plan: &Plan) {
+    let stream = &plan.environment.stream;
+    let function = &plan.environment.function;
+    let shards = match stream.mode {
+        StreamMode::Provisioned => format!("{} shard{}", stream.shards, if stream.shards == 1 { "" } else { "s" }),
+        StreamMode::OnDemand => "on demand".to_owned(),
+    };
+    println!("{}: stream {shards}; function {} MB, timeout {} s, batches of {}, window {} s, parallelization {}",
+        plan.name, function.memory_mb, function.timeout_s, function.batch_size, function.batch_window_s, function.parallelization);
+    for phase in &plan.phases {
+        println!("\nWeek {}: {}", phase.week, phase.name);
+        for test in &phase.tests {
+            print_test(test);
+            if stream.mode == StreamMode::Provisioned {
+                print_shards_needed(test, stream.shards);
+            }
+        }
+    }
+    let (tests, records, seconds) = totals(plan);
+    println!("\nIn all: {tests} tests, {records} records, {} of load", duration(seconds));
+}
+
+fn print_test(test: &Test) {
+    let schedule = Schedule::new(test);
+    let put = match test.put {
+        PutMode::Record => "PutRecord",
+        PutMode::Batch => "PutRecords",
+    };
+    println!("\n{} {}: {} ({} bytes) by {put}, {} records in {}", test.id, test.name, test.payload.name,
+        test.payload.bytes, schedule.total(), duration(test.duration().as_secs_f64()));
+    let mut table = Table::new();
+    table.load_preset(presets::UTF8_HORIZONTAL_ONLY);
+    table.set_header(["level", "from/s", "to/s", "starts", "lasts", "records"]);
+    for level in schedule.levels() {
+        table.add_row([
+            level.kind.as_str().to_owned(),
+            format!("{}", level.from_rps),
+            format!("{}", level.target_rps),
+            duration(level.start.as_secs_f64()),
+            duration(level.duration.as_secs_f64()),
+            level.count.to_string(),
+        ]);
+    }
+    println!("{table}");
+    for criterion in &test.criteria {
+        println!("  must hold: {}", criterion.text);
+    }
+}
+
+fn print_shards_needed(test: &Test, shards: u32) {
+    let by_records = test.peak_rps() / limits::SHARD_WRITE_RECORDS_PER_S as f64;
+    let by_bytes = test.peak_rps() * test.payload.bytes as f64 / limits::SHARD_WRITE_BYTES_PER_S as f64;
+    let needed = by_records.max(by_bytes).ceil() as u32;
+    if needed > shards {
+        println!("  note: its peak of {}/s needs {needed} shards, the plan has {shards}: records will be refused", test.peak_rps());
+    }
+}
+
+/// `1 h 5 m`, `2 m 30 s`, `12 s`, `0.5 s`.
+pub fn duration(seconds: f64) -> String {
+    let whole = Duration::from_secs_f64(seconds.max(0.0)).as_secs();
+    let (hours, minutes, rest) = (whole / 3600, whole / 60 % 60, whole % 60);
+    match (hours, minutes, rest) {
+        (0, 0, _) if seconds.fract() != 0.0 => format!("{seconds:.1} s"),
+        (0, 0, s) => format!("{s} s"),
+        (0, m, 0) => format!("{m} m"),
+        (0, m, s) => format!("{m} m {s} s"),
+        (h, 0, _) => format!("{h} h"),
+        (h, m, _) => format!("{h} h {m} m"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_read_as_a_person_would_say_them() {
+        for (seconds, text) in [(0.5, "0.5 s"), (12.0, "12 s"), (150.0, "2 m 30 s"), (3600.0, "1 h"), (98_520.0, "27 h 22 m")] {
+            assert_eq!(duration(seconds), text);
+        }
+    }
+}

@@ -1,0 +1,44 @@
+//! `report`: render the reports of a run again.
+
+use std::io::{IsTerminal, Write};
+
+use crate::cli::args::{Format, Global, RunRef};
+use crate::cli::exit::{CliError, Exit};
+use crate::cli::input;
+use crate::session::publish::{Published, publish};
+use crate::verdict::Verdict;
+
+pub fn run(global: &Global, run: &RunRef) -> Result<Exit, CliError> {
+    let dir = input::run_dir(&run.run)?;
+    let published = publish(&dir)?;
+    print(global, &published);
+    Ok(exit(global, &published))
+}
+
+/// The report on stdout: the terminal's summary, or report.json.
+pub fn print(global: &Global, published: &Published) {
+    let stdout = std::io::stdout();
+    let text = match global.format {
+        Format::Json => crate::report::json(&published.model),
+        Format::Human => {
+            let width = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok()).unwrap_or(120);
+            let mut text = crate::report::terminal(&published.model, width, stdout.is_terminal());
+            text.push_str("\nReports:\n");
+            for file in &published.files {
+                text.push_str(&format!("  {}\n", file.display()));
+            }
+            text
+        }
+    };
+    // A reader that closed the pipe has seen enough.
+    let _ = stdout.lock().write_all(text.as_bytes()).and_then(|()| stdout.lock().flush());
+}
+
+/// What the verdict makes of the exit code. How the run ended is for the caller to weigh.
+pub fn exit(global: &Global, published: &Published) -> Exit {
+    match published.overall {
+        Verdict::Pass => Exit::Done,
+        Verdict::Inconclusive if global.allow_inconclusive => Exit::Done,
+        Verdict::Inconclusive | Verdict::Fail => Exit::CriterionFailed,
+    }
+}

@@ -1,0 +1,73 @@
+//! `run`: a plan against an environment that `up` made.
+
+use std::sync::Arc;
+
+use crate::cli::args::{Global, RunArgs};
+use crate::cli::connect;
+use crate::cli::exit::{CliError, Exit};
+use crate::cli::input;
+use crate::cli::progress::Stderr;
+use crate::cli::signals::StopSignal;
+use crate::cli::verbs::report;
+use crate::evidence::model::RunEnd;
+use crate::platform::clock::Clock;
+use crate::session::{SessionError, environment};
+use crate::session::lock::EnvLock;
+use crate::session::progress::Progress;
+use crate::session::publish::{Published, publish};
+use crate::session::run::{RunFinished, RunRequest, run as run_plan};
+use crate::stack;
+
+pub async fn run(global: &Global, args: &RunArgs) -> Result<Exit, CliError> {
+    let plan = input::plan(&args.plan)?;
+    let selected = input::select(&plan, args.week, args.phase, &args.tests)?;
+    let prices = input::prices(global)?;
+    let stop = StopSignal::listen()
+        .map_err(|error| CliError::environment(format!("cannot listen for signals: {error}")))?;
+    let clock = Clock::start();
+    let progress: Arc<dyn Progress> = Arc::new(Stderr::new());
+    let _lock = EnvLock::take(input::ROOT.as_ref(), &global.env)?;
+    let clients = connect::to_standing(global, clock).await?;
+    let standing = stack::standing(&clients, &global.env)
+        .await?
+        .ok_or_else(|| SessionError::NotUp { env: global.env.clone() })?;
+    let differences = environment::differences(&standing, &plan.environment);
+    if !differences.is_empty() {
+        return Err(SessionError::Mismatch(differences.join("; ")).into());
+    }
+    let finished = run_plan(RunRequest {
+        clients,
+        clock,
+        plan,
+        selected,
+        env: global.env.clone(),
+        standing,
+        runs: input::runs_dir(),
+        prices,
+        stop: stop.stop.clone(),
+        progress: Arc::clone(&progress),
+    })
+    .await?;
+    progress.settle();
+    let published = publish(&finished.dir)?;
+    report::print(global, &published);
+    weigh(global, &finished, &published)
+}
+
+/// The exit code of a run that left a report: an environment that failed before a run stopped early before
+/// a criterion that did not hold.
+pub fn weigh(global: &Global, finished: &RunFinished, published: &Published) -> Result<Exit, CliError> {
+    if let Some(failure) = &finished.failure {
+        let mut error = CliError::environment(failure.to_string());
+        error.hint = failure.hint();
+        return Err(error);
+    }
+    match &finished.end {
+        RunEnd::Completed => Ok(report::exit(global, published)),
+        RunEnd::Stopped(reason) => {
+            eprintln!("stopped early: {reason}; what was measured is kept in {}", finished.dir.display());
+            Ok(Exit::StoppedEarly)
+        }
+        RunEnd::Killed => Ok(Exit::StoppedEarly),
+    }
+}

@@ -1,0 +1,152 @@
+//! `test`: up, run, report, down in one command; down on failure, panic and Ctrl-C too.
+
+use std::sync::Arc;
+
+use crate::cli::args::{Global, TargetArg, TestArgs};
+use crate::cli::connect;
+use crate::cli::endpoint::{Endpoint, EndpointState};
+use crate::cli::exit::{CliError, Exit};
+use crate::cli::input;
+use crate::cli::progress::Stderr;
+use crate::cli::signals::StopSignal;
+use crate::cli::verbs::{local, report, run as run_verb};
+use crate::evidence::events::Event;
+use crate::evidence::rundir::RunDir;
+use crate::plan::Plan;
+use crate::platform::clients::Clients;
+use crate::platform::clock::Clock;
+use crate::session::lock::EnvLock;
+use crate::session::progress::Progress;
+use crate::session::publish::publish;
+use crate::session::run::{RunFinished, RunRequest, run as run_plan};
+use crate::session::SessionError;
+use crate::stack::{self, Standing};
+
+pub async fn run(global: &Global, args: &TestArgs) -> Result<Exit, CliError> {
+    let plan = input::plan(&args.plan)?;
+    let selected = input::select(&plan, None, None, &args.tests)?;
+    let prices = input::prices(global)?;
+    let faults = local::faults(&args.fault)?;
+    if global.target == TargetArg::Aws && !args.fault.is_empty() {
+        return Err(CliError::input("--fault goes with --target local: faults are injected by the local endpoint"));
+    }
+    let request = connect::up_request(global, Some(&plan))?;
+    let stop = StopSignal::listen()
+        .map_err(|error| CliError::environment(format!("cannot listen for signals: {error}")))?;
+    let clock = Clock::start();
+    let progress: Arc<dyn Progress> = Arc::new(Stderr::new());
+    let _lock = EnvLock::take(input::ROOT.as_ref(), &global.env)?;
+    if EndpointState::read(&global.env)?.is_some() && global.target == TargetArg::Local {
+        return Err(SessionError::AlreadyUp { env: global.env.clone() }.into());
+    }
+    let endpoint = match global.target {
+        TargetArg::Local => Some(Endpoint::start(clock, 0, faults)?),
+        TargetArg::Aws => None,
+    };
+    let clients = connect::clients(global, clock, endpoint.as_ref().map(Endpoint::door)).await?;
+    let tested = Tested { global, clock, clients: &clients, stop: &stop, progress: &progress };
+    let result = tested.test(plan, selected, prices, &request).await;
+    if let Some(endpoint) = endpoint {
+        endpoint.stop().await;
+    }
+    progress.settle();
+    let finished = result?;
+    let published = publish(&finished.dir)?;
+    report::print(global, &published);
+    run_verb::weigh(global, &finished, &published)
+}
+
+struct Tested<'a> {
+    global: &'a Global,
+    clock: Clock,
+    clients: &'a Clients,
+    stop: &'a StopSignal,
+    progress: &'a Arc<dyn Progress>,
+}
+
+impl Tested<'_> {
+    /// Whatever happens between up and down, down is done.
+    async fn test(
+        &self,
+        plan: Plan,
+        selected: Vec<usize>,
+        prices: String,
+        request: &stack::UpRequest,
+    ) -> Result<RunFinished, CliError> {
+        let step = |line: &str| self.progress.step(line);
+        let up = tokio::select! {
+            biased;
+            up = stack::up(self.clients, self.clock, request, &step) => up,
+            () = self.stop.wait(1) => {
+                let _ = self.down().await;
+                return Err(interrupted());
+            }
+        };
+        let ran = match up {
+            Ok(standing) => self.run(plan, selected, prices, standing).await,
+            Err(error) => Err(CliError::from(error)),
+        };
+        let down = self.down().await;
+        if let Ok(finished) = &ran {
+            let event = Event::StackDown { at_us: self.clock.now_us(), left: down.as_ref().map_or(0, Vec::len) };
+            rundir::RunDir::open(&finished.dir)
+                .and_then(|dir| dir.append_event(&event))
+                .map_err(SessionError::from)?;
+        }
+        match (ran, down) {
+            (ran, Ok(left)) if left.is_empty() => ran,
+            (Ok(mut finished), Ok(left)) => {
+                finished.failure.get_or_insert(SessionError::LeftBehind { env: self.global.env.clone(), left });
+                Ok(finished)
+            }
+            (Ok(mut finished), Err(error)) => {
+                finished.failure.get_or_insert(SessionError::Down(error));
+                Ok(finished)
+            }
+            (Err(error), Ok(left)) => {
+                eprintln!("error: left behind: {}", left.join(", "));
+                Err(error)
+            }
+            (Err(error), Err(down)) => {
+                CliError::from(down).print();
+                Err(error)
+            }
+        }
+    }
+
+    /// The run in a task of its own, so that a panic in it still leads to `down`.
+    async fn run(
+        &self,
+        plan: Plan,
+        selected: Vec<usize>,
+        prices: String,
+        standing: Standing,
+    ) -> Result<RunFinished, CliError> {
+        let request = RunRequest {
+            clients: self.clients.clone(),
+            clock: self.clock,
+            plan,
+            selected,
+            env: self.global.env.clone(),
+            standing,
+            runs: input::runs_dir(),
+            prices,
+            stop: self.stop.stop.clone(),
+            progress: Arc::clone(self.progress),
+        };
+        let ran = tokio::spawn(run(request));
+        match ran.await {
+            Ok(result) => Ok(result?),
+            Err(panicked) => Err(SessionError::Panic(panicked.to_string()).into()),
+        }
+    }
+
+    async fn down(&self) -> Result<Vec<String>, stack::StackError> {
+        let step = |line: &str| self.progress.step(line);
+        stack::down(self.clients, self.clock, &self.global.env, &step).await
+    }
+}
+
+fn interrupted() -> CliError {
+    CliError { exit: Exit::StoppedEarly, message: "interrupted before the load began".to_owned(), hint: None }
+}

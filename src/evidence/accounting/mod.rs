@@ -1,0 +1,193 @@
+//! What became of every record, exactly: from what the generator wrote down (`sends.jsonl`), what the
+//! function said (`receipts.jsonl`), and what was looked up afterwards (`events.jsonl`).
+//!
+//! A *sighting* is one record in one receipt with the outcome "processed"; one that the function returned
+//! as failed is not a delivery, it comes again. Counted are
+//!
+//! - `delivered`: distinct sequences with a sighting, `delivered_unacked` of them never acked;
+//! - `duplicated`: sightings beyond the first of a sequence. One with a Kinesis sequence number of its own is
+//!   the producer's (the record was put twice), one with a number seen before is a redelivery;
+//! - `out_of_order`: first sightings of a Kinesis sequence number after one of a later number of the same key in
+//!   the same shard; receipts in the order of their start, records in the order of their batch;
+//! - `reordered_by_producer`: first sightings that are in Kinesis' order while their own sequence is behind one
+//!   seen before of the same key: concurrent puts and retries overtook each other before the stream;
+//! - `dead_lettered`: sequences that the on-failure destination names;
+//! - `lost`: acked, without a sighting, not dead-lettered, and confirmed absent from the stream;
+//!   `unconfirmed`: the same without that confirmation. So acked = delivered - delivered_unacked + lost +
+//!   unconfirmed + (dead-lettered without a sighting).
+//!
+//! Memory: bitmaps over the sequences, one small entry for each receipt, one for each key of a shard, and the
+//! Kinesis sequence numbers of those records alone that were seen more than once.
+
+mod order;
+mod passes;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+
+use super::error::EvidenceError;
+use super::events::{Event, Logged};
+use super::model::{Delivery, LevelDelivery};
+use super::rundir::RunDir;
+use super::sends::Sends;
+use super::sequences::SequenceSet;
+
+/// Key (or its index) of a sequence: a pure function of the plan.
+pub type KeyOf<'a> = &'a dyn Fn(u64) -> u32;
+
+/// The planned sequences of one level.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LevelRange {
+    pub level: u32,
+    pub first: u64,
+    pub last: u64,
+}
+
+/// The levels that were started, by their sequences; empty ones are left out.
+pub fn level_ranges(events: &[Logged]) -> Vec<LevelRange> {
+    let mut ranges: Vec<LevelRange> = events
+        .iter()
+        .filter_map(|logged| match &logged.event {
+            Event::LevelStarted { level, first_sequence, count, .. } if *count > 0 => Some(LevelRange {
+                level: *level,
+                first: *first_sequence,
+                last: first_sequence.saturating_add(count - 1),
+            }),
+            _ => None,
+        })
+        .collect();
+    ranges.sort_by_key(|range| range.first);
+    ranges
+}
+
+/// Index into `ranges` of the level that a sequence belongs to.
+fn range_of(ranges: &[LevelRange], sequence: u64) -> Option<usize> {
+    let after = ranges.partition_point(|range| range.first <= sequence);
+    let index = after.checked_sub(1)?;
+    (sequence <= ranges[index].last).then_some(index)
+}
+
+#[derive(Debug, Default, PartialEq)]
+pub struct Accounting {
+    pub delivery: Delivery,
+    pub levels: BTreeMap<u32, LevelDelivery>,
+    pub notes: Vec<String>,
+}
+
+/// What was looked up after the load.
+#[derive(Debug, Default)]
+struct LookedUp {
+    collected: bool,
+    complete: bool,
+    unreadable: u64,
+    absent: SequenceSet,
+    dead_lettered: SequenceSet,
+}
+
+impl LookedUp {
+    fn from(events: &[Logged]) -> LookedUp {
+        let mut looked_up = LookedUp::default();
+        for logged in events {
+            match &logged.event {
+                Event::CollectionEnded { complete, unreadable } => {
+                    looked_up.collected = true;
+                    looked_up.complete = *complete;
+                    looked_up.unreadable = *unreadable;
+                }
+                Event::Confirmed { absent, present, .. } => {
+                    looked_up.absent = looked_up.absent.union(&SequenceSet::from_ranges(absent));
+                    looked_up.absent = looked_up.absent.minus(&SequenceSet::from_ranges(present));
+                }
+                Event::DeadLettered { ranges } => {
+                    looked_up.dead_lettered =
+                        looked_up.dead_lettered.union(&SequenceSet::from_ranges(ranges));
+                }
+                _ => {}
+            }
+        }
+        looked_up
+    }
+}
+
+/// Acked sequences without a sighting and not dead-lettered: what [`super::confirm`] looks for.
+///
+/// # Errors
+/// A file of the run cannot be read.
+pub fn missing(dir: &RunDir) -> Result<SequenceSet, EvidenceError> {
+    let mut notes = Vec::new();
+    let events = super::events::read_events(&dir.events_jsonl(), &mut notes)?;
+    let sends = Sends::read(&dir.sends_jsonl(), &mut notes)?;
+    let seen = passes::first(dir, &level_ranges(&events), &mut notes)?.seen;
+    Ok(sends.acked.minus(&seen).minus(&LookedUp::from(&events).dead_lettered))
+}
+
+/// The whole account. Reads the receipts twice.
+///
+/// # Errors
+/// A file of the run cannot be read.
+pub fn account(
+    dir: &RunDir,
+    events: &[Logged],
+    acked: &SequenceSet,
+    key_of: KeyOf<'_>,
+) -> Result<Accounting, EvidenceError> {
+    let mut notes = Vec::new();
+    let ranges = level_ranges(events);
+    let looked_up = LookedUp::from(events);
+    let first = passes::first(dir, &ranges, &mut notes)?;
+    let counted = passes::second(dir, &ranges, &first, key_of)?;
+    if first.unplanned > 0 {
+        notes.push(format!(
+            "{} records in receipts have a sequence that no level planned; they are left out",
+            first.unplanned
+        ));
+    }
+
+    let gone = acked.minus(&first.seen).minus(&looked_up.dead_lettered);
+    let lost = gone.intersection(&looked_up.absent);
+    let unacked = first.seen.minus(acked);
+    let mut levels = BTreeMap::new();
+    for (range, counts) in ranges.iter().zip(&counted) {
+        let among = |set: &SequenceSet| set.count_in(range.first, range.last);
+        let level = LevelDelivery {
+            acked: among(acked),
+            delivered: among(&first.seen),
+            lost: looked_up.complete.then(|| among(&lost)),
+            unconfirmed: if looked_up.complete { among(&gone) - among(&lost) } else { among(&gone) },
+            delivered_unacked: among(&unacked),
+            duplicated_producer: counts.duplicated_producer,
+            duplicated_redelivery: counts.duplicated_redelivery,
+            out_of_order: counts.out_of_order,
+            reordered_by_producer: counts.reordered_by_producer,
+            dead_lettered: among(&looked_up.dead_lettered),
+        };
+        levels.insert(range.level, level);
+    }
+    let measured = first.receipts > 0 || looked_up.collected;
+    Ok(Accounting { delivery: sum(&levels, measured, &looked_up), levels, notes })
+}
+
+fn sum(levels: &BTreeMap<u32, LevelDelivery>, measured: bool, looked_up: &LookedUp) -> Delivery {
+    let mut whole = Delivery {
+        measured,
+        complete: looked_up.complete,
+        lost: looked_up.complete.then_some(0),
+        unreadable_receipts: looked_up.unreadable,
+        ..Delivery::default()
+    };
+    for level in levels.values() {
+        whole.acked += level.acked;
+        whole.delivered += level.delivered;
+        whole.lost = whole.lost.zip(level.lost).map(|(whole, level)| whole + level);
+        whole.unconfirmed += level.unconfirmed;
+        whole.delivered_unacked += level.delivered_unacked;
+        whole.duplicated_producer += level.duplicated_producer;
+        whole.duplicated_redelivery += level.duplicated_redelivery;
+        whole.out_of_order += level.out_of_order;
+        whole.reordered_by_producer += level.reordered_by_producer;
+        whole.dead_lettered += level.dead_lettered;
+    }
+    whole
+}

@@ -1,0 +1,38 @@
+//! What can go wrong with a run directory.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+#[derive(Debug, thiserror::Error)]
+pub enum EvidenceError {
+    #[error("{}: {source}", path.display())]
+    Io { path: PathBuf, source: io::Error },
+    /// The file is there, and is not what it should be.
+    #[error("{}: {reason}", path.display())]
+    Content { path: PathBuf, reason: String },
+    #[error("the plan kept in the run directory is not a plan any more: {0}")]
+    Plan(String),
+}
+
+impl EvidenceError {
+    pub(crate) fn io(path: &Path) -> impl FnOnce(io::Error) -> EvidenceError + '_ {
+        move |source| EvidenceError::Io { path: path.to_owned(), source }
+    }
+
+    pub(crate) fn content(path: &Path, reason: impl Into<String>) -> EvidenceError {
+        EvidenceError::Content { path: path.to_owned(), reason: reason.into() }
+    }
+
+    /// Nothing more can be written: the run has to stop, and says so.
+    pub fn is_disk_full(&self) -> bool {
+        matches!(self, EvidenceError::Io { source, .. } if matches!(
+            source.kind(),
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge
+        ))
+    }
+
+    /// One line of what to do, where there is something to do.
+    pub fn hint(&self) -> Option<&'static str> {
+        self.is_disk_full().then_some("free some space, or let `.streamgauge/` stand on a larger disk")
+    }
+}

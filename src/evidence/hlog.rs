@@ -1,0 +1,121 @@
+//! `intervals.hlog`: HdrHistogram's interval log, which every HdrHistogram tool reads. Microseconds; one
+//! line for each interval, level and metric, tagged `level/metric`.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::str::FromStr;
+use std::time::Duration;
+
+use hdrhistogram::Histogram;
+use hdrhistogram::serialization::V2DeflateSerializer;
+use hdrhistogram::serialization::interval_log::{IntervalLogWriterBuilder, LogEntry, Tag};
+
+use super::append::read_lines;
+use super::error::EvidenceError;
+use crate::platform::clock::WallUs;
+
+/// What the generator measures of each record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum LoadMetric {
+    /// Due to answered, of acked records. (A failed one has no put to time; it counts in the error rate.)
+    PutLatency,
+    /// Attempt sent to answered; the records of one request each count it.
+    ServiceTime,
+    /// Due to ready to send, of every record.
+    GeneratorLag,
+}
+
+impl LoadMetric {
+    pub const ALL: [LoadMetric; 3] =
+        [LoadMetric::PutLatency, LoadMetric::ServiceTime, LoadMetric::GeneratorLag];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            LoadMetric::PutLatency => "put_latency",
+            LoadMetric::ServiceTime => "service_time",
+            LoadMetric::GeneratorLag => "generator_lag",
+        }
+    }
+}
+
+impl FromStr for LoadMetric {
+    type Err = ();
+    fn from_str(text: &str) -> Result<LoadMetric, ()> {
+        LoadMetric::ALL.into_iter().find(|metric| metric.as_str() == text).ok_or(())
+    }
+}
+
+/// A growing histogram of three significant digits.
+pub fn histogram() -> Histogram<u64> {
+    let mut histogram = Histogram::new(3).expect("three digits are within 0..=5");
+    histogram.auto(true);
+    histogram
+}
+
+/// The lines before the first interval. Timestamps of intervals are seconds since `base_us`.
+pub fn header(base_us: WallUs, run: &str) -> String {
+    let base_s = base_us as f64 / 1e6;
+    format!(
+        "#[streamgauge {run}: microseconds, tag level/metric]\n\
+         #[Histogram log format version 1.3]\n\
+         #[StartTime: {base_s:.3} (seconds since epoch)]\n\
+         #[BaseTime: {base_s:.3} (seconds since epoch)]\n\
+         \"StartTimestamp\",\"Interval_Length\",\"Interval_Max\",\"Interval_Compressed_Histogram\"\n"
+    )
+}
+
+/// One line for one interval.
+pub fn interval(
+    level: u32,
+    metric: LoadMetric,
+    start: Duration,
+    length: Duration,
+    histogram: &Histogram<u64>,
+) -> Vec<u8> {
+    let tag = format!("{level}/{}", metric.as_str());
+    let tag = Tag::new(&tag).expect("neither comma nor space");
+    let (mut line, mut serializer) = (Vec::new(), V2DeflateSerializer::new());
+    IntervalLogWriterBuilder::new()
+        .begin_log_with(&mut line, &mut serializer)
+        .expect("writing to a vector cannot fail")
+        .write_histogram(histogram, start, length, Some(tag))
+        .expect("writing to a vector cannot fail, and our counts are below 2^63");
+    line
+}
+
+/// All intervals of a log added up, by level and metric. Unreadable lines become one note.
+///
+/// # Errors
+/// The file cannot be read at all.
+pub fn read_totals(
+    path: &Path,
+    notes: &mut Vec<String>,
+) -> Result<BTreeMap<(u32, LoadMetric), Histogram<u64>>, EvidenceError> {
+    let mut totals = BTreeMap::new();
+    let mut unreadable = 0u64;
+    let torn = read_lines(path, |_, line| {
+        // Comments and the quoted legend.
+        if !matches!(line.first(), None | Some(b'#' | b'"')) && add(&mut totals, line).is_none() {
+            unreadable += 1;
+        }
+    })?;
+    if unreadable > 0 {
+        notes.push(format!("intervals.hlog: {unreadable} lines could not be read"));
+    }
+    if torn {
+        notes.push("intervals.hlog: the last line was torn and is left out".into());
+    }
+    Ok(totals)
+}
+
+fn add(totals: &mut BTreeMap<(u32, LoadMetric), Histogram<u64>>, line: &[u8]) -> Option<()> {
+    let mut whole = line.to_vec();
+    whole.push(b'\n');
+    let mut entries = hdrhistogram::serialization::interval_log::IntervalLogIterator::new(&whole);
+    let LogEntry::Interval(entry) = entries.next()?.ok()? else { return None };
+    let tag = entry.tag()?;
+    let (level, metric) = tag.as_str().split_once('/')?;
+    let interval = crate::wire::receipt::decode_histogram(entry.encoded_histogram()).ok()?;
+    let total = totals.entry((level.parse().ok()?, metric.parse().ok()?)).or_insert_with(histogram);
+    total.add(interval).ok()
+}

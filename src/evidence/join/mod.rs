@@ -1,0 +1,217 @@
+//! A run directory becomes [`Evidence`]: a pure function of its files. It works on the directory of a run that
+//! was killed, that never collected a receipt, or whose metrics were never pulled; what is missing is `None`
+//! or a note, never a zero.
+
+mod clocks;
+mod cloudwatch_values;
+mod levels;
+mod receipt_sums;
+mod series;
+mod timeline;
+mod usage;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use hdrhistogram::Histogram;
+
+use super::accounting;
+use super::error::EvidenceError;
+use super::events::{Event, Logged, read_events};
+use super::hlog::{LoadMetric, read_totals};
+use super::model::{CloudWatch, Dist, EnvironmentInfo, Evidence, FlagRaised, RunInfo};
+use super::pulled::Pulled;
+use super::rundir::{RunDir, RunHeader};
+use super::sends::Sends;
+use crate::plan::{self, Plan};
+use receipt_sums::ReceiptSums;
+use timeline::Timeline;
+
+/// What other rooms know and this one needs: how a plan's text is read, and which key a record has.
+pub struct Rooms<'a> {
+    /// `plan::parse`, its errors as text.
+    pub parse: &'a dyn Fn(&str) -> Result<Plan, String>,
+    /// Index of the partition key of a sequence: `load::keys`.
+    pub key_of: &'a dyn Fn(&plan::Keys, u64) -> u32,
+}
+
+/// All files of a run, read.
+struct Files {
+    header: RunHeader,
+    environment: EnvironmentInfo,
+    plan: Plan,
+    events: Vec<Logged>,
+    sends: Sends,
+    intervals: BTreeMap<(u32, LoadMetric), Histogram<u64>>,
+    receipts: ReceiptSums,
+    pulled: Option<Pulled>,
+}
+
+/// Reads the run directory at `dir` and joins its files. Same directory, same evidence.
+///
+/// # Errors
+/// `run.json` is missing or its plan cannot be read any more, or a file cannot be read at all. Single lines
+/// that cannot be read become notes.
+pub fn load_with(dir: &Path, rooms: &Rooms<'_>) -> Result<Evidence, EvidenceError> {
+    let dir = RunDir::open(dir)?;
+    let mut notes = Vec::new();
+    let files = read(&dir, rooms, &mut notes)?;
+    let timeline = Timeline::new(&files.events, &files.plan, files.sends.last_us);
+    let tests: Vec<&plan::Test> = files.plan.tests().collect();
+    let planned = timeline.planned();
+    // Tests may pick their keys differently; an index names the same key in all of them.
+    let key_of = |sequence: u64| {
+        let after = planned.partition_point(|(first, _, _)| *first <= sequence);
+        let test = after.checked_sub(1).and_then(|index| tests.get(planned[index].2));
+        test.map_or(0, |test| (rooms.key_of)(&test.keys, sequence))
+    };
+    let accounting = accounting::account(&dir, &files.events, &files.sends.acked, &key_of)?;
+    notes.extend(accounting.notes);
+    let seconds = series::read(&dir.series_csv(), &mut notes)?;
+    let tests = levels::tests(&files, &timeline, &accounting.levels);
+    let usage = usage::usage(&files, &timeline, &accounting.delivery);
+    let flags = flags(&files.events, &mut notes);
+    note_events(&files, &mut notes);
+    Ok(Evidence {
+        run: run_info(&files.header, &timeline),
+        tests,
+        delivery: accounting.delivery,
+        cloudwatch: cloudwatch(files.pulled.as_ref()),
+        usage,
+        flags,
+        seconds,
+        receipt_seconds: files.receipts.seconds,
+        environment: files.environment,
+        plan: files.plan,
+        notes,
+    })
+}
+
+fn read(dir: &RunDir, rooms: &Rooms<'_>, notes: &mut Vec<String>) -> Result<Files, EvidenceError> {
+    let header = dir.read_run()?;
+    let plan = (rooms.parse)(&header.plan_text).map_err(EvidenceError::Plan)?;
+    let environment = dir.read_environment()?.unwrap_or_else(|| {
+        notes.push("environment.json is missing: the environment's figures are those of the plan".into());
+        planned_environment(&header, &plan)
+    });
+    let events = read_events(&dir.events_jsonl(), notes)?;
+    let sends = Sends::read(&dir.sends_jsonl(), notes)?;
+    let intervals = read_totals(&dir.intervals_hlog(), notes)?;
+    // Lines that cannot be read are noted once, by the accounting.
+    let receipts = ReceiptSums::read(&dir.receipts_jsonl(), &accounting::level_ranges(&events))?;
+    let pulled = dir.read_metrics()?;
+    Ok(Files { header, environment, plan, events, sends, intervals, receipts, pulled })
+}
+
+fn planned_environment(header: &RunHeader, plan: &Plan) -> EnvironmentInfo {
+    let (stream, function) = (&plan.environment.stream, &plan.environment.function);
+    EnvironmentInfo {
+        name: header.environment.clone(),
+        stream_mode: match stream.mode {
+            plan::StreamMode::Provisioned => "provisioned",
+            plan::StreamMode::OnDemand => "on-demand",
+        }
+        .to_owned(),
+        shards: stream.shards,
+        retention_hours: stream.retention_hours,
+        architecture: match function.architecture {
+            Some(plan::Architecture::X86_64) => "x86_64",
+            Some(plan::Architecture::Arm64) => "arm64",
+            None => "",
+        }
+        .to_owned(),
+        memory_mb: function.memory_mb,
+        timeout_s: function.timeout_s,
+        batch_size: function.batch_size,
+        batch_window_s: function.batch_window_s,
+        parallelization: function.parallelization,
+        retries: function.retries,
+        bisect_on_error: function.bisect_on_error,
+        concurrency_limit: function.reserved_concurrency,
+        ..EnvironmentInfo::default()
+    }
+}
+
+fn run_info(header: &RunHeader, timeline: &Timeline) -> RunInfo {
+    RunInfo {
+        id: header.id.to_string(),
+        tool_version: header.tool_version.clone(),
+        target: header.target.clone(),
+        region: header.region.clone(),
+        host: header.host.clone(),
+        started_us: header.started_us,
+        ended_us: timeline.ended_us,
+        end: timeline.end.clone(),
+        rehearsal: header.rehearsal,
+        generator_peak_mb: timeline.generator_peak_mb,
+    }
+}
+
+fn cloudwatch(pulled: Option<&Pulled>) -> CloudWatch {
+    match pulled {
+        Some(pulled) => CloudWatch {
+            series: pulled.series.clone(),
+            unsettled: pulled.unsettled.clone(),
+            metrics_requested: pulled.metrics_requested,
+        },
+        None => {
+            CloudWatch { unsettled: Some("metrics have not been pulled".into()), ..CloudWatch::default() }
+        }
+    }
+}
+
+fn flags(events: &[Logged], notes: &mut Vec<String>) -> Vec<FlagRaised> {
+    let mut raised = Vec::new();
+    for logged in events {
+        let Event::Flag { flag, level, detail, stopped } = &logged.event else { continue };
+        match super::events::flag_of(flag) {
+            Some(flag) => raised.push(FlagRaised {
+                flag,
+                at_us: logged.at_us,
+                level: *level,
+                detail: detail.clone(),
+                stopped: *stopped,
+            }),
+            None => {
+                notes.push(format!("a flag '{flag}' was raised that this version does not know: {detail}"))
+            }
+        }
+    }
+    raised
+}
+
+fn note_events(files: &Files, notes: &mut Vec<String>) {
+    for logged in &files.events {
+        match &logged.event {
+            Event::Error { what, detail } => notes.push(format!("{what}: {detail}")),
+            Event::Note { text } => notes.push(text.clone()),
+            Event::Confirmed { incomplete: Some(reason), .. } => {
+                notes.push(format!("missing records could not all be looked up: {reason}"));
+            }
+            _ => {}
+        }
+    }
+    if let Some(pulled) = &files.pulled {
+        notes.extend(pulled.notes.iter().cloned());
+    }
+}
+
+/// A histogram of microseconds as milliseconds; `None` when nothing was recorded.
+fn dist(histogram: &Histogram<u64>) -> Option<Dist> {
+    if histogram.is_empty() {
+        return None;
+    }
+    let ms = |quantile| histogram.value_at_quantile(quantile) as f64 / 1e3;
+    Some(Dist {
+        count: histogram.len(),
+        avg: histogram.mean() / 1e3,
+        p50: ms(0.5),
+        p95: ms(0.95),
+        p99: ms(0.99),
+        p999: ms(0.999),
+        max: histogram.max() as f64 / 1e3,
+    })
+}

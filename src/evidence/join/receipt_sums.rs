@@ -1,0 +1,176 @@
+//! The receipts summed: per level, per second, and over the run.
+
+use std::collections::{BTreeMap, HashSet};
+use std::path::Path;
+
+use hdrhistogram::Histogram;
+
+use crate::evidence::accounting::LevelRange;
+use crate::evidence::error::EvidenceError;
+use crate::evidence::hlog::histogram;
+use crate::evidence::model::ReceiptSecond;
+use crate::evidence::receipts::{Found, each_receipt, part_id};
+use crate::platform::limits::SQS_BILLED_CHUNK_BYTES;
+use crate::wire::envelope::PROBE_LEVEL;
+use crate::wire::receipt::{LevelHistograms, Receipt};
+
+/// Seconds whose latencies are still open: receipts come nearly in order. One that comes later still counts,
+/// only its latencies are not in its second's percentiles any more.
+const OPEN_SECONDS: usize = 900;
+
+pub(super) struct ReceiptSums {
+    pub levels: BTreeMap<u32, LevelSums>,
+    pub seconds: Vec<ReceiptSecond>,
+    /// Earliest arrival in ms of each sampled sequence.
+    pub arrivals: BTreeMap<u64, i64>,
+    /// Distinct invocations, those with nothing but probes included: they are billed too.
+    pub invocations: u64,
+    /// From function start to receipt, summed.
+    pub duration_us: u64,
+    /// Requests of 64 KiB to send the receipts, receive and delete them.
+    pub sqs_requests: u64,
+}
+
+pub(super) struct LevelSums {
+    pub histograms: LevelHistograms,
+    pub records: u64,
+    pub invocations: u64,
+    pub cold_starts: u64,
+    pub memory_used_mb_max: u32,
+    pub iterator_age_max_ms: f64,
+    pub iterator_age_sum_ms: f64,
+}
+
+#[derive(Default)]
+struct Seconds {
+    done: BTreeMap<i64, ReceiptSecond>,
+    open: BTreeMap<i64, Histogram<u64>>,
+}
+
+impl ReceiptSums {
+    pub(super) fn read(path: &Path, ranges: &[LevelRange]) -> Result<ReceiptSums, EvidenceError> {
+        let mut sums = ReceiptSums {
+            levels: BTreeMap::new(),
+            seconds: Vec::new(),
+            arrivals: BTreeMap::new(),
+            invocations: 0,
+            duration_us: 0,
+            sqs_requests: 0,
+        };
+        let mut seconds = Seconds::default();
+        let mut in_parts = HashSet::new();
+        let planned =
+            |sequence: u64| ranges.iter().any(|range| (range.first..=range.last).contains(&sequence));
+        each_receipt(path, true, &mut Vec::new(), |Found { message_bytes, receipt, .. }| {
+            // Sent, received and deleted, each by itself: an upper bound, as batches share requests.
+            sums.sqs_requests += 2 * (message_bytes as u64).max(1).div_ceil(SQS_BILLED_CHUNK_BYTES) + 1;
+            sums.take(&receipt, &mut in_parts);
+            seconds.take(&receipt);
+            for (sequence, arrival_ms) in &receipt.arrivals {
+                if planned(*sequence) {
+                    let earliest = sums.arrivals.entry(*sequence).or_insert(*arrival_ms);
+                    *earliest = (*earliest).min(*arrival_ms);
+                }
+            }
+        })?;
+        sums.seconds = seconds.finish();
+        Ok(sums)
+    }
+
+    fn take(&mut self, receipt: &Receipt, in_parts: &mut HashSet<(u128, u32)>) {
+        if receipt.part == 0 {
+            self.invocations += 1;
+            self.duration_us += receipt.duration_us;
+        }
+        let age_ms = (receipt.started_us as f64 / 1e3 - receipt.arrival_ms.0 as f64).max(0.0);
+        let mut records: BTreeMap<u32, u64> = BTreeMap::new();
+        for record in receipt.records.iter().filter(|record| record.level != PROBE_LEVEL) {
+            *records.entry(record.level).or_default() += 1;
+        }
+        for (index, (level, count)) in records.into_iter().enumerate() {
+            let new = receipt.parts == 1 || in_parts.insert((part_id(receipt).0, level));
+            let sums = self.level(level);
+            sums.records += count;
+            sums.memory_used_mb_max = sums.memory_used_mb_max.max(receipt.memory_used_mb);
+            if new {
+                sums.invocations += 1;
+                sums.iterator_age_max_ms = sums.iterator_age_max_ms.max(age_ms);
+                sums.iterator_age_sum_ms += age_ms;
+            }
+            // A batch may span two levels; it started cold once.
+            sums.cold_starts += u64::from(receipt.cold_start && receipt.part == 0 && index == 0);
+        }
+        for level in receipt.levels.iter().filter(|level| level.level != PROBE_LEVEL) {
+            add(&mut self.level(level.level).histograms, level);
+        }
+    }
+
+    fn level(&mut self, level: u32) -> &mut LevelSums {
+        self.levels.entry(level).or_insert_with(|| LevelSums {
+            histograms: LevelHistograms::new(level),
+            records: 0,
+            invocations: 0,
+            cold_starts: 0,
+            memory_used_mb_max: 0,
+            iterator_age_max_ms: 0.0,
+            iterator_age_sum_ms: 0.0,
+        })
+    }
+}
+
+fn add(total: &mut LevelHistograms, one: &LevelHistograms) {
+    let pairs = [
+        (&mut total.e2e, &one.e2e),
+        (&mut total.put, &one.put),
+        (&mut total.stream, &one.stream),
+        (&mut total.function, &one.function),
+        (&mut total.sink, &one.sink),
+    ];
+    for (total, one) in pairs {
+        // Only a fixed histogram can refuse; ours grow.
+        let _ = total.add(one);
+    }
+}
+
+impl Seconds {
+    fn take(&mut self, receipt: &Receipt) {
+        let records = receipt.records.iter().filter(|record| record.level != PROBE_LEVEL).count() as u64;
+        if records == 0 {
+            return;
+        }
+        let second = receipt.started_us.div_euclid(1_000_000);
+        let new = !self.done.contains_key(&second);
+        let row = self.done.entry(second).or_default();
+        row.at_ms = second * 1_000;
+        row.records += records;
+        row.invocations += u64::from(receipt.part == 0);
+        let age_ms = receipt.started_us as f64 / 1e3 - receipt.arrival_ms.0 as f64;
+        row.iterator_age_max_ms = row.iterator_age_max_ms.max(age_ms);
+        if new {
+            self.open.insert(second, histogram());
+            while self.open.len() > OPEN_SECONDS {
+                self.close_oldest();
+            }
+        }
+        if let Some(open) = self.open.get_mut(&second) {
+            for level in receipt.levels.iter().filter(|level| level.level != PROBE_LEVEL) {
+                let _ = open.add(&level.e2e);
+            }
+        }
+    }
+
+    fn close_oldest(&mut self) {
+        let Some((second, latencies)) = self.open.pop_first() else { return };
+        if let Some(row) = self.done.get_mut(&second) {
+            row.e2e_p50_ms = latencies.value_at_quantile(0.5) as f64 / 1e3;
+            row.e2e_p95_ms = latencies.value_at_quantile(0.95) as f64 / 1e3;
+        }
+    }
+
+    fn finish(mut self) -> Vec<ReceiptSecond> {
+        while !self.open.is_empty() {
+            self.close_oldest();
+        }
+        self.done.into_values().collect()
+    }
+}

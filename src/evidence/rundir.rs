@@ -1,0 +1,255 @@
+//! The run directory: where its files are, and the three that are written once.
+
+use std::fs::File;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::error::EvidenceError;
+use super::events::EventLog;
+use super::model::EnvironmentInfo;
+use super::pulled::Pulled;
+use crate::platform::clock::WallUs;
+use crate::wire::run_id::RunId;
+
+const RUN_VERSION: u32 = 1;
+
+/// `run.json`: what was to be done, by what, and where.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RunHeader {
+    pub v: u32,
+    pub id: RunId,
+    pub started_us: WallUs,
+    pub tool_version: String,
+    /// `local` or `aws`.
+    pub target: String,
+    pub region: String,
+    pub environment: String,
+    pub host: String,
+    pub rehearsal: bool,
+    /// The run that this one resumes.
+    pub parent: Option<RunId>,
+    pub plan_name: String,
+    /// SHA-256 of the plan's text, hex.
+    pub plan_hash: String,
+    /// The plan's text, whole.
+    pub plan_text: String,
+}
+
+impl RunHeader {
+    pub const VERSION: u32 = RUN_VERSION;
+}
+
+/// A run directory. Cheap to clone: it is a path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunDir {
+    path: PathBuf,
+}
+
+macro_rules! files {
+    ($($(#[$doc:meta])* $method:ident = $name:literal;)*) => {
+        $($(#[$doc])* pub fn $method(&self) -> PathBuf { self.path.join($name) })*
+    };
+}
+
+impl RunDir {
+    /// Creates `<root>/<run>`; `root` is `.streamgauge/runs`.
+    ///
+    /// # Errors
+    /// It is there already, or cannot be created.
+    pub fn create(root: &Path, run: &RunId) -> Result<RunDir, EvidenceError> {
+        let path = root.join(run.as_str());
+        std::fs::create_dir_all(root).map_err(EvidenceError::io(root))?;
+        std::fs::create_dir(&path).map_err(EvidenceError::io(&path))?;
+        Ok(RunDir { path })
+    }
+
+    /// Opens the directory of a run.
+    ///
+    /// # Errors
+    /// There is no `run.json` in it.
+    pub fn open(path: &Path) -> Result<RunDir, EvidenceError> {
+        let dir = RunDir { path: path.to_owned() };
+        let run_json = dir.run_json();
+        std::fs::metadata(&run_json).map_err(EvidenceError::io(&run_json))?;
+        Ok(dir)
+    }
+
+    /// The runs under `root`, oldest first. None when there is no such directory.
+    ///
+    /// # Errors
+    /// The directory cannot be read.
+    pub fn list(root: &Path) -> Result<Vec<RunId>, EvidenceError> {
+        let entries = match std::fs::read_dir(root) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(EvidenceError::io(root)(error)),
+        };
+        let mut runs = Vec::new();
+        for entry in entries {
+            let entry = entry.map_err(EvidenceError::io(root))?;
+            if let Some(run) = entry.file_name().to_str().and_then(|name| name.parse().ok())
+                && entry.path().join("run.json").is_file()
+            {
+                runs.push(run);
+            }
+        }
+        runs.sort();
+        Ok(runs)
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    files! {
+        run_json = "run.json";
+        environment_json = "environment.json";
+        prices_yaml = "prices.yaml";
+        events_jsonl = "events.jsonl";
+        /// Per second: highest sequence, failed and pending exceptions, counters (`sends::SendsLine`).
+        sends_jsonl = "sends.jsonl";
+        receipts_jsonl = "receipts.jsonl";
+        /// HdrHistogram interval log V2, microseconds, tag `level/metric`.
+        intervals_hlog = "intervals.hlog";
+        series_csv = "series.csv";
+        metrics_csv = "metrics.csv";
+        metrics_json = "metrics.json";
+    }
+
+    /// # Errors
+    /// The file cannot be written.
+    pub fn write_run(&self, header: &RunHeader) -> Result<(), EvidenceError> {
+        self.write_json(&self.run_json(), header)
+    }
+
+    /// What stood while the run was made. May be written again when more is known (`down_us`).
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn write_environment(&self, environment: &EnvironmentInfo) -> Result<(), EvidenceError> {
+        self.write_json(&self.environment_json(), environment)
+    }
+
+    /// The price book that the run is costed with.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn write_prices(&self, yaml: &str) -> Result<(), EvidenceError> {
+        replace(&self.prices_yaml(), yaml.as_bytes())
+    }
+
+    /// # Errors
+    /// The file cannot be written.
+    pub fn write_metrics(&self, pulled: &Pulled) -> Result<(), EvidenceError> {
+        self.write_json(&self.metrics_json(), pulled)
+    }
+
+    fn write_json(&self, path: &Path, value: &impl Serialize) -> Result<(), EvidenceError> {
+        let mut text = serde_json::to_vec_pretty(value)
+            .map_err(|error| EvidenceError::content(path, error.to_string()))?;
+        text.push(b'\n');
+        replace(path, &text)
+    }
+
+    /// # Errors
+    /// It is missing, or not what it should be.
+    pub fn read_run(&self) -> Result<RunHeader, EvidenceError> {
+        let path = self.run_json();
+        let header: RunHeader =
+            read_json(&path)?.ok_or_else(|| EvidenceError::content(&path, "there is no such file"))?;
+        if header.v != RUN_VERSION {
+            return Err(EvidenceError::content(
+                &path,
+                format!("format {}; this version reads format {RUN_VERSION}", header.v),
+            ));
+        }
+        Ok(header)
+    }
+
+    /// `None` before the environment stood.
+    ///
+    /// # Errors
+    /// It is not what it should be.
+    pub fn read_environment(&self) -> Result<Option<EnvironmentInfo>, EvidenceError> {
+        read_json(&self.environment_json())
+    }
+
+    /// `None` before metrics were pulled.
+    ///
+    /// # Errors
+    /// It is not what it should be.
+    pub fn read_metrics(&self) -> Result<Option<Pulled>, EvidenceError> {
+        read_json(&self.metrics_json())
+    }
+
+    /// # Errors
+    /// The log cannot be opened.
+    pub fn event_log(&self) -> Result<EventLog, EvidenceError> {
+        EventLog::open(&self.events_jsonl())
+    }
+}
+
+fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<Option<T>, EvidenceError> {
+    match std::fs::read(path) {
+        Ok(bytes) => serde_json::from_slice(&bytes)
+            .map(Some)
+            .map_err(|error| EvidenceError::content(path, error.to_string())),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(EvidenceError::io(path)(error)),
+    }
+}
+
+/// Writes beside and renames, so that a reader finds the old content or the new, never half of one.
+fn replace(path: &Path, content: &[u8]) -> Result<(), EvidenceError> {
+    let beside = path.with_extension("new");
+    let write = || {
+        let mut file = File::create(&beside)?;
+        file.write_all(content)?;
+        file.sync_all()?;
+        std::fs::rename(&beside, path)
+    };
+    write().map_err(EvidenceError::io(path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_directory_is_created_once_listed_and_read_back() {
+        let root = tempfile::tempdir().expect("tempdir");
+        let run: RunId = "20261121-013240-k3f9".parse().expect("well formed");
+        assert_eq!(RunDir::list(&root.path().join("none")).expect("empty"), []);
+        let dir = RunDir::create(root.path(), &run).expect("create");
+        assert!(RunDir::create(root.path(), &run).is_err(), "never two runs in one directory");
+        assert_eq!(RunDir::list(root.path()).expect("list"), [], "without run.json it is not a run");
+        assert!(RunDir::open(dir.path()).is_err());
+
+        let header = RunHeader {
+            v: RunHeader::VERSION,
+            id: run.clone(),
+            started_us: 1,
+            tool_version: "0.1.0".into(),
+            target: "local".into(),
+            region: "us-east-1".into(),
+            environment: "dev".into(),
+            host: "h".into(),
+            rehearsal: false,
+            parent: None,
+            plan_name: "quickstart".into(),
+            plan_hash: "00".into(),
+            plan_text: "schema: streamgauge/plan/v1\n".into(),
+        };
+        dir.write_run(&header).expect("write");
+        assert_eq!(RunDir::list(root.path()).expect("list"), [run]);
+        let dir = RunDir::open(dir.path()).expect("open");
+        assert_eq!(dir.read_run().expect("read"), header);
+        assert_eq!(dir.read_environment().expect("none").map(|found| found.shards), None);
+        dir.write_environment(&EnvironmentInfo { shards: 2, ..EnvironmentInfo::default() }).expect("write");
+        assert_eq!(dir.read_environment().expect("read").map(|found| found.shards), Some(2));
+        dir.write_run(&RunHeader { v: 9, ..header }).expect("write");
+        assert!(dir.read_run().expect_err("newer").to_string().contains("format 9"));
+    }
+}

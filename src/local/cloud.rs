@@ -1,0 +1,214 @@
+//! The endpoint as a whole: its services, and what the doors need to know about them.
+
+use std::collections::BTreeMap;
+use std::hash::{BuildHasher, Hasher};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use tokio::sync::watch;
+
+use super::faults::{FaultSpec, Faults, FaultyService};
+use super::kinesis::Kinesis;
+use super::metrics::NoMetrics;
+use super::service::{Context, HttpService, Service};
+use super::sts::Sts;
+use crate::platform::clock::Clock;
+
+/// The account of the local endpoint unless told otherwise.
+pub const LOCAL_ACCOUNT: &str = "000000000000";
+
+pub struct CloudSettings {
+    pub clock: Clock,
+    pub region: String,
+    /// Twelve digits.
+    pub account: String,
+    pub seed: u64,
+    pub faults: Vec<FaultSpec>,
+    /// Where functions are unpacked.
+    pub work_dir: PathBuf,
+    pub host: HostKind,
+}
+
+/// What runs functions.
+pub enum HostKind {
+    /// A process a sandbox.
+    Process,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error("'{0}' is not an account id of twelve digits")]
+    Account(String),
+}
+
+pub struct Cloud {
+    ctx: Context,
+    /// By the name that requests are signed for: `kinesis`, `monitoring`, `sqs`, ...
+    services: BTreeMap<&'static str, Arc<dyn Service>>,
+    http_services: BTreeMap<&'static str, Arc<dyn HttpService>>,
+    token: String,
+    shutdown: watch::Sender<bool>,
+    requests: AtomicU64,
+}
+
+impl Cloud {
+    /// All services, ready to be asked.
+    ///
+    /// # Errors
+    /// When the account is not one.
+    pub fn start(settings: CloudSettings) -> Result<Arc<Cloud>, StartError> {
+        let CloudSettings { clock, region, account, seed, faults, work_dir: _, host: HostKind::Process } =
+            settings;
+        if account.len() != 12 || !account.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Err(StartError::Account(account));
+        }
+        let metrics = Arc::new(NoMetrics);
+        let ctx = Context { clock, region, account, seed, metrics, faults: Arc::new(Faults::new(faults)) };
+        let kinesis = Kinesis::new(ctx.clone());
+        let sts = Sts::new(ctx.clone());
+        Ok(Cloud::builder(ctx).service("kinesis", kinesis).service("sts", sts).build())
+    }
+
+    pub fn builder(ctx: Context) -> CloudBuilder {
+        CloudBuilder { ctx, services: BTreeMap::new(), http_services: BTreeMap::new() }
+    }
+
+    pub fn context(&self) -> &Context {
+        &self.ctx
+    }
+
+    /// By the name that requests are signed for.
+    pub fn service(&self, name: &str) -> Option<&Arc<dyn Service>> {
+        self.services.get(name)
+    }
+
+    pub fn http_service(&self, name: &str) -> Option<&Arc<dyn HttpService>> {
+        self.http_services.get(name)
+    }
+
+    pub fn service_names(&self) -> impl Iterator<Item = &'static str> {
+        let mut names: Vec<_> = self.services.keys().chain(self.http_services.keys()).copied().collect();
+        names.sort_unstable();
+        names.dedup();
+        names.into_iter()
+    }
+
+    /// What `/_streamgauge/shutdown` and `/_streamgauge/faults` ask for, as `Authorization: Bearer <token>`.
+    pub fn token(&self) -> &str {
+        &self.token
+    }
+
+    /// False from the moment a shutdown was asked for.
+    pub fn is_ready(&self) -> bool {
+        !*self.shutdown.borrow()
+    }
+
+    /// Asks whoever serves this cloud to end.
+    pub fn shut_down(&self) {
+        self.shutdown.send_replace(true);
+    }
+
+    /// Turns true when a shutdown was asked for: what [`super::door::http::serve`] takes.
+    pub fn shutdown_asked(&self) -> watch::Receiver<bool> {
+        self.shutdown.subscribe()
+    }
+
+    /// A new request id, in the form of a UUID. They repeat from run to run with the seed.
+    pub fn request_id(&self) -> String {
+        let count = self.requests.fetch_add(1, Ordering::Relaxed);
+        let bits =
+            fastrand::Rng::with_seed(self.ctx.seed ^ count.wrapping_mul(0x9E37_79B9_7F4A_7C15)).u128(..);
+        let (high, low) = ((bits >> 64) as u64, bits as u64);
+        format!(
+            "{:08x}-{:04x}-4{:03x}-{:04x}-{:012x}",
+            high >> 32,
+            high >> 16 & 0xFFFF,
+            high & 0xFFF,
+            low >> 48 & 0x3FFF | 0x8000,
+            low & 0xFFFF_FFFF_FFFF
+        )
+    }
+}
+
+pub struct CloudBuilder {
+    ctx: Context,
+    services: BTreeMap<&'static str, Arc<dyn Service>>,
+    http_services: BTreeMap<&'static str, Arc<dyn HttpService>>,
+}
+
+impl CloudBuilder {
+    /// Adds a service with an RPC protocol, under the name that its requests are signed for. Faults that
+    /// strike whole requests are put in front of it.
+    pub fn service(mut self, name: &'static str, service: Arc<dyn Service>) -> CloudBuilder {
+        self.services.insert(name, faulty(&self.ctx, service));
+        self
+    }
+
+    /// Adds a service with a REST protocol, which the doors hand its requests to as they came.
+    pub fn http_service(mut self, name: &'static str, service: Arc<dyn HttpService>) -> CloudBuilder {
+        self.http_services.insert(name, service);
+        self
+    }
+
+    pub fn build(self) -> Arc<Cloud> {
+        Arc::new(Cloud {
+            ctx: self.ctx,
+            services: self.services,
+            http_services: self.http_services,
+            token: random_token(),
+            shutdown: watch::Sender::new(false),
+            requests: AtomicU64::new(0),
+        })
+    }
+}
+
+/// `service` with the faults in front, or itself when there are none: the data path pays nothing.
+pub fn faulty(ctx: &Context, service: Arc<dyn Service>) -> Arc<dyn Service> {
+    if !ctx.faults.specs().iter().any(FaultSpec::strikes_requests) {
+        return service;
+    }
+    Arc::new(FaultyService::new(service, Arc::clone(&ctx.faults), ctx.clock))
+}
+
+/// 32 hex digits. Not from the seed: it must not be guessed. The hasher's keys come from the operating
+/// system's randomness, and SipHash does not give them away.
+fn random_token() -> String {
+    let word = || std::collections::hash_map::RandomState::new().build_hasher().finish();
+    format!("{:016x}{:016x}", word(), word())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(account: &str) -> CloudSettings {
+        CloudSettings {
+            clock: Clock::starting_at(0),
+            region: "us-east-1".into(),
+            account: account.into(),
+            seed: 7,
+            faults: Vec::new(),
+            work_dir: PathBuf::new(),
+            host: HostKind::Process,
+        }
+    }
+
+    #[test]
+    fn request_ids_are_distinct_uuids_that_repeat_with_the_seed() {
+        let ids = |cloud: Arc<Cloud>| (0..1_000).map(|_| cloud.request_id()).collect::<Vec<_>>();
+        let first = ids(Cloud::start(settings(LOCAL_ACCOUNT)).expect("start"));
+        assert_eq!(first, ids(Cloud::start(settings(LOCAL_ACCOUNT)).expect("start")));
+        let distinct: std::collections::BTreeSet<_> = first.iter().collect();
+        assert_eq!(distinct.len(), 1_000);
+        assert!(first.iter().all(|id| id.len() == 36 && id.as_bytes()[14] == b'4'));
+    }
+
+    #[test]
+    fn tokens_differ_and_accounts_are_checked() {
+        let token = |cloud: Arc<Cloud>| cloud.token().to_owned();
+        let (a, b) = (Cloud::start(settings(LOCAL_ACCOUNT)), Cloud::start(settings(LOCAL_ACCOUNT)));
+        assert_ne!(token(a.expect("start")), token(b.expect("start")));
+        assert!(Cloud::start(settings("12")).is_err());
+    }
+}

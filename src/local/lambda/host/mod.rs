@@ -1,0 +1,96 @@
+//! Where functions run. [`process::ProcessHost`] starts the uploaded `bootstrap` as real processes;
+//! [`in_process::InProcessHost`] calls a handler inside this process, under whatever clock tokio has.
+
+pub mod in_process;
+pub mod pool;
+pub mod process;
+pub mod report;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::logs::Logs;
+use crate::local::service::BoxFuture;
+
+/// The code of a function: one version of it, however many sandboxes run it.
+#[derive(Debug)]
+pub struct Code {
+    /// The deployment package, a zip.
+    pub zip: Bytes,
+    /// SHA-256 of the zip, hex.
+    pub sha256_hex: String,
+}
+
+/// Everything that a sandbox is started from. A change of any of it gives a new `revision`.
+#[derive(Clone)]
+pub struct FunctionVersion {
+    pub name: String,
+    /// Without a qualifier.
+    pub arn: String,
+    /// Rises with every change of code or configuration, over all functions: a sandbox serves one revision.
+    pub revision: u64,
+    pub code: Arc<Code>,
+    pub handler: String,
+    pub memory_mb: u32,
+    pub timeout: Duration,
+    pub environment: BTreeMap<String, String>,
+    pub region: String,
+    pub log_group: String,
+    /// Whether a missing log group is created: it is Lambda's default group, declared by nobody.
+    pub creates_log_group: bool,
+    /// Where its log lines go.
+    pub logs: Logs,
+}
+
+/// What became of one invocation.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct InvokeOutcome {
+    /// The function's answer, or the error document when `failed`.
+    pub payload: Bytes,
+    /// The function (not the service) failed: an error, a crash or a timeout. AWS calls it `Unhandled`.
+    pub failed: bool,
+    /// From handing the event over to the answer; INIT excluded, as in the metric `Duration`.
+    pub duration: Duration,
+    /// Present on a cold start.
+    pub init: Option<Duration>,
+    /// The last 4 KB of what this invocation logged (`LogType: Tail`).
+    pub log_tail: Vec<u8>,
+}
+
+/// Runs functions. Dropping an `invoke` future ends its sandbox.
+pub trait FunctionHost: Send + Sync {
+    /// One invocation, bounded by the function's timeout and a bound on INIT. Never throttles: concurrency is
+    /// decided before.
+    fn invoke<'a>(
+        &'a self,
+        function: &'a FunctionVersion,
+        event: Bytes,
+        request_id: &'a str,
+    ) -> BoxFuture<'a, InvokeOutcome>;
+
+    /// Ends the idle sandboxes of a function whose revision is below this one, and all of its busy ones
+    /// as they fall idle. Resolves when the idle ones are gone.
+    fn retire<'a>(&'a self, function_arn: &'a str, below_revision: u64) -> BoxFuture<'a, ()>;
+
+    /// Ends every sandbox, busy or not, and removes every temporary folder. Later invocations fail.
+    fn shutdown(&self) -> BoxFuture<'_, ()>;
+}
+
+/// How long INIT may take before the sandbox is given up. Lambda developer guide, "Init phase": 10 s.
+/// (AWS then starts it once more under the function's own timeout; here the invocation fails.)
+pub const INIT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Sandboxes kept idle for one function; beyond it the one idle longest is ended. AWS documents no number.
+pub const IDLE_SANDBOXES_MAX: usize = 64;
+
+/// How long a sandbox may be idle. AWS documents no number; observers report 5 to 15 minutes.
+pub const IDLE_FOR_MAX: Duration = Duration::from_secs(10 * 60);
+
+/// The answer of a host that was shut down.
+fn closed_outcome() -> InvokeOutcome {
+    let payload = report::error_document("Sandbox.Closed", "the local endpoint is shutting down");
+    InvokeOutcome { payload, failed: true, ..InvokeOutcome::default() }
+}

@@ -1,0 +1,349 @@
+//! One sandbox: a `bootstrap` process in its own process group, its Runtime API, its log stream.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::Path;
+use std::process::{ExitStatus, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::process::{Child, Command};
+use tokio::sync::mpsc;
+
+use super::code::CodeDir;
+use super::guard::Guard;
+use super::pump::Pump;
+use super::runtime_api::{Event, RuntimeApi, Signal};
+use crate::local::lambda::host::report::{self, Report, Status};
+use crate::local::lambda::host::{FunctionVersion, INIT_TIMEOUT, InvokeOutcome};
+use crate::local::lambda::logs::LogStream;
+use crate::platform::clock::Clock;
+
+/// Tries to start a `bootstrap` that the system reports busy: another thread's fork can hold its
+/// descriptor for the blink between unpacking and exec.
+const BUSY_TRIES: u32 = 10;
+const BUSY_WAIT: Duration = Duration::from_millis(10);
+
+/// Dropping it kills the whole process group.
+pub struct Sandbox {
+    group: Group,
+    api: RuntimeApi,
+    pump: Pump,
+    memory_used_mb: Option<u32>,
+    /// Set until the first REPORT line told it.
+    init: Option<Duration>,
+    /// Removed with the sandbox; the function's TMPDIR.
+    _tmp: tempfile::TempDir,
+    code: Arc<CodeDir>,
+    /// The host waits at shutdown until the last of these is gone.
+    _alive: mpsc::Sender<()>,
+}
+
+/// What a sandbox is started with, beside the function.
+pub struct Parts {
+    pub code: Arc<CodeDir>,
+    pub tmp: tempfile::TempDir,
+    pub log: LogStream,
+    pub endpoint_url: Option<String>,
+    pub guard: Arc<Guard>,
+    pub alive: mpsc::Sender<()>,
+}
+
+/// How an invocation or INIT ended when it did not end well.
+struct Failure {
+    payload: Bytes,
+    status: Status,
+}
+
+impl Failure {
+    fn new(error_type: &str, message: &str) -> Failure {
+        let payload = report::error_document(error_type, message);
+        Failure { payload, status: Status::Error(error_type.to_owned()) }
+    }
+
+    /// The runtime's own error document; `errorType` goes to the REPORT line.
+    fn reported(body: Bytes, fallback_type: &str) -> Failure {
+        let document: serde_json::Value = serde_json::from_slice(&body).unwrap_or_default();
+        let error_type = document["errorType"].as_str().unwrap_or(fallback_type).to_owned();
+        Failure { payload: body, status: Status::Error(error_type) }
+    }
+}
+
+impl Sandbox {
+    /// Starts the process. INIT is not over yet: [`Sandbox::init`] waits for it.
+    pub async fn spawn(clock: &Clock, function: &FunctionVersion, parts: Parts) -> io::Result<Sandbox> {
+        let api = RuntimeApi::start().await?;
+        let environment = environment(function, &api, &parts);
+        let mut child = spawn(parts.code.path(), &environment).await?;
+        let (Some(stdout), Some(stderr)) = (child.stdout.take(), child.stderr.take()) else {
+            return Err(io::Error::other("the process has no pipes"));
+        };
+        let group = Group::of(child, parts.guard);
+        group.watch().await;
+        tracing::debug!(function = function.name, at_ms = clock.now_ms(), "a sandbox starts");
+        Ok(Sandbox {
+            group,
+            api,
+            pump: Pump::start(parts.log, stdout, stderr),
+            memory_used_mb: None,
+            init: None,
+            _tmp: parts.tmp,
+            code: parts.code,
+            _alive: parts.alive,
+        })
+    }
+
+    /// Waits until the runtime asks for its first invocation. An outcome means that it never will.
+    pub async fn init(
+        &mut self,
+        clock: &Clock,
+        function: &FunctionVersion,
+        request_id: &str,
+        started: tokio::time::Instant,
+    ) -> Result<(), InvokeOutcome> {
+        let failure = tokio::select! {
+            biased;
+            signal = self.api.signals.recv() => match signal {
+                Some(Signal::InitError { body }) => Failure::reported(body, "Runtime.InitError"),
+                _ => {
+                    self.init = Some(clock.instant().duration_since(started));
+                    return Ok(());
+                }
+            },
+            status = self.group.child.wait() => exited(request_id, status),
+            () = tokio::time::sleep(INIT_TIMEOUT) => Failure {
+                payload: report::timeout_document(request_id, INIT_TIMEOUT),
+                status: Status::Timeout,
+            },
+        };
+        let took = clock.instant().duration_since(started);
+        self.pump.write(report::init_report_line(took, &failure.status)).await;
+        self.pump.write(report::start_line(request_id)).await;
+        Err(self.conclude(function, request_id, took, Err(failure)).await)
+    }
+
+    /// One invocation. The flag says whether the sandbox can serve another.
+    pub async fn invoke(
+        &mut self,
+        clock: &Clock,
+        function: &FunctionVersion,
+        event: Bytes,
+        request_id: &str,
+    ) -> (InvokeOutcome, bool) {
+        self.pump.write(report::start_line(request_id)).await;
+        let started = clock.instant();
+        let deadline_ms = clock.now_ms() + function.timeout.as_millis() as i64;
+        let event = Event {
+            request_id: request_id.to_owned(),
+            deadline_ms,
+            function_arn: function.arn.clone(),
+            body: event,
+        };
+        let (result, alive) = tokio::select! {
+            biased;
+            answer = answer(&mut self.api, event, request_id) => (answer, true),
+            status = self.group.child.wait() => (Err(exited(request_id, status)), false),
+            () = tokio::time::sleep_until(started + function.timeout) => {
+                self.pump.write(report::timeout_line(clock.now_ms(), request_id, function.timeout)).await;
+                let payload = report::timeout_document(request_id, function.timeout);
+                (Err(Failure { payload, status: Status::Timeout }), false)
+            }
+        };
+        let duration = clock.instant().duration_since(started).min(function.timeout);
+        (self.conclude(function, request_id, duration, result).await, alive)
+    }
+
+    /// Writes END and REPORT.
+    async fn conclude(
+        &mut self,
+        function: &FunctionVersion,
+        request_id: &str,
+        duration: Duration,
+        result: Result<Bytes, Failure>,
+    ) -> InvokeOutcome {
+        self.memory_used_mb = self.group.peak_memory_mb().or(self.memory_used_mb);
+        let init = self.init.take();
+        let (payload, failed, status) = match result {
+            Ok(payload) => (payload, false, Status::Ok),
+            Err(failure) => (failure.payload, true, failure.status),
+        };
+        let memory_used_mb = self.memory_used_mb;
+        let memory_size_mb = function.memory_mb;
+        let report = Report { request_id, duration, init, memory_size_mb, memory_used_mb, status };
+        self.pump.write(report::end_line(request_id)).await;
+        self.pump.write(report.line()).await;
+        InvokeOutcome { payload, failed, duration, init, log_tail: self.pump.take_tail().await }
+    }
+
+    /// Whether the process is still there: one that exited while idle is of no use.
+    pub fn is_running(&mut self) -> bool {
+        matches!(self.group.child.try_wait(), Ok(None))
+    }
+
+    /// Kills the process group and waits until the process is gone.
+    pub async fn end(mut self) {
+        self.group.kill();
+        let _ = self.group.child.wait().await;
+        self.group.forget().await;
+        tracing::debug!(code = %self.code.path().display(), "a sandbox ended");
+    }
+}
+
+async fn answer(api: &mut RuntimeApi, event: Event, wanted: &str) -> Result<Bytes, Failure> {
+    if api.events.send(event).await.is_err() {
+        return Err(Failure::new("Runtime.ApiGone", "the Runtime API ended"));
+    }
+    loop {
+        match api.signals.recv().await {
+            Some(Signal::Response { request_id, body }) if request_id == wanted => return Ok(body),
+            Some(Signal::Error { request_id, body }) if request_id == wanted => {
+                return Err(Failure::reported(body, "Runtime.UnknownError"));
+            }
+            Some(Signal::TooLarge { request_id }) if request_id == wanted => {
+                let message = "Response payload size exceeded maximum allowed payload size (6291556 bytes).";
+                return Err(Failure::new("Function.ResponseSizeTooLarge", message));
+            }
+            Some(_) => {}
+            None => return Err(Failure::new("Runtime.ApiGone", "the Runtime API ended")),
+        }
+    }
+}
+
+/// The failure of a process that ended before it answered.
+fn exited(request_id: &str, status: io::Result<ExitStatus>) -> Failure {
+    let how = match status {
+        Ok(status) if status.success() => "Runtime exited without providing a reason".to_owned(),
+        Ok(status) => match status.code() {
+            Some(code) => format!("Runtime exited with error: exit status {code}"),
+            None => format!("Runtime exited with error: {}", signal_name(status)),
+        },
+        Err(error) => format!("Runtime exited with error: {error}"),
+    };
+    Failure::new("Runtime.ExitError", &format!("RequestId: {request_id} Error: {how}"))
+}
+
+#[cfg(unix)]
+fn signal_name(status: ExitStatus) -> String {
+    use std::os::unix::process::ExitStatusExt;
+    match status.signal() {
+        Some(9) => "signal: killed".to_owned(),
+        Some(number) => format!("signal: {number}"),
+        None => "unknown".to_owned(),
+    }
+}
+
+#[cfg(not(unix))]
+fn signal_name(status: ExitStatus) -> String {
+    status.to_string()
+}
+
+/// A process that leads its own group.
+struct Group {
+    child: Child,
+    id: Option<u32>,
+    guard: Arc<Guard>,
+}
+
+impl Group {
+    fn of(child: Child, guard: Arc<Guard>) -> Group {
+        let id = child.id();
+        Group { child, id, guard }
+    }
+
+    async fn watch(&self) {
+        if let Some(id) = self.id {
+            self.guard.watch(id).await;
+        }
+    }
+
+    async fn forget(&mut self) {
+        if let Some(id) = self.id.take() {
+            self.guard.forget(id).await;
+        }
+    }
+
+    /// Kills the process and whatever it started.
+    fn kill(&mut self) {
+        #[cfg(unix)]
+        if let Some(group) = self.id.and_then(|id| rustix::process::Pid::from_raw(id as i32)) {
+            // An error means that the group is gone already.
+            let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
+        }
+        let _ = self.child.start_kill();
+    }
+
+    /// The largest resident set so far, in MB as Lambda prints it; `None` where `/proc` does not tell.
+    fn peak_memory_mb(&self) -> Option<u32> {
+        let status = fs_err::read_to_string(format!("/proc/{}/status", self.child.id()?)).ok()?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+        let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+        u32::try_from(kib.div_ceil(1_024)).ok()
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        if self.id.is_some() {
+            self.kill();
+        }
+    }
+}
+
+/// Starts `bootstrap` with nothing inherited but what is given.
+async fn spawn(task_root: &Path, environment: &BTreeMap<String, String>) -> io::Result<Child> {
+    let mut tries = 0;
+    loop {
+        let mut command = Command::new(task_root.join("bootstrap"));
+        command.env_clear().envs(environment).current_dir(task_root);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+        #[cfg(unix)]
+        command.process_group(0);
+        match command.spawn() {
+            Err(error) if error.kind() == io::ErrorKind::ExecutableFileBusy && tries < BUSY_TRIES => {
+                tries += 1;
+                tokio::time::sleep(BUSY_WAIT).await;
+            }
+            spawned => return spawned,
+        }
+    }
+}
+
+/// Lambda developer guide, "Defined runtime environment variables". What the service reserves stands over
+/// the function's own variables; so does the local endpoint, or a stack made for AWS could reach out.
+fn environment(function: &FunctionVersion, api: &RuntimeApi, parts: &Parts) -> BTreeMap<String, String> {
+    let own = function.environment.iter().filter(|(name, _)| !name.starts_with("AWS_ENDPOINT_URL"));
+    let mut all: BTreeMap<String, String> = own.map(|(k, v)| (k.clone(), v.clone())).collect();
+    let task_root = parts.code.path().display().to_string();
+    let memory_mb = function.memory_mb.to_string();
+    let tmp = parts.tmp.path().display().to_string();
+    let reserved = [
+        ("_HANDLER", function.handler.as_str()),
+        ("AWS_ACCESS_KEY_ID", "ASIALOCALSTREAMGAUGE"),
+        ("AWS_SECRET_ACCESS_KEY", "local"),
+        ("AWS_SESSION_TOKEN", "local"),
+        ("AWS_DEFAULT_REGION", &function.region),
+        ("AWS_REGION", &function.region),
+        ("AWS_EC2_METADATA_DISABLED", "true"),
+        ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", &memory_mb),
+        ("AWS_LAMBDA_FUNCTION_NAME", &function.name),
+        ("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST"),
+        ("AWS_LAMBDA_INITIALIZATION_TYPE", "on-demand"),
+        ("AWS_LAMBDA_LOG_GROUP_NAME", &function.log_group),
+        ("AWS_LAMBDA_LOG_STREAM_NAME", parts.log.name()),
+        ("LAMBDA_RUNTIME_DIR", "/var/runtime"),
+        ("LAMBDA_TASK_ROOT", &task_root),
+        ("TMPDIR", &tmp),
+    ];
+    all.extend(reserved.map(|(name, value)| (name.to_owned(), value.to_owned())));
+    all.insert("AWS_LAMBDA_RUNTIME_API".to_owned(), api.address.to_string());
+    if let Some(url) = &parts.endpoint_url {
+        all.insert("AWS_ENDPOINT_URL".to_owned(), url.clone());
+    }
+    let defaults =
+        [("LANG", "en_US.UTF-8"), ("PATH", "/usr/local/bin:/usr/bin:/bin:/opt/bin"), ("TZ", ":UTC")];
+    for (name, value) in defaults {
+        all.entry(name.to_owned()).or_insert_with(|| value.to_owned());
+    }
+    all
+}

@@ -1,0 +1,169 @@
+//! Invocations: concurrency slots, throttles, the AWS/Lambda metrics.
+
+use std::sync::Arc;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use serde_json::{Value, json};
+
+use super::host::{FunctionVersion, InvokeOutcome};
+use super::state::{Function, Shared, invalid, not_found, user};
+use crate::local::metrics::Sample;
+use crate::local::service::{ApiError, ApiResult};
+use crate::platform::limits::{ACCOUNT_CONCURRENCY_DEFAULT, INVOKE_PAYLOAD_MAX_BYTES};
+
+/// An invocation that ran.
+pub struct Ran {
+    pub request_id: String,
+    pub outcome: InvokeOutcome,
+}
+
+impl Shared {
+    /// Runs a function once, or refuses: `TooManyRequestsException` when no slot is free. The slot is given
+    /// back when the future ends or is dropped.
+    pub async fn run(&self, name: &str, event: Bytes) -> Result<Ran, ApiError> {
+        if event.len() > INVOKE_PAYLOAD_MAX_BYTES {
+            let message = format!(
+                "{} byte payload is too large for the RequestResponse invocation type (limit \
+                 {INVOKE_PAYLOAD_MAX_BYTES} bytes)",
+                event.len()
+            );
+            return Err(user(ApiError::new(413, "RequestTooLargeException", message)));
+        }
+        let (function, _slot) = self.acquire(name)?;
+        let request_id = self.uuid();
+        let outcome = self.host.invoke(&function, event, &request_id).await;
+        self.record(name, "Invocations", "Count", 1.0);
+        self.record(name, "Errors", "Count", if outcome.failed { 1.0 } else { 0.0 });
+        self.record(name, "Throttles", "Count", 0.0);
+        self.record(name, "Duration", "Milliseconds", outcome.duration.as_secs_f64() * 1_000.0);
+        Ok(Ran { request_id, outcome })
+    }
+
+    /// The API operation. The invocation runs on when the caller goes away, as in AWS.
+    pub async fn invoke(self: Arc<Self>, input: Value) -> ApiResult {
+        let name = self.function_name(&input)?;
+        match input["InvocationType"].as_str() {
+            None | Some("RequestResponse") => {}
+            Some("DryRun") => {
+                self.with_function(&name, |_| ())?;
+                return Ok(json!({"StatusCode": 204, "ExecutedVersion": "$LATEST"}));
+            }
+            Some(other) => {
+                return Err(invalid(format!(
+                    "the local endpoint invokes with RequestResponse or DryRun only, not {other}"
+                )));
+            }
+        }
+        let event = payload(&input)?;
+        let wants_tail = input["LogType"].as_str() == Some("Tail");
+        let running = tokio::spawn(async move { self.run(&name, event).await });
+        let ran =
+            running.await.map_err(|error| ApiError::new(500, "ServiceException", error.to_string()))??;
+        let mut answer = json!({
+            "StatusCode": 200,
+            "ExecutedVersion": "$LATEST",
+            "Payload": STANDARD.encode(&ran.outcome.payload),
+            "RequestId": ran.request_id,
+        });
+        if ran.outcome.failed {
+            answer["FunctionError"] = "Unhandled".into();
+        }
+        if wants_tail {
+            answer["LogResult"] = STANDARD.encode(&ran.outcome.log_tail).into();
+        }
+        Ok(answer)
+    }
+
+    fn acquire(&self, name: &str) -> Result<(FunctionVersion, Slot<'_>), ApiError> {
+        let (version, running, account) = {
+            let mut functions = self.functions();
+            let account: u32 = functions.values().map(|function| function.running).sum();
+            let reserved: u32 = functions.values().filter_map(|function| function.reserved_concurrency).sum();
+            let unreserved = functions.values().filter(|function| function.reserved_concurrency.is_none());
+            let unreserved_running: u32 = unreserved.map(|function| function.running).sum();
+            let function = functions.get_mut(name).ok_or_else(|| not_found(&self.function_arn(name)))?;
+            let full = match function.reserved_concurrency {
+                Some(own) => (function.running >= own).then_some(Limit::Reserved),
+                None => (unreserved_running >= ACCOUNT_CONCURRENCY_DEFAULT.saturating_sub(reserved))
+                    .then_some(Limit::Account),
+            };
+            if let Some(limit) = full {
+                drop(functions);
+                self.record(name, "Throttles", "Count", 1.0);
+                return Err(limit.error());
+            }
+            function.running += 1;
+            (self.version(function), function.running, account + 1)
+        };
+        let slot = Slot { shared: self, name: name.to_owned(), revision: version.revision };
+        self.sample(&[], "ConcurrentExecutions", "Count", f64::from(account));
+        let by_name = [("FunctionName", name)];
+        self.sample(&by_name, "ConcurrentExecutions", "Count", f64::from(running));
+        let by_resource = [("FunctionName", name), ("Resource", name)];
+        self.sample(&by_resource, "ConcurrentExecutions", "Count", f64::from(running));
+        Ok((version, slot))
+    }
+
+    /// One sample for the account, the function, and the function's resource, as AWS emits each of them.
+    pub fn record(&self, name: &str, metric: &str, unit: &str, value: f64) {
+        self.sample(&[], metric, unit, value);
+        self.sample(&[("FunctionName", name)], metric, unit, value);
+        self.sample(&[("FunctionName", name), ("Resource", name)], metric, unit, value);
+    }
+
+    pub fn sample(&self, dimensions: &[(&str, &str)], metric: &str, unit: &str, value: f64) {
+        self.ctx.metrics.record(Sample { namespace: "AWS/Lambda", metric, dimensions, unit, value });
+    }
+}
+
+/// Which limit refused.
+enum Limit {
+    Reserved,
+    Account,
+}
+
+impl Limit {
+    fn error(&self) -> ApiError {
+        let reason = match self {
+            Limit::Reserved => "ReservedFunctionConcurrentInvocationLimitExceeded",
+            Limit::Account => "ConcurrentInvocationLimitExceeded",
+        };
+        let mut error = user(ApiError::new(429, "TooManyRequestsException", "Rate Exceeded."));
+        error.members.insert("Reason".to_owned(), reason.into());
+        error
+    }
+}
+
+/// One running invocation.
+struct Slot<'a> {
+    shared: &'a Shared,
+    name: String,
+    revision: u64,
+}
+
+impl Drop for Slot<'_> {
+    fn drop(&mut self) {
+        // A function deleted and made anew under this name has no part in this invocation.
+        let same = |function: &&mut Function| function.born <= self.revision;
+        if let Some(function) = self.shared.functions().get_mut(&self.name).filter(same) {
+            function.running -= 1;
+        }
+    }
+}
+
+/// The event: `Payload`, base64 as blobs are; `{}` when there is none.
+fn payload(input: &Value) -> Result<Bytes, ApiError> {
+    let Some(encoded) = input["Payload"].as_str().filter(|encoded| !encoded.is_empty()) else {
+        return Ok(Bytes::from_static(b"{}"));
+    };
+    let event = STANDARD.decode(encoded).map_err(|error| invalid(format!("Payload: {error}")))?;
+    serde_json::from_slice::<serde::de::IgnoredAny>(&event).map_err(|error| {
+        user(ApiError::invalid(
+            "InvalidRequestContentException",
+            format!("Could not parse request body into json: {error}"),
+        ))
+    })?;
+    Ok(event.into())
+}

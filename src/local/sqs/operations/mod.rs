@@ -1,0 +1,4 @@
+//! The operations, by what they work on.
+
+mod messages;
+mod queues;

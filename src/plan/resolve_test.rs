@@ -1,0 +1,213 @@
+//! The tests' part of [`super::resolve`]: defaults, payloads and stages.
+
+use std::time::Duration;
+
+use super::model::*;
+use super::resolve::{Place, Resolver};
+use super::typed::{DefaultsDoc, KeysDoc, PayloadDoc, PutModeDoc, StageDoc, TestDoc};
+use super::units;
+use super::{KEYS_MAX, PARTITION_KEY_BYTES, PAYLOAD_MIN_BYTES};
+
+const IN_FLIGHT_MAX: u32 = 1_000_000;
+const IN_FLIGHT_DEFAULT: u32 = 10_000;
+const ATTEMPTS_MAX: u32 = 100;
+const ATTEMPTS_DEFAULT: u32 = 5;
+const ATTEMPT_TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);
+const ATTEMPT_TIMEOUT_MIN: Duration = Duration::from_millis(10);
+const ATTEMPT_TIMEOUT_MAX: Duration = Duration::from_secs(300);
+const STAGE_MIN: Duration = Duration::from_millis(1);
+const STAGE_MAX: Duration = Duration::from_secs(31 * 24 * 3_600);
+const PAYLOAD_DEFAULT: &str = "medium";
+const ID_MAX_CHARS: usize = 64;
+
+/// `defaults:`, with the defaults of the defaults filled in. The payload's place is kept: where it is too
+/// large, the error belongs there.
+pub(super) struct Defaults {
+    payload: Option<PayloadDoc>,
+    put: PutMode,
+    keys: Keys,
+    max_in_flight: u32,
+    put_attempts: u32,
+    attempt_timeout: Duration,
+}
+
+impl Resolver<'_> {
+    pub fn defaults(&mut self, document: Option<DefaultsDoc>, at: &Place<'_>) -> Defaults {
+        let document = document.unwrap_or_default();
+        let built_in = Keys { count: 1_000, seed: 1 };
+        let timeout = document.attempt_timeout.as_ref();
+        if let Some(payload) = &document.payload {
+            self.payload_bytes(payload, &at.key("payload"));
+        }
+        Defaults {
+            put: document.put.map_or(PutMode::Record, put_mode),
+            keys: self.keys(document.keys, &built_in, &at.key("keys")),
+            max_in_flight: self.in_flight(
+                document.max_in_flight,
+                &at.key("max_in_flight"),
+                IN_FLIGHT_DEFAULT,
+            ),
+            put_attempts: self.attempts(document.put_attempts, &at.key("put_attempts"), ATTEMPTS_DEFAULT),
+            attempt_timeout: self.duration(
+                timeout,
+                &at.key("attempt_timeout"),
+                ATTEMPT_TIMEOUT_MIN..=ATTEMPT_TIMEOUT_MAX,
+                ATTEMPT_TIMEOUT_DEFAULT,
+            ),
+            payload: document.payload,
+        }
+    }
+
+    pub fn test(
+        &mut self,
+        test: TestDoc,
+        environment: &Environment,
+        defaults: &Defaults,
+        at: &Place<'_>,
+    ) -> Test {
+        let timeout = test.attempt_timeout.as_ref();
+        Test {
+            id: self.id(test.id, &at.key("id")),
+            name: self.name(test.name, &at.key("name")),
+            payload: self.payload(test.payload, environment, defaults, at),
+            put: test.put.map_or(defaults.put, put_mode),
+            keys: self.keys(test.keys, &defaults.keys, &at.key("keys")),
+            max_in_flight: self.in_flight(
+                test.max_in_flight,
+                &at.key("max_in_flight"),
+                defaults.max_in_flight,
+            ),
+            put_attempts: self.attempts(test.put_attempts, &at.key("put_attempts"), defaults.put_attempts),
+            attempt_timeout: self.duration(
+                timeout,
+                &at.key("attempt_timeout"),
+                ATTEMPT_TIMEOUT_MIN..=ATTEMPT_TIMEOUT_MAX,
+                defaults.attempt_timeout,
+            ),
+            stages: self.stages(test.stages, &at.key("stages")),
+            criteria: self.criteria(test.criteria, &at.key("criteria")),
+        }
+    }
+
+    /// Ids stand in file names and on the command line.
+    fn id(&mut self, id: Option<String>, at: &Place<'_>) -> String {
+        const EXPECTED: &str = "an id of 1 to 64 letters, digits, `.`, `_` or `-`";
+        let Some(id) = id else {
+            self.missing(at, EXPECTED);
+            return String::new();
+        };
+        let is_fine = !id.is_empty()
+            && id.len() <= ID_MAX_CHARS
+            && id.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-'));
+        if !is_fine {
+            self.unexpected(at, EXPECTED);
+        }
+        id
+    }
+
+    fn keys(&mut self, keys: Option<KeysDoc>, otherwise: &Keys, at: &Place<'_>) -> Keys {
+        let Some(keys) = keys else { return otherwise.clone() };
+        let seed_max = i64::MAX as u64;
+        Keys {
+            count: self.whole(keys.count, &at.key("count"), 1..=KEYS_MAX, otherwise.count),
+            seed: self.whole(keys.seed, &at.key("seed"), 0..=seed_max, otherwise.seed),
+        }
+    }
+
+    fn in_flight(&mut self, records: Option<i64>, at: &Place<'_>, default: u32) -> u32 {
+        self.whole(records, at, 1..=IN_FLIGHT_MAX, default)
+    }
+
+    fn attempts(&mut self, attempts: Option<i64>, at: &Place<'_>, default: u32) -> u32 {
+        self.whole(attempts, at, 1..=ATTEMPTS_MAX, default)
+    }
+
+    /// The test's payload or the default one, checked against the stream.
+    fn payload(
+        &mut self,
+        own: Option<PayloadDoc>,
+        environment: &Environment,
+        defaults: &Defaults,
+        test_at: &Place<'_>,
+    ) -> Payload {
+        let at = test_at.key("payload");
+        let (name, bytes) = match (&own, &defaults.payload) {
+            (Some(own), _) => self.payload_bytes(own, &at),
+            // Reported where it stands, once.
+            (None, Some(default)) => read_payload(default),
+            (None, None) => units::payload(PAYLOAD_DEFAULT),
+        }
+        .unwrap_or_else(|| (PAYLOAD_DEFAULT.to_owned(), 500));
+        let record_max = environment.stream.max_record_kib as usize * 1_024;
+        let largest = record_max - PARTITION_KEY_BYTES;
+        if bytes > largest {
+            let expected = format!(
+                "at most {largest} bytes (environment.stream.max_record_kib, less the {PARTITION_KEY_BYTES} of the partition key)"
+            );
+            self.wrong(&at, format!("a payload of {bytes} bytes"), expected);
+        }
+        Payload { name, bytes }
+    }
+
+    /// Name and size, if they can be read and the envelope fits.
+    fn payload_bytes(&mut self, payload: &PayloadDoc, at: &Place<'_>) -> Option<(String, usize)> {
+        let at = match payload {
+            PayloadDoc::Text(_) => at.clone(),
+            PayloadDoc::Bytes(_) => at.key("bytes"),
+        };
+        let read = read_payload(payload);
+        match &read {
+            None => self.unexpected(&at, units::PAYLOAD_EXPECTED),
+            Some((_, bytes)) if *bytes < PAYLOAD_MIN_BYTES => {
+                self.unexpected(&at, format!("at least {PAYLOAD_MIN_BYTES} bytes: the envelope must fit"));
+            }
+            Some(_) => {}
+        }
+        read
+    }
+
+    /// As in k6: a stage moves linearly from the previous target, 0 at first, to its own.
+    fn stages(&mut self, stages: Option<Vec<StageDoc>>, at: &Place<'_>) -> Vec<Stage> {
+        let stages = stages.unwrap_or_default();
+        if stages.is_empty() {
+            self.missing(at, "at least one stage");
+            return Vec::new();
+        }
+        let mut resolved = Vec::new();
+        let mut from_rps = 0.0;
+        for (i, stage) in stages.into_iter().enumerate() {
+            let at = at.index(i);
+            let duration_at = at.key("duration");
+            if stage.duration.is_none() {
+                self.missing(&duration_at, units::DURATION_EXPECTED);
+            }
+            let duration =
+                self.duration(stage.duration.as_ref(), &duration_at, STAGE_MIN..=STAGE_MAX, STAGE_MIN);
+            let target_rps = self.rate(stage.target, &at.key("target"));
+            let kind = if target_rps == from_rps { StageKind::Hold } else { StageKind::Ramp };
+            resolved.push(Stage { duration, from_rps, target_rps, kind });
+            from_rps = target_rps;
+        }
+        let is_silent = resolved.iter().all(|stage| stage.target_rps == 0.0);
+        if is_silent && self.is_clean_below(at) {
+            self.wrong(at, "stages that send nothing", "at least one target above 0");
+        }
+        resolved
+    }
+}
+
+fn read_payload(payload: &PayloadDoc) -> Option<(String, usize)> {
+    match payload {
+        PayloadDoc::Text(text) => units::payload(text),
+        PayloadDoc::Bytes(bytes) => {
+            usize::try_from(*bytes).ok().map(|bytes| (units::payload_name(bytes), bytes))
+        }
+    }
+}
+
+fn put_mode(mode: PutModeDoc) -> PutMode {
+    match mode {
+        PutModeDoc::Record => PutMode::Record,
+        PutModeDoc::Batch => PutMode::Batch,
+    }
+}

@@ -1,0 +1,62 @@
+//! From a run directory to its reports: a pure function of the directory's files, so that it can be made
+//! again at any time and comes out the same.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use crate::cost::{self, PriceBook};
+use crate::evidence;
+use crate::report::{self, ReportModel};
+use crate::verdict::{self, Verdict};
+
+use super::SessionError;
+
+pub struct Published {
+    pub model: ReportModel,
+    pub overall: Verdict,
+    /// The files that were written.
+    pub files: Vec<PathBuf>,
+}
+
+/// Reads `dir`, works the report out, and writes every format into `dir`.
+pub fn publish(dir: &Path) -> Result<Published, SessionError> {
+    let evidence = evidence::load(dir)?;
+    let prices_path = dir.join("prices.yaml");
+    let prices = std::fs::read_to_string(&prices_path)
+        .map_err(|error| SessionError::Unreadable { path: prices_path.clone(), error: error.to_string() })?;
+    let book = PriceBook::parse(&prices)
+        .map_err(|error| SessionError::Unreadable { path: prices_path, error: error.to_string() })?;
+    let cost = cost::price(&evidence.usage, &book);
+    let verdicts = verdict::judge(&evidence, &cost);
+    let findings = verdict::findings(&evidence, &book, &verdicts);
+    let model = report::build(&evidence, &cost, &verdicts, &findings);
+    let formats = [
+        ("report.json", report::json(&model)),
+        ("report.md", report::markdown(&model)),
+        ("report.html", report::html(&model)),
+        ("junit.xml", report::junit(&model)),
+    ];
+    let mut files = Vec::new();
+    for (name, text) in formats {
+        let path = dir.join(name);
+        write_whole(&path, &text).map_err(|error| SessionError::Unwritable { path: path.clone(), error })?;
+        files.push(path);
+    }
+    Ok(Published { overall: verdicts.overall, model, files })
+}
+
+/// Writes a file whole or not at all, so that a full disk does not leave half a report.
+pub fn write_whole(path: &Path, text: &str) -> std::io::Result<()> {
+    let mut name = path.file_name().unwrap_or_default().to_os_string();
+    name.push(".new");
+    let temporary = path.with_file_name(name);
+    let mut file = std::fs::File::create(&temporary)?;
+    let written = file.write_all(text.as_bytes()).and_then(|()| file.sync_all());
+    match written {
+        Ok(()) => std::fs::rename(&temporary, path),
+        Err(error) => {
+            let _ = std::fs::remove_file(&temporary);
+            Err(error)
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! Before the schedule starts: probe records are sent until the receipt of one comes back, so that stack
+//! propagation, the mapping's first poll and the first cold start are not counted as latency.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use aws_sdk_cloudwatchlogs::Client as LogsClient;
+
+use crate::evidence::collector::Collector;
+use crate::load::driver::{Driver, OutRecord, PutResult};
+use crate::load::payload;
+use crate::plan::Payload;
+use crate::platform::clock::Clock;
+use crate::wire::envelope::{Envelope, PROBE_LEVEL};
+use crate::wire::run_id::RunId;
+
+use super::SessionError;
+
+/// The pipeline gets this long to bring one probe through.
+pub const READY_BOUND: Duration = Duration::from_secs(300);
+const PROBE_EVERY: Duration = Duration::from_secs(1);
+/// This many invocations that failed, and none that worked: waiting longer will not help.
+const FAILURES_ENOUGH: usize = 3;
+/// Lines with which Lambda logs an invocation that failed (Lambda developer guide, "Troubleshoot invocation").
+const FAILURE_PATTERN: &str = "?\"Runtime exited\" ?\"Runtime.ExitError\" ?\"Task timed out\" ?\"errorType\"";
+
+pub struct Probing<'a> {
+    pub run: &'a RunId,
+    pub driver: Arc<dyn Driver>,
+    pub collector: &'a Collector,
+    pub logs: &'a LogsClient,
+    pub log_group: &'a str,
+    pub clock: Clock,
+}
+
+/// Returns once a probe came through: how many were acked by then.
+pub async fn wait_until_ready(probing: Probing<'_>, mut stop: watch::Receiver<bool>) -> Result<u64, SessionError> {
+    let clock = probing.clock;
+    let (started, started_ms) = (clock.instant(), clock.now_ms());
+    let mut live = probing.collector.live();
+    let mut last_error = None;
+    let mut acked = 0;
+    for sequence in 0.. {
+        let waited = clock.instant() - started;
+        if waited >= READY_BOUND || *stop.borrow() {
+            return Err(SessionError::NotReady { waited, last_error });
+        }
+        match probing.send(sequence).await {
+            Ok(()) => acked += 1,
+            Err(problem) => last_error = Some(problem),
+        }
+        tokio::select! {
+            biased;
+            seen = live.wait_for(|live| !live.probes_seen.is_empty()) => {
+                let ended = seen.is_err();
+                drop(seen);
+                return match ended {
+                    false => Ok(acked),
+                    true => Err(SessionError::NotReady {
+                        waited: clock.instant() - started,
+                        last_error: Some("the receipt collector ended".to_owned()),
+                    }),
+                };
+            }
+            _ = stop.wait_for(|stop| *stop) => {}
+            () = tokio::time::sleep(PROBE_EVERY) => {}
+        }
+        if let Some(problem) = live.borrow().errors.back() {
+            last_error = Some(problem.clone());
+        }
+        let failures = probing.failures_since(started_ms).await;
+        if let Some(failure) = failures.last() {
+            last_error = Some(failure.clone());
+            if failures.len() >= FAILURES_ENOUGH {
+                return Err(SessionError::NotReady { waited: clock.instant() - started, last_error });
+            }
+        }
+    }
+    unreachable!("the loop ends by its bound")
+}
+
+impl Probing<'_> {
+    /// Sends one probe; the error says what went wrong.
+    async fn send(&self, sequence: u64) -> Result<(), String> {
+        let due_us = self.clock.now_us();
+        let envelope = Envelope { run: self.run.clone(), level: PROBE_LEVEL, sequence, due_us };
+        let payload = Payload { name: "probe".to_owned(), bytes: payload::min_bytes() };
+        let record = OutRecord { key: format!("probe-{sequence}"), data: payload::build(&envelope, &payload) };
+        match self.driver.put(&[record]).await.into_iter().next() {
+            Some(PutResult::Acked) => Ok(()),
+            Some(PutResult::Failed { code, message, .. }) => Err(format!("{code}: {message}")),
+            Some(PutResult::Unknown { message } | PutResult::NotSent { message }) => Err(message),
+            Some(PutResult::Throttled) => Err("the stream refused a probe for its throughput".to_owned()),
+            None => Err("the driver gave no result".to_owned()),
+        }
+    }
+
+    /// What the function's log says of failed invocations. A log that cannot be read says nothing.
+    async fn failures_since(&self, started_ms: i64) -> Vec<String> {
+        let answer = self
+            .logs
+            .filter_log_events()
+            .log_group_name(self.log_group)
+            .start_time(started_ms)
+            .filter_pattern(FAILURE_PATTERN)
+            .send()
+            .await;
+        let Ok(answer) = answer else { return Vec::new() };
+        answer.events().iter().filter_map(|event| event.message().map(|message| message.trim().to_owned())).collect()
+    }
+}

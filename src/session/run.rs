@@ -1,0 +1,471 @@
+//! One run: run directory, collector, readiness, tests in order, drain, confirmation, metrics.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use crate::evidence::collector::{Collector, CollectorConfig, Durability};
+use crate::evidence::confirm;
+use crate::evidence::events::{End, Event, EventLog};
+use crate::evidence::model::RunEnd;
+use crate::evidence::recorder::{LevelRate, LiveLoad, LoadRecorder};
+use crate::evidence::rundir::{RunDir, RunHeader};
+use crate::load::driver::Driver;
+use crate::load::kinesis::KinesisDriver;
+use crate::load::outcome::{FailReason, Recorder};
+use crate::load::{Job, LevelEvent, run_test};
+use crate::load::schedule::{LevelPlan, Schedule};
+use crate::plan::{Plan, PutMode, Test};
+use crate::platform::clients::Clients;
+use crate::platform::clock::Clock;
+use crate::stack::Standing;
+use crate::wire::run_id::RunId;
+
+use super::drain::{DrainSpec, Drained, drain};
+use super::flags::{Second, Watch};
+use super::progress::{LiveLevel, Progress};
+use super::{SessionError, environment, metrics, readiness};
+
+/// Concurrent long polls of the receipts queue.
+const POLLERS: usize = 3;
+/// The queue gets this long to be found empty at the end.
+const COLLECT_BOUND: Duration = Duration::from_secs(60);
+/// From asking for the first level to its start.
+const LEAD: Duration = Duration::from_millis(100);
+
+pub struct RunRequest {
+    pub clients: Clients,
+    pub clock: Clock,
+    pub plan: Plan,
+    /// Indexes into `plan.tests()`, ascending.
+    pub selected: Vec<usize>,
+    pub env: String,
+    pub standing: Standing,
+    /// Where run directories are made.
+    pub runs: PathBuf,
+    /// The price book that is kept with the run.
+    pub prices: String,
+    pub stop: watch::Receiver<bool>,
+    pub progress: Arc<dyn Progress>,
+}
+
+/// A run that left a directory, whatever became of it.
+#[derive(Debug)]
+pub struct RunFinished {
+    pub dir: PathBuf,
+    pub end: RunEnd,
+    /// The environment failed under the run.
+    pub failure: Option<SessionError>,
+}
+
+/// Why the load ended before its plan.
+#[derive(Clone, Debug, PartialEq)]
+enum Stop {
+    Interrupted,
+    RedFlag(String),
+    EnvironmentGone(String),
+}
+
+impl Stop {
+    fn reason(&self) -> String {
+        match self {
+            Stop::Interrupted => "interrupted".to_owned(),
+            Stop::RedFlag(detail) => format!("red flag: {detail}"),
+            Stop::EnvironmentGone(detail) => format!("the environment is out of reach: {detail}"),
+        }
+    }
+}
+
+/// Runs the selected tests. An error means that there is no run directory worth a report.
+pub async fn run(request: RunRequest) -> Result<RunFinished, SessionError> {
+    let id = RunId::new(request.clock.now_us(), &mut fastrand::Rng::new());
+    let dir = RunDir::create(&request.runs, &id)?;
+    write_headers(&request, &id, &dir)?;
+    request.progress.step(&format!("run {id}: {}", dir.path().display()));
+    let mut running = Running::start(request, id, dir)?;
+    let ended = running.tests().await;
+    running.finish(ended).await
+}
+
+fn write_headers(request: &RunRequest, id: &RunId, dir: &RunDir) -> Result<(), SessionError> {
+    dir.write_run(&RunHeader {
+        v: RunHeader::VERSION,
+        id: id.clone(),
+        started_us: request.clock.now_us(),
+        tool_version: env!("CARGO_PKG_VERSION").to_owned(),
+        target: request.clients.target.to_owned(),
+        region: request.clients.region.clone(),
+        environment: request.env.clone(),
+        host: host(),
+        rehearsal: false,
+        parent: None,
+        plan_name: request.plan.name.clone(),
+        plan_hash: request.plan.hash.clone(),
+        plan_text: request.plan.text.clone(),
+    })?;
+    dir.write_environment(&environment::info(&request.standing))?;
+    dir.write_prices(&request.prices)?;
+    Ok(())
+}
+
+fn host() -> String {
+    let cpus = std::thread::available_parallelism().map_or(0, usize::from);
+    format!("{} {}, {cpus} cpus", std::env::consts::OS, std::env::consts::ARCH)
+}
+
+struct Running {
+    request: RunRequest,
+    id: RunId,
+    dir: RunDir,
+    events: EventLog,
+    recorder: Arc<LoadRecorder>,
+    collector: Collector,
+    watch: Watch,
+    planned: Duration,
+    load_started: tokio::time::Instant,
+}
+
+impl Running {
+    fn start(request: RunRequest, id: RunId, dir: RunDir) -> Result<Running, SessionError> {
+        let clock = request.clock;
+        let function = &request.plan.environment.function;
+        let watch = Watch::new(&request.plan.flags, function.timeout_s, function.memory_mb);
+        let tests: Vec<&Test> = request.plan.tests().collect();
+        let selected = || request.selected.iter().map(|index| tests[*index]);
+        let planned = selected().map(Test::duration).sum();
+        let planned_sequences = selected().map(|test| Schedule::new(test).total()).sum();
+        let events = dir.event_log()?;
+        let recorder = Arc::new(LoadRecorder::create(&dir, id.as_str(), clock, planned)?);
+        let config = CollectorConfig {
+            sqs: request.clients.sqs.clone(),
+            queue_url: request.standing.receipts_queue_url.clone(),
+            run: id.clone(),
+            clock,
+            durability: Durability::Synced,
+            pollers: POLLERS,
+            planned_sequences,
+        };
+        let collector = Collector::start(&dir, config)?;
+        events.append(clock.now_us(), &Event::RunStarted { tests: request.selected.clone() })?;
+        if let Some(up_us) = request.standing.up_us {
+            events.append(up_us, &Event::StackUp { environment: request.env.clone() })?;
+        }
+        let load_started = clock.instant();
+        Ok(Running { request, id, dir, events, recorder, collector, watch, planned, load_started })
+    }
+
+    fn driver(&self, put: PutMode) -> Arc<dyn Driver> {
+        let client = self.request.clients.kinesis_data.clone();
+        Arc::new(KinesisDriver::new(client, self.request.standing.stream_name.clone(), put))
+    }
+
+    /// Readiness, then the tests; `Ok(Some(_))` when it was stopped before the plan's end.
+    async fn tests(&mut self) -> Result<Option<Stop>, SessionError> {
+        self.request.progress.step("waiting for the first record to come through the pipeline");
+        let probing = readiness::Probing {
+            run: &self.id,
+            driver: self.driver(PutMode::Record),
+            collector: &self.collector,
+            logs: &self.request.clients.logs,
+            log_group: &self.request.standing.log_group,
+            clock: self.request.clock,
+        };
+        match readiness::wait_until_ready(probing, self.request.stop.clone()).await {
+            Ok(acked) => self.event(&Event::Ready { probes_acked: acked })?,
+            Err(_) if *self.request.stop.borrow() => return Ok(Some(Stop::Interrupted)),
+            Err(error) => return Err(error),
+        }
+        self.load_started = self.request.clock.instant();
+        let tests: Vec<Test> = self.request.plan.tests().cloned().collect();
+        let mut next = Next { level: 0, sequence: 0 };
+        for index in self.request.selected.clone() {
+            if let Some(stop) = self.test(index, &tests[index], &mut next).await? {
+                return Ok(Some(stop));
+            }
+        }
+        Ok(None)
+    }
+
+    async fn test(&mut self, index: usize, test: &Test, next: &mut Next) -> Result<Option<Stop>, SessionError> {
+        let schedule = Schedule::new(test);
+        let total = schedule.total();
+        self.request.progress.step(&format!("test {} {}: {total} records", test.id, test.name));
+        self.event(&Event::TestStarted {
+            test_index: index,
+            id: test.id.clone(),
+            first_level: next.level,
+            first_sequence: next.sequence,
+        })?;
+        let levels = schedule.levels().to_vec();
+        let job = Job {
+            run: self.id.clone(),
+            test: test.clone(),
+            schedule,
+            first_level: next.level,
+            first_sequence: next.sequence,
+            start: self.request.clock.instant() + LEAD,
+        };
+        let first = Next { ..*next };
+        next.level += levels.len() as u32;
+        next.sequence += total;
+        let stopped = self.load(job, test, LiveState::new(test, levels, first)).await?;
+        let drained_s = match &stopped {
+            Some(Stop::EnvironmentGone(_)) => None,
+            _ => self.drain().await?,
+        };
+        self.event(&Event::TestEnded { drained_s, complete: stopped.is_none() })?;
+        Ok(stopped)
+    }
+
+    /// Sends one test's schedule, with a look at the live figures every second.
+    async fn load(&mut self, job: Job, test: &Test, mut live: LiveState) -> Result<Option<Stop>, SessionError> {
+        let (stop_load, load_stop) = watch::channel(false);
+        let (level_sender, mut level_events) = tokio::sync::mpsc::unbounded_channel();
+        let on_level = move |event: LevelEvent| {
+            // The receiver outlives the load; two events a level are few.
+            let _ = level_sender.send(event);
+        };
+        let recorder = Arc::clone(&self.recorder) as Arc<dyn Recorder>;
+        let clock = self.request.clock;
+        let mut load = tokio::spawn(run_test(job, self.driver(test.put), recorder, clock, load_stop, on_level));
+        let mut user_stop = self.request.stop.clone();
+        let mut ticks = tokio::time::interval(Duration::from_secs(1));
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+        let mut stopped: Option<Stop> = None;
+        let ended = loop {
+            tokio::select! {
+                biased;
+                Some(event) = level_events.recv() => self.level_event(&event, &mut live, true)?,
+                ended = &mut load => break ended,
+                _ = ticks.tick() => {
+                    if let Some(stop) = self.tick(&mut live)? && stopped.is_none() {
+                        self.request.progress.step(&format!("stopping: {}", stop.reason()));
+                        stopped = Some(stop);
+                        stop_load.send_replace(true);
+                    }
+                }
+                _ = user_stop.wait_for(|stop| *stop), if stopped.is_none() => {
+                    stopped = Some(Stop::Interrupted);
+                    stop_load.send_replace(true);
+                }
+            }
+        };
+        let end = ended.map_err(|panicked| SessionError::Panic(panicked.to_string()))?;
+        while let Ok(event) = level_events.try_recv() {
+            self.level_event(&event, &mut live, !end.stopped)?;
+        }
+        if end.due_unsent > 0 {
+            self.note(format!("{} records were due but still waited for an in-flight slot when the load stopped", end.due_unsent))?;
+        }
+        self.recorder.tick(clock.now_us())?;
+        Ok(stopped)
+    }
+
+    fn level_event(&self, event: &LevelEvent, live: &mut LiveState, complete: bool) -> Result<(), SessionError> {
+        match *event {
+            LevelEvent::Started { level, index_in_test, at } => {
+                let plan = live.levels[index_in_test as usize].clone();
+                let starts_us = self.request.clock.wall_us_of(at);
+                let (from_rps, target_rps) = (plan.from_rps, plan.target_rps);
+                self.recorder.level_started(level, LevelRate { starts_us, duration: plan.duration, from_rps, target_rps });
+                live.level = Some((level, plan.clone()));
+                self.event(&Event::LevelStarted {
+                    level,
+                    starts_us,
+                    from_rps,
+                    target_rps,
+                    duration_s: plan.duration.as_secs_f64(),
+                    first_sequence: live.first.sequence + plan.first,
+                    count: plan.count,
+                })
+            }
+            LevelEvent::Ended { level, .. } => self.event(&Event::LevelEnded { level, complete }),
+        }
+    }
+
+    /// Once a second: write what happened, look for red flags, show it.
+    fn tick(&mut self, live: &mut LiveState) -> Result<Option<Stop>, SessionError> {
+        let now_us = self.request.clock.now_us();
+        self.recorder.tick(now_us)?;
+        self.events.sync_if_due()?;
+        let load = self.recorder.live();
+        let receipts = self.collector.live();
+        let receipts = receipts.borrow();
+        let mut second = live.second(now_us, &load);
+        second.iterator_age_ms = receipts.iterator_age_ms;
+        second.function_duration_max_ms = receipts.duration_max_us as f64 / 1_000.0;
+        second.memory_used_mb = receipts.memory_used_mb_max;
+        self.request.progress.live(&LiveLevel {
+            elapsed_s: (self.request.clock.instant() - self.load_started).as_secs_f64(),
+            planned_s: self.planned.as_secs_f64(),
+            delivered: receipts.records_seen,
+            ..live.figures(&load, &second)
+        });
+        live.before = load;
+        self.flags(&second)
+    }
+
+    fn flags(&mut self, second: &Second) -> Result<Option<Stop>, SessionError> {
+        let mut stop = None;
+        for raised in self.watch.second(second) {
+            self.request.progress.step(&format!("red flag: {}", raised.detail));
+            self.event(&Event::Flag {
+                flag: raised.flag.as_str().to_owned(),
+                level: second.level,
+                detail: raised.detail.clone(),
+                stopped: raised.stop,
+            })?;
+            if raised.stop {
+                stop = Some(Stop::RedFlag(raised.detail));
+            }
+        }
+        if self.watch.environment_gone(second) {
+            stop = Some(Stop::EnvironmentGone("no record could be sent for 5 s".to_owned()));
+        }
+        Ok(stop)
+    }
+
+    async fn drain(&self) -> Result<Option<f64>, SessionError> {
+        let spec = DrainSpec {
+            bound: self.request.plan.drain,
+            batch_window: Duration::from_secs(self.request.plan.environment.function.batch_window_s.into()),
+        };
+        let drained = drain(spec, &self.recorder, &self.collector, self.request.clock, &*self.request.progress).await;
+        self.recorder.tick(self.request.clock.now_us())?;
+        match drained {
+            Drained::All { after } => Ok(Some(after.as_secs_f64())),
+            Drained::Quiet { outstanding, waited } | Drained::Bound { outstanding, waited } => {
+                let text = format!("{outstanding} acked records were not seen within {:.0} s after the load", waited.as_secs_f64());
+                self.request.progress.step(&text);
+                self.note(text)?;
+                Ok(None)
+            }
+        }
+    }
+
+    /// Collection ends, what is missing is looked for, metrics are pulled; then the end is written.
+    async fn finish(self, ended: Result<Option<Stop>, SessionError>) -> Result<RunFinished, SessionError> {
+        let Running { request, id, dir, events, recorder, collector, .. } = self;
+        let clock = request.clock;
+        let reachable = matches!(&ended, Ok(stop) if !matches!(stop, Some(Stop::EnvironmentGone(_))));
+        recorder.finish(clock.now_us())?;
+        request.progress.step("collecting the last receipts");
+        let bound = if reachable { COLLECT_BOUND } else { Duration::ZERO };
+        let collected = collector.stop(bound).await;
+        let complete = collected.complete && reachable;
+        events.append(clock.now_us(), &Event::CollectionEnded { complete, unreadable: collected.unreadable })?;
+        if reachable {
+            confirm(&request, &id, &dir, &events).await?;
+        }
+        let (end, failure) = match ended {
+            Ok(None) => (RunEnd::Completed, None),
+            Ok(Some(stop @ Stop::EnvironmentGone(_))) => {
+                (RunEnd::Stopped(stop.reason()), Some(SessionError::EnvironmentGone(stop.reason())))
+            }
+            Ok(Some(stop)) => (RunEnd::Stopped(stop.reason()), None),
+            Err(error) => (RunEnd::Stopped(error.to_string()), Some(error)),
+        };
+        let logged = match &end {
+            RunEnd::Stopped(reason) => End::Stopped { reason: reason.clone() },
+            RunEnd::Completed | RunEnd::Killed => End::Completed,
+        };
+        let generator_peak_mb = platform_peak_mb();
+        events.append(clock.now_us(), &Event::RunEnded { end: logged, generator_peak_mb })?;
+        events.sync()?;
+        if reachable {
+            metrics::pull(&request.clients, clock, dir.path(), &*request.progress).await?;
+        }
+        Ok(RunFinished { dir: dir.path().to_path_buf(), end, failure })
+    }
+
+    fn note(&self, text: String) -> Result<(), SessionError> {
+        self.event(&Event::Note { text })
+    }
+
+    fn event(&self, event: &Event) -> Result<(), SessionError> {
+        Ok(self.events.append(self.request.clock.now_us(), event)?)
+    }
+}
+
+/// Re-reads the shards for acked records that no receipt names.
+async fn confirm(request: &RunRequest, id: &RunId, dir: &RunDir, events: &EventLog) -> Result<(), SessionError> {
+    let missing = confirm::missing(dir.path())?;
+    if missing.is_empty() {
+        return Ok(());
+    }
+    request.progress.step("looking in the stream itself for the records without a receipt");
+    let found = confirm::reread(&request.clients.kinesis, &request.standing.stream_name, id, &missing, request.clock).await?;
+    Ok(events.append(request.clock.now_us(), &found)?)
+}
+
+/// Peak resident memory of this process, MB, where the system tells.
+fn platform_peak_mb() -> Option<f64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
+    let kib: f64 = line.split_whitespace().nth(1)?.parse().ok()?;
+    Some(kib / 1_024.0)
+}
+
+/// Levels and sequences count over the whole run.
+#[derive(Clone, Copy)]
+struct Next {
+    level: u32,
+    sequence: u64,
+}
+
+/// The test under load, as the live display sees it.
+struct LiveState {
+    test_id: String,
+    levels: Vec<LevelPlan>,
+    first: Next,
+    level: Option<(u32, LevelPlan)>,
+    before: LiveLoad,
+}
+
+impl LiveState {
+    fn new(test: &Test, levels: Vec<LevelPlan>, first: Next) -> LiveState {
+        LiveState { test_id: test.id.clone(), levels, first, level: None, before: LiveLoad::default() }
+    }
+
+    /// What came since the look before: counters are those of a level and start again with it.
+    fn second(&self, at_us: i64, load: &LiveLoad) -> Second {
+        let zero = LiveLoad::default();
+        let before = if load.level == self.before.level { &self.before.counters } else { &zero.counters };
+        let not_sent = |counters: &crate::evidence::sends::LevelCounters| {
+            counters.failed_by_reason.get(&FailReason::NotSent).copied().unwrap_or(0)
+        };
+        Second {
+            at_us,
+            level: load.level,
+            acked: load.acked_total.saturating_sub(self.before.acked_total),
+            failed: load.counters.failed.saturating_sub(before.failed),
+            not_sent: not_sent(&load.counters).saturating_sub(not_sent(before)),
+            throttled: load.counters.throttled.saturating_sub(before.throttled),
+            ..Second::default()
+        }
+    }
+
+    fn figures(&self, load: &LiveLoad, second: &Second) -> LiveLevel {
+        let measured = |value: f64| (load.counters.acked > 0).then_some(value);
+        let (level, target_rps) = match &self.level {
+            Some((_, plan)) if plan.from_rps == plan.target_rps => (format!("hold {}/s", plan.target_rps), plan.target_rps),
+            Some((_, plan)) => (format!("ramp {} -> {}/s", plan.from_rps, plan.target_rps), plan.target_rps),
+            None => (String::new(), 0.0),
+        };
+        LiveLevel {
+            test: self.test_id.clone(),
+            level,
+            target_rps,
+            achieved_rps: second.acked as f64,
+            put_p50_ms: measured(load.put_p50_ms),
+            put_p95_ms: measured(load.put_p95_ms),
+            acked: load.acked_total,
+            failed: load.counters.failed,
+            throttled: load.counters.throttled,
+            iterator_age_ms: second.iterator_age_ms,
+            ..LiveLevel::default()
+        }
+    }
+}

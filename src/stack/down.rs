@@ -1,0 +1,136 @@
+//! Taking an environment down. It is safe to call at any time and any number of times.
+
+use aws_sdk_cloudformation::types::{Stack, StackStatus};
+use aws_sdk_s3::types::{Delete, ObjectIdentifier};
+
+use super::deploy::{Watch, describe, status_text};
+use super::error::failed;
+use super::status::{resources, stacks_of};
+use super::{Part, StackError};
+use crate::platform::clients::Clients;
+use crate::platform::clock::Clock;
+
+/// Objects that one DeleteObjects takes, and one page of a listing gives. S3 API reference.
+const OBJECTS_PER_CALL: i32 = 1_000;
+/// Pages of a bucket that are deleted at most: far more code than any environment was given.
+const PAGES_MAX: usize = 1_000;
+
+/// Takes down everything of an environment: dashboard and alarms, pipeline, then the emptied bucket.
+/// Returns what is still there, each with its reason; empty when all is gone.
+///
+/// # Errors
+/// When AWS cannot be asked. That a stack cannot be deleted is no error but part of what is returned.
+pub async fn down(
+    clients: &Clients,
+    clock: Clock,
+    env: &str,
+    progress: &dyn Fn(&str),
+) -> Result<Vec<String>, StackError> {
+    super::check_name(env)?;
+    let mut left = Vec::new();
+    for part in Part::ALL.into_iter().rev() {
+        let name = part.stack_name(env);
+        let Some(stack) = describe(clients, &name).await? else { continue };
+        if part == Part::Artifacts {
+            empty_buckets(clients, &name, progress).await?;
+        }
+        let settled = delete(clients, clock, &stack, progress).await?;
+        if settled.stack_status() != Some(&StackStatus::DeleteComplete) {
+            left.extend(describe_left(clients, &name, &settled).await?);
+        }
+    }
+    // Whatever else bears the environment's tags was not made by this version: name it, leave it.
+    for stack in stacks_of(clients, env).await? {
+        let name = stack.stack_name().unwrap_or_default();
+        if !Part::ALL.iter().any(|part| part.stack_name(env) == name) {
+            left.push(format!(
+                "stack {name}: {} (tagged with this environment, not made by it)",
+                status_text(&stack)
+            ));
+        }
+    }
+    Ok(left)
+}
+
+async fn delete(
+    clients: &Clients,
+    clock: Clock,
+    stack: &Stack,
+    progress: &dyn Fn(&str),
+) -> Result<Stack, StackError> {
+    let name = stack.stack_name().unwrap_or_default();
+    let id = stack.stack_id().unwrap_or(name);
+    let mut watch = Watch::new(name, id.to_owned());
+    watch.skip_past(clients).await?;
+    if stack.stack_status() != Some(&StackStatus::DeleteInProgress) {
+        progress(&format!("{name}: deleting"));
+        let call = clients.cloudformation.delete_stack().stack_name(id);
+        let doing = format!("delete stack {name}");
+        call.send().await.map_err(|error| failed("CloudFormation", doing, error))?;
+    }
+    watch.until_settled(clients, clock, progress).await
+}
+
+/// The stack, and each resource that could not be deleted.
+async fn describe_left(clients: &Clients, name: &str, stack: &Stack) -> Result<Vec<String>, StackError> {
+    let reason = stack.stack_status_reason().map(|reason| format!(": {}", reason.trim())).unwrap_or_default();
+    let mut left = vec![format!("stack {name}: {}{reason}", status_text(stack))];
+    for resource in resources(clients, name).await? {
+        if resource.status != "DELETE_COMPLETE" {
+            let reason = resource.reason.map(|reason| format!(": {reason}")).unwrap_or_default();
+            left.push(format!("{} {}: {}{reason}", resource.kind, resource.physical_id, resource.status));
+        }
+    }
+    Ok(left)
+}
+
+/// A bucket with objects cannot be deleted, and CloudFormation does not empty it.
+async fn empty_buckets(clients: &Clients, stack: &str, progress: &dyn Fn(&str)) -> Result<(), StackError> {
+    for resource in resources(clients, stack).await? {
+        if resource.kind == "AWS::S3::Bucket" && !resource.physical_id.is_empty() {
+            empty(clients, &resource.physical_id, progress).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Deletes all objects with all their versions and delete markers.
+async fn empty(clients: &Clients, bucket: &str, progress: &dyn Fn(&str)) -> Result<(), StackError> {
+    for _ in 0..PAGES_MAX {
+        let page = clients.s3.list_object_versions().bucket(bucket).max_keys(OBJECTS_PER_CALL).send().await;
+        let page = match page {
+            Ok(page) => page,
+            Err(error) => match failed("S3", format!("list bucket {bucket}"), error) {
+                StackError::Api { code, .. } if code == "NoSuchBucket" => return Ok(()),
+                other => return Err(other),
+            },
+        };
+        let versions = page.versions().iter().map(|one| (one.key(), one.version_id()));
+        let markers = page.delete_markers().iter().map(|one| (one.key(), one.version_id()));
+        let objects: Vec<ObjectIdentifier> = versions
+            .chain(markers)
+            .filter_map(|(key, version)| {
+                ObjectIdentifier::builder().key(key?).set_version_id(version.map(str::to_owned)).build().ok()
+            })
+            .collect();
+        if objects.is_empty() {
+            return Ok(());
+        }
+        progress(&format!("emptying {bucket}: {} objects", objects.len()));
+        let doing = format!("empty bucket {bucket}");
+        let delete = Delete::builder().set_objects(Some(objects)).quiet(true).build();
+        let delete = delete.expect("the objects, its one required member, are set");
+        let call = clients.s3.delete_objects().bucket(bucket).delete(delete);
+        let answer = call.send().await.map_err(|error| failed("S3", doing.clone(), error))?;
+        if let Some(refused) = answer.errors().first() {
+            return Err(StackError::Api {
+                service: "S3",
+                doing,
+                code: refused.code().unwrap_or("unknown").to_owned(),
+                message: refused.message().unwrap_or("no message").to_owned(),
+                request_id: None,
+            });
+        }
+    }
+    Ok(())
+}

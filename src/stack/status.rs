@@ -1,0 +1,206 @@
+//! What stands: found by name and tag, without local state.
+
+use std::collections::BTreeMap;
+use std::str::FromStr;
+
+use aws_sdk_cloudformation::types::{Stack, StackStatus as Status};
+
+use super::deploy::{deployed, describe, parameters, state_error, status_text};
+use super::error::failed;
+use super::{Part, StackError, Standing, TAG_ENV, TAG_MANAGED};
+use crate::platform::clients::Clients;
+use crate::platform::clock::WallUs;
+
+const SERVICE: &str = "CloudFormation";
+/// Pages of a list that are read at most: an account has at most 2,000 stacks unless raised.
+const PAGES_MAX: usize = 100;
+
+/// All stacks of one environment, in the order of their creation.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EnvStatus {
+    pub env: String,
+    pub stacks: Vec<StackStatus>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct StackStatus {
+    pub name: String,
+    /// As CloudFormation has it, for example `CREATE_COMPLETE`.
+    pub status: String,
+    pub reason: Option<String>,
+    pub created_us: WallUs,
+    pub resources: Vec<ResourceStatus>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct ResourceStatus {
+    pub logical_id: String,
+    /// For example `AWS::Kinesis::Stream`.
+    pub kind: String,
+    pub physical_id: String,
+    pub status: String,
+    pub reason: Option<String>,
+}
+
+/// The stacks of an environment with their resources; none when nothing stands.
+///
+/// # Errors
+/// When CloudFormation cannot be asked.
+pub async fn status(clients: &Clients, env: &str) -> Result<EnvStatus, StackError> {
+    let mut stacks = Vec::new();
+    for stack in stacks_of(clients, env).await? {
+        let name = stack.stack_name().unwrap_or_default().to_owned();
+        stacks.push(StackStatus {
+            resources: resources(clients, &name).await?,
+            status: status_text(&stack),
+            reason: stack.stack_status_reason().map(str::to_owned),
+            created_us: created_us(&stack),
+            name,
+        });
+    }
+    stacks.sort_by(|a, b| (a.created_us, &a.name).cmp(&(b.created_us, &b.name)));
+    Ok(EnvStatus { env: env.to_owned(), stacks })
+}
+
+/// Stacks with the environment's names, or with its tags.
+pub(super) async fn stacks_of(clients: &Clients, env: &str) -> Result<Vec<Stack>, StackError> {
+    let names = Part::ALL.map(|part| part.stack_name(env));
+    let mut found = Vec::new();
+    let mut token = None;
+    for _ in 0..PAGES_MAX {
+        let answer = clients.cloudformation.describe_stacks().set_next_token(token).send().await;
+        let answer = answer.map_err(|error| failed(SERVICE, "list stacks", error))?;
+        let ours = |stack: &&Stack| {
+            stack.stack_status() != Some(&Status::DeleteComplete)
+                && (names.iter().any(|name| Some(name.as_str()) == stack.stack_name()) || tagged(stack, env))
+        };
+        found.extend(answer.stacks().iter().filter(ours).cloned());
+        token = answer.next_token().map(str::to_owned);
+        if token.is_none() {
+            break;
+        }
+    }
+    Ok(found)
+}
+
+fn tagged(stack: &Stack, env: &str) -> bool {
+    let has = |key: &str, value: &str| {
+        stack.tags().iter().any(|tag| tag.key() == Some(key) && tag.value() == Some(value))
+    };
+    has(TAG_MANAGED, "true") && has(TAG_ENV, env)
+}
+
+pub(super) async fn resources(clients: &Clients, stack: &str) -> Result<Vec<ResourceStatus>, StackError> {
+    let mut resources = Vec::new();
+    let mut token = None;
+    for _ in 0..PAGES_MAX {
+        let call = clients.cloudformation.list_stack_resources().stack_name(stack);
+        let answer = call.set_next_token(token).send().await;
+        let doing = || format!("list the resources of stack {stack}");
+        let answer = answer.map_err(|error| failed(SERVICE, doing(), error))?;
+        resources.extend(answer.stack_resource_summaries().iter().map(|one| ResourceStatus {
+            logical_id: one.logical_resource_id().unwrap_or_default().to_owned(),
+            kind: one.resource_type().unwrap_or_default().to_owned(),
+            physical_id: one.physical_resource_id().unwrap_or_default().to_owned(),
+            status: one.resource_status().map(|status| status.as_str().to_owned()).unwrap_or_default(),
+            reason: one.resource_status_reason().map(str::to_owned),
+        }));
+        token = answer.next_token().map(str::to_owned);
+        if token.is_none() {
+            break;
+        }
+    }
+    Ok(resources)
+}
+
+/// The environment when its pipeline is complete; `None` when there is no pipeline stack.
+///
+/// # Errors
+/// When the pipeline stack is there but not complete, or AWS cannot be asked.
+pub async fn standing(clients: &Clients, env: &str) -> Result<Option<Standing>, StackError> {
+    let Some(pipeline) = describe(clients, &Part::Pipeline.stack_name(env)).await? else {
+        return Ok(None);
+    };
+    if !matches!(pipeline.stack_status(), Some(Status::CreateComplete | Status::UpdateComplete)) {
+        return Err(state_error(&pipeline));
+    }
+    let mut standing = of_pipeline(env, &pipeline)?;
+    standing.region = clients.region.clone();
+    let caller = clients.sts.get_caller_identity().send().await;
+    let caller = caller.map_err(|error| failed("STS", "find out which account this is", error))?;
+    standing.account = caller.account().unwrap_or_default().to_owned();
+    let reserved =
+        parameters(&pipeline).get("FunctionReservedConcurrency").and_then(|text| text.parse().ok());
+    standing.concurrency_limit = concurrency_limit(clients, reserved).await;
+    if let Some(observability) = describe(clients, &Part::Observability.stack_name(env)).await? {
+        standing.created_us = standing.created_us.max(created_us(&observability));
+        for resource in resources(clients, &Part::Observability.stack_name(env)).await? {
+            match resource.kind.as_str() {
+                "AWS::CloudWatch::Alarm" | "AWS::CloudWatch::CompositeAlarm" => standing.alarms += 1,
+                "AWS::CloudWatch::Dashboard" => standing.dashboards += 1,
+                _ => {}
+            }
+        }
+    }
+    Ok(Some(standing))
+}
+
+/// What the pipeline's own outputs and parameters say.
+fn of_pipeline(env: &str, stack: &Stack) -> Result<Standing, StackError> {
+    let outputs = deployed(stack);
+    let parameters = parameters(stack);
+    let text = |name: &str| parameters.get(name).cloned().unwrap_or_default();
+    let flag = |name: &str| text(name) == "true";
+    let mode = if text("StreamMode") == "ON_DEMAND" { "on-demand" } else { "provisioned" };
+    Ok(Standing {
+        env: env.to_owned(),
+        stream_name: outputs.output("StreamName")?,
+        stream_arn: outputs.output("StreamArn")?,
+        stream_mode: mode.to_owned(),
+        shards: number(&parameters, "StreamShards"),
+        retention_hours: number(&parameters, "StreamRetentionHours"),
+        max_record_kib: number(&parameters, "StreamMaxRecordKiB"),
+        function_name: outputs.output("FunctionName")?,
+        function_arn: outputs.output("FunctionArn")?,
+        architecture: text("FunctionArchitecture"),
+        memory_mb: number(&parameters, "FunctionMemoryMb"),
+        timeout_s: number(&parameters, "FunctionTimeoutSeconds"),
+        batch_size: number(&parameters, "BatchSize"),
+        batch_window_s: number(&parameters, "BatchWindowSeconds"),
+        parallelization: number(&parameters, "ParallelizationFactor"),
+        retries: number(&parameters, "MaximumRetryAttempts"),
+        bisect_on_error: flag("BisectOnError"),
+        partial_batch_response: flag("PartialBatchResponse"),
+        max_record_age_s: number(&parameters, "MaximumRecordAgeSeconds"),
+        work_ms_per_batch: number(&parameters, "WorkMsPerBatch"),
+        mapping_uuid: outputs.output("MappingId")?,
+        log_group: outputs.output("LogGroupName")?,
+        receipts_queue_url: outputs.output("ReceiptsQueueUrl")?,
+        receipts_queue_arn: outputs.output("ReceiptsQueueArn")?,
+        dlq_url: outputs.output("DlqUrl")?,
+        dlq_arn: outputs.output("DlqArn")?,
+        artifacts_bucket: text("CodeBucket"),
+        created_us: created_us(stack),
+        ..Standing::default()
+    })
+}
+
+/// The templates declare these as numbers, so CloudFormation has checked them.
+fn number<T: FromStr + Default>(parameters: &BTreeMap<String, String>, name: &str) -> T {
+    parameters.get(name).and_then(|text| text.parse().ok()).unwrap_or_default()
+}
+
+/// Reserved concurrency, or the account's limit; `None` when the account may not be asked: the limit
+/// serves a threshold and a finding, neither worth failing for.
+pub(super) async fn concurrency_limit(clients: &Clients, reserved: Option<u32>) -> Option<u32> {
+    if reserved.is_some() {
+        return reserved;
+    }
+    let settings = clients.lambda.get_account_settings().send().await.ok()?;
+    u32::try_from(settings.account_limit()?.concurrent_executions()).ok()
+}
+
+fn created_us(stack: &Stack) -> WallUs {
+    let created = stack.creation_time().map(|time| time.as_nanos() / 1_000);
+    created.and_then(|us| WallUs::try_from(us).ok()).unwrap_or_default()
+}

@@ -1,0 +1,215 @@
+//! The three templates and what is passed to them. `stacks/` and `dashboards/` hold the only copies: they
+//! are built into the binary, and an explicit directory can stand in for them.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use super::StackError;
+use crate::plan::{Architecture, Environment, StreamMode};
+
+/// How the one line of `stacks/observability.yaml` starts that the dashboard's widgets go in place of.
+const DASHBOARD_LINE: &str = "{\"widgets\":";
+
+/// Parameter names and values of a stack.
+pub type Parameters = BTreeMap<&'static str, String>;
+
+/// The texts that the stacks are made from.
+#[derive(Clone, Debug)]
+pub struct Templates {
+    pub artifacts: String,
+    pub pipeline: String,
+    /// With the dashboard's widgets put in.
+    pub observability: String,
+}
+
+impl Templates {
+    /// Those built into the binary.
+    pub fn embedded() -> Templates {
+        let observability = include_str!("../../stacks/observability.yaml");
+        let dashboard = include_str!("../../dashboards/pipeline.json");
+        Templates {
+            artifacts: include_str!("../../stacks/artifacts.yaml").to_owned(),
+            pipeline: include_str!("../../stacks/pipeline.yaml").to_owned(),
+            observability: with_dashboard(observability, dashboard)
+                .unwrap_or_else(|| observability.to_owned()),
+        }
+    }
+
+    /// Those of a directory that has `stacks/*.yaml` and `dashboards/pipeline.json`; what is missing there
+    /// is taken from the binary.
+    ///
+    /// # Errors
+    /// When a file is there but cannot be read, or the dashboard's place cannot be found.
+    pub fn from_dir(dir: &Path) -> Result<Templates, StackError> {
+        let read = |name: &str, built_in: &str| match fs_err::read_to_string(dir.join(name)) {
+            Ok(text) => Ok(text),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(built_in.to_owned()),
+            Err(error) => Err(StackError::Template { name: name.to_owned(), detail: error.to_string() }),
+        };
+        let dashboard = read("dashboards/pipeline.json", include_str!("../../dashboards/pipeline.json"))?;
+        let observability =
+            read("stacks/observability.yaml", include_str!("../../stacks/observability.yaml"))?;
+        Ok(Templates {
+            artifacts: read("stacks/artifacts.yaml", include_str!("../../stacks/artifacts.yaml"))?,
+            pipeline: read("stacks/pipeline.yaml", include_str!("../../stacks/pipeline.yaml"))?,
+            // A template of one's own may have its dashboard written out.
+            observability: with_dashboard(&observability, &dashboard).unwrap_or(observability),
+        })
+    }
+}
+
+/// The template with the dashboard's text, indented alike, in place of its stand-in line.
+fn with_dashboard(template: &str, dashboard: &str) -> Option<String> {
+    let line = template.lines().find(|line| line.trim_start().starts_with(DASHBOARD_LINE))?;
+    let indent = &line[..line.len() - line.trim_start().len()];
+    let indented: Vec<String> = dashboard.lines().map(|text| format!("{indent}{text}")).collect();
+    Some(template.replacen(line, &indented.join("\n"), 1))
+}
+
+/// Parameters of `artifacts.yaml`.
+pub fn artifacts_parameters(env: &str) -> Parameters {
+    BTreeMap::from([("EnvironmentName", env.to_owned())])
+}
+
+/// Parameters of `pipeline.yaml`: the plan's environment, one to one, and where the code is.
+pub fn pipeline_parameters(
+    env: &str,
+    environment: &Environment,
+    architecture: Architecture,
+    code_bucket: &str,
+    code_key: &str,
+) -> Parameters {
+    let (stream, function) = (&environment.stream, &environment.function);
+    let reserved =
+        function.reserved_concurrency.map_or_else(|| "-1".to_owned(), |reserved| reserved.to_string());
+    let mode = match stream.mode {
+        StreamMode::Provisioned => "PROVISIONED",
+        StreamMode::OnDemand => "ON_DEMAND",
+    };
+    BTreeMap::from([
+        ("EnvironmentName", env.to_owned()),
+        ("StreamMode", mode.to_owned()),
+        ("StreamShards", stream.shards.max(1).to_string()),
+        ("StreamRetentionHours", stream.retention_hours.to_string()),
+        ("StreamMaxRecordKiB", stream.max_record_kib.to_string()),
+        ("CodeBucket", code_bucket.to_owned()),
+        ("CodeKey", code_key.to_owned()),
+        ("FunctionMemoryMb", function.memory_mb.to_string()),
+        ("FunctionTimeoutSeconds", function.timeout_s.to_string()),
+        ("FunctionArchitecture", architecture_name(architecture).to_owned()),
+        ("FunctionReservedConcurrency", reserved),
+        ("FunctionLogRetentionDays", function.log_retention_days.to_string()),
+        ("WorkMsPerBatch", function.work_ms_per_batch.to_string()),
+        ("BatchSize", function.batch_size.to_string()),
+        ("BatchWindowSeconds", function.batch_window_s.to_string()),
+        ("ParallelizationFactor", function.parallelization.to_string()),
+        ("MaximumRetryAttempts", function.retries.to_string()),
+        ("BisectOnError", function.bisect_on_error.to_string()),
+        ("MaximumRecordAgeSeconds", function.max_record_age_s.to_string()),
+        ("PartialBatchResponse", function.partial_batch_response.to_string()),
+    ])
+}
+
+/// Names that `observability.yaml` takes from the pipeline's outputs.
+pub struct Watched<'a> {
+    pub stream_name: &'a str,
+    pub function_name: &'a str,
+    pub mapping_id: &'a str,
+    pub receipts_queue_name: &'a str,
+    pub dlq_name: &'a str,
+    pub log_group: &'a str,
+    /// Reserved concurrency, or the account's limit.
+    pub concurrency_limit: u32,
+}
+
+/// Parameters of `observability.yaml`.
+pub fn observability_parameters(env: &str, environment: &Environment, watched: &Watched<'_>) -> Parameters {
+    let alarms = &environment.alarms;
+    BTreeMap::from([
+        ("EnvironmentName", env.to_owned()),
+        ("StreamName", watched.stream_name.to_owned()),
+        ("FunctionName", watched.function_name.to_owned()),
+        ("FunctionTimeoutSeconds", environment.function.timeout_s.to_string()),
+        ("ConcurrencyLimit", watched.concurrency_limit.to_string()),
+        ("MappingId", watched.mapping_id.to_owned()),
+        ("ReceiptsQueueName", watched.receipts_queue_name.to_owned()),
+        ("DlqName", watched.dlq_name.to_owned()),
+        ("LogGroupName", watched.log_group.to_owned()),
+        ("IteratorAgeAlarmMs", alarms.iterator_age_ms.to_string()),
+        ("ErrorRateAlarmPercent", alarms.error_rate_percent.to_string()),
+        ("DurationAlarmPercentOfTimeout", alarms.duration_percent_of_timeout.to_string()),
+        ("ConcurrencyAlarmPercentOfLimit", alarms.concurrency_percent_of_limit.to_string()),
+    ])
+}
+
+/// As Lambda names it.
+pub fn architecture_name(architecture: Architecture) -> &'static str {
+    match architecture {
+        Architecture::X86_64 => "x86_64",
+        Architecture::Arm64 => "arm64",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::platform::limits::TEMPLATE_BODY_MAX_BYTES;
+    use crate::stack::tests::environment;
+
+    fn declared(template: &str) -> Vec<String> {
+        let yaml: serde_yaml::Value = serde_yaml::from_str(template).unwrap();
+        let parameters = yaml["Parameters"].as_mapping().unwrap();
+        let mut names: Vec<String> = parameters.keys().map(|key| key.as_str().unwrap().to_owned()).collect();
+        names.sort();
+        names
+    }
+
+    fn passed(parameters: &Parameters) -> Vec<String> {
+        parameters.keys().map(|name| (*name).to_owned()).collect()
+    }
+
+    #[test]
+    fn what_is_passed_is_what_the_templates_declare() {
+        let templates = Templates::embedded();
+        let environment = environment();
+        let pipeline = pipeline_parameters("e", &environment, Architecture::Arm64, "b", "k");
+        assert_eq!(passed(&pipeline), declared(&templates.pipeline));
+        let watched = Watched {
+            stream_name: "s",
+            function_name: "f",
+            mapping_id: "m",
+            receipts_queue_name: "r",
+            dlq_name: "d",
+            log_group: "l",
+            concurrency_limit: 10,
+        };
+        let observability = observability_parameters("e", &environment, &watched);
+        assert_eq!(passed(&observability), declared(&templates.observability));
+    }
+
+    #[test]
+    fn the_dashboard_is_put_in_and_is_json_with_places_to_fill() {
+        let templates = Templates::embedded();
+        for text in [&templates.artifacts, &templates.pipeline, &templates.observability] {
+            assert!(text.len() <= TEMPLATE_BODY_MAX_BYTES, "must fit a request body");
+        }
+        let yaml: serde_yaml::Value = serde_yaml::from_str(&templates.observability).unwrap();
+        let body = &yaml["Resources"]["Dashboard"]["Properties"]["DashboardBody"];
+        let serde_yaml::Value::Tagged(tagged) = body else { panic!("a !Sub") };
+        let dashboard: serde_json::Value = serde_json::from_str(tagged.value.as_str().unwrap()).unwrap();
+        assert_eq!(dashboard["widgets"].as_array().unwrap().len(), 14);
+        let built_in: serde_json::Value =
+            serde_json::from_str(include_str!("../../dashboards/pipeline.json")).unwrap();
+        assert_eq!(dashboard, built_in);
+    }
+
+    #[test]
+    fn a_directory_stands_in_for_what_it_has() {
+        let dir = tempfile::tempdir().unwrap();
+        fs_err::create_dir_all(dir.path().join("stacks")).unwrap();
+        fs_err::write(dir.path().join("stacks/artifacts.yaml"), "mine").unwrap();
+        let templates = Templates::from_dir(dir.path()).unwrap();
+        assert_eq!(templates.artifacts, "mine");
+        assert_eq!(templates.observability, Templates::embedded().observability);
+    }
+}

@@ -1,0 +1,85 @@
+//! What the user typed wrong: exit 2 within a second, with file:line:column, before anything is created.
+
+mod support;
+
+use support::{Bench, plan};
+
+/// (what is wrong, plan text, where it must point, what the message must name)
+fn bad_plans() -> Vec<(&'static str, Vec<u8>, &'static str, &'static str)> {
+    let good = plan(20, "2s", &["success_rate > 99%"]);
+    let swap = |from: &str, to: &str| {
+        assert!(good.contains(from), "{from}");
+        good.replace(from, to).into_bytes()
+    };
+    let bomb = {
+        let mut text = String::from("schema: streamgauge/plan/v1\na0: &a0 [x, x, x, x, x, x, x, x, x]\n");
+        for n in 1..12 {
+            let list = vec![format!("*a{}", n - 1); 9].join(", ");
+            text.push_str(&format!("a{n}: &a{n} [{list}]\n"));
+        }
+        text.into_bytes()
+    };
+    vec![
+        ("an unknown key", swap("    week: 1", "    weeks: 1"), ":8:", "weeks"),
+        ("a bad unit", swap("duration: 2s", "duration: 2parsecs"), ":15:", "2parsecs"),
+        ("a negative rate", swap("duration: 2s, target: 20", "duration: 2s, target: -20"), ":15:", "-20"),
+        ("a criterion without a metric", swap("success_rate", "sucess_rate"), ":17:", "success_rate"),
+        ("an unknown payload", swap("payload: medium", "payload: mediun"), ":12:", "medium"),
+        ("another schema version", swap("plan/v1", "plan/v9"), ":1:", "streamgauge/plan/v1"),
+        ("a payload too small for its envelope", swap("payload: medium", "payload: {bytes: 10}"), ":12:", "bytes"),
+        ("a payload too large for the stream", swap("payload: medium", "payload: {bytes: 2000000}"), ":12:", "bytes"),
+        ("not YAML", b"schema: [streamgauge\n  name: }".to_vec(), ":", "plan"),
+        ("not text", vec![0xff, 0xfe, 0x00, 0x9f, 0x92, 0x96], "1:1", "UTF-8"),
+        ("an alias bomb", bomb, ":", "alias"),
+        ("empty", Vec::new(), "1:1", "schema"),
+    ]
+}
+
+#[test]
+fn a_wrong_plan_is_exit_2_with_its_position_and_creates_nothing() {
+    for (what, text, position, named) in bad_plans() {
+        let bench = Bench::new();
+        bench.write("bad.yaml", text);
+        for verb in [&["test", "bad.yaml"][..], &["plan", "check", "bad.yaml"]] {
+            let done = bench.run(verb).expect_code(2);
+            assert!(done.stdout.is_empty(), "{what}: {}", done.stdout);
+            assert!(done.stderr.contains("bad.yaml:"), "{what}: {}", done.stderr);
+            assert!(done.stderr.contains(position), "{what}: expected {position} in {}", done.stderr);
+            assert!(done.stderr.contains(named), "{what}: expected {named} in {}", done.stderr);
+        }
+        assert!(!bench.path().join(".streamgauge").exists(), "{what}: something was created");
+    }
+}
+
+#[test]
+fn a_wrong_command_line_is_exit_2() {
+    let bench = Bench::new();
+    bench.write("plan.yaml", plan(20, "2s", &["lost == 0"]));
+    for args in [
+        &["no-such-verb"][..],
+        &["test"],
+        &["test", "missing.yaml"],
+        &["test", "plan.yaml", "--env", "Not A Name"],
+        &["test", "plan.yaml", "--fault", "gremlins:count=3"],
+        &["test", "plan.yaml", "--function-zip", "missing.zip"],
+        &["test", "plan.yaml", "--prices", "missing.yaml"],
+        &["test", "plan.yaml", "--profile", "production"],
+        &["run", "plan.yaml", "--test", "9.9"],
+        &["report", "no-such-run"],
+    ] {
+        let done = bench.run(args).expect_code(2);
+        assert!(done.stderr.contains("error:"), "{args:?}: {}", done.stderr);
+    }
+    assert!(!bench.path().join(".streamgauge").exists());
+}
+
+#[test]
+fn every_verb_has_help_with_an_example() {
+    let bench = Bench::new();
+    for verb in [
+        &["test"][..], &["up"], &["status"], &["down"], &["run"], &["metrics"], &["report"], &["plan", "check"], &["plan", "show"], &["local"],
+    ] {
+        let done = bench.run(&[verb, &["--help"]].concat()).expect_code(0);
+        assert!(done.stdout.contains("Example:"), "{verb:?} has no example");
+    }
+}

@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 /// The value of `schema:` that this version reads.
 const SCHEMA: &str = "streamgauge/prices/v1";
 
-/// The book that is built in: us-east-1.
-const BUILTIN: &str = include_str!("../../prices/us-east-1.yaml");
+/// The text of the book that is built in, us-east-1, as the run directory keeps it.
+pub const BUILTIN_PRICES: &str = include_str!("../../prices/us-east-1.yaml");
 
 /// Everything that the tool knows how to price. The name in the file is the variant in snake case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -168,12 +168,7 @@ impl PriceBook {
 
     /// The book built in: us-east-1.
     pub fn builtin() -> PriceBook {
-        PriceBook::parse(BUILTIN).expect("a test parses the book that is built in")
-    }
-
-    /// The text of the book built in, as the run directory keeps it.
-    pub fn builtin_text() -> &'static str {
-        BUILTIN
+        PriceBook::parse(BUILTIN_PRICES).expect("a test parses the book that is built in")
     }
 
     /// `None`: the book has no such price, and what it is for is unpriced.

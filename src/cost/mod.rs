@@ -11,7 +11,7 @@ mod project;
 #[cfg(test)]
 mod tests;
 
-pub use book::{Confidence, Price, PriceBook, PriceError, PriceId, Tier};
+pub use book::{BUILTIN_PRICES, Confidence, Price, PriceBook, PriceError, PriceId, Tier};
 pub use forecast::{ForecastAssumptions, forecast};
 pub use lines::{Line, Lines, grouped, usd};
 pub use price::{Cost, level_per_million, price};

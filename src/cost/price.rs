@@ -11,8 +11,8 @@ use super::lines::{Lines, gb, hours, rounded};
 /// What a run cost.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Cost {
-    pub currency: String,
-    pub prices_as_of: String,
+    /// The prices that it was made with.
+    pub book: PriceBook,
     /// What production would pay for the same load.
     pub pipeline: Lines,
     /// What only the measuring cost.
@@ -56,8 +56,7 @@ pub fn price(usage: &Usage, book: &PriceBook) -> Cost {
     }
     let per_million_records = pipeline.per_million(usage.delivered);
     Cost {
-        currency: book.currency.clone(),
-        prices_as_of: book.as_of.clone(),
+        book: book.clone(),
         pipeline,
         test: test_lines(usage, prices, book.hours_per_month),
         per_million_records,
@@ -136,7 +135,7 @@ fn lambda_lines(lines: &mut Lines, usage: &Usage, book: Option<&PriceBook>) {
     let (id, name) = duration_price(&usage.architecture);
     let measured = match usage.billed_basis {
         BilledBasis::ReportLines => "billed in the REPORT lines, INIT and sending the receipt included",
-        BilledBasis::Estimate => "estimate: Sum(Duration) + 0.5 ms an invocation, INIT missing",
+        BilledBasis::Estimate => "estimate from durations + 0.5 ms an invocation, INIT missing",
     };
     let known = if usage.architecture.is_empty() { "; architecture not known, priced as x86" } else { "" };
     let basis = format!("{} ms x {} MB {measured}{known}", usage.billed_ms, usage.memory_mb);

@@ -16,7 +16,7 @@ const ADVANTAGE_MINIMUM_BYTES_PER_S: u64 = 25 * 1_048_576;
 
 /// Bytes that Lambda itself writes to the log for one invocation: its START, END and REPORT lines, each
 /// with the 26 bytes an event that CloudWatch Logs adds.
-pub const LAMBDA_LOG_BYTES_PER_INVOCATION: u64 = 350;
+pub const LAMBDA_LOG_BYTES_PER_INVOCATION: u64 = 400;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]

@@ -141,7 +141,7 @@ fn another_region_is_unpriced_and_never_zero() {
 
 #[test]
 fn one_missing_price_leaves_the_rest_priced_and_the_total_marked() {
-    let text = PriceBook::builtin_text();
+    let text = BUILTIN_PRICES;
     let start = text.find("  cloudwatch_lambda_logs_gb:").expect("entry");
     let end = text.find("  cloudwatch_alarm_month:").expect("entry");
     let book = PriceBook::parse(&format!("{}{}", &text[..start], &text[end..])).expect("book");
@@ -244,7 +244,7 @@ fn the_builtin_book_is_complete_and_dated() {
 
 #[test]
 fn a_wrong_book_is_refused_with_the_place() {
-    let good = PriceBook::builtin_text();
+    let good = BUILTIN_PRICES;
     for (from, to, expected) in [
         ("price: 0.015\n", "price: 1.5e-2\n", "expected a plain decimal such as 0.015, found `1.5e-2`"),
         ("price: 0.015\n", "price: -0.015\n", "expected a plain decimal"),
@@ -281,16 +281,39 @@ fn amounts_for_people() {
     }
 }
 
+const PLAN: &str = r#"
+schema: streamgauge/plan/v1
+name: forecast
+environment:
+  stream: {shards: 2}
+  function: {memory_mb: 512, batch_size: 100, work_ms_per_batch: 80}
+phases:
+  - name: Only
+    week: 1
+    tests:
+      - id: "1"
+        name: Two sizes of one load
+        payload: small
+        stages: [{duration: 100s, target: 400}, {duration: 100s, target: 400}]
+      - id: "2"
+        name: Large
+        payload: 30000B
+        stages: [{duration: 50s, target: 10}]
+"#;
+
 #[test]
 fn a_forecast_counts_what_the_schedule_will_send() {
-    let plan = crate::verdict::fixture::plan();
+    let plan = crate::plan::parse(PLAN).unwrap_or_else(|errors| panic!("{errors}"));
     let usage = forecast(&plan, "us-east-1", &ForecastAssumptions::default());
-    // 30 s ramp to 10 (150), 300 s at 10 (3,000), 30 s to 200 (3,150), 300 s at 200 (60,000); 300 s ramp
-    // to 2,000 (300,000), 60 s at 2,000 (120,000); 30 s to 50 (750), 60 s at 50 (3,000), 30 s to 500 (8,250).
-    assert_eq!(usage.records, 498_300);
-    assert_eq!(usage.put_payload_units, usage.records);
-    assert_eq!(usage.load_window_s, 1_140.0);
-    assert!(!usage.assumptions.is_empty());
+    // Areas under the lines: 100 x 200 + 100 x 400 + 50 x 5.
+    assert_eq!(usage.records, 20_000 + 40_000 + 250);
+    // 30,000 bytes are two units of 25 KB.
+    assert_eq!(usage.put_payload_units, 60_000 + 500);
+    assert_eq!(usage.load_window_s, 250.0);
+    // Polled once a second on each of 2 shards: batches of 100 on the ramp, capped at 100 on the hold, and
+    // of 2.5 records with the large ones.
+    assert_eq!(usage.invocations, 200 + 400 + 100);
+    assert_eq!(usage.billed_ms, 700 * 100);
     assert!(!price(&usage, &PriceBook::builtin()).pipeline.incomplete);
 }
 

@@ -11,14 +11,8 @@ use super::model::*;
 use super::summary;
 use super::text::{self, rounded};
 
-/// The report of a run. `book` is the one that `cost` was made with.
-pub fn build(
-    evidence: &Evidence,
-    book: &PriceBook,
-    cost: &Cost,
-    verdicts: &Verdicts,
-    findings: &Findings,
-) -> ReportModel {
+/// The report of a run.
+pub fn build(evidence: &Evidence, cost: &Cost, verdicts: &Verdicts, findings: &Findings) -> ReportModel {
     let mut model = ReportModel {
         schema: SCHEMA.to_owned(),
         run: run(evidence, verdicts),
@@ -28,11 +22,11 @@ pub fn build(
             .tests
             .iter()
             .zip(&verdicts.tests)
-            .map(|(test, verdict)| test_report(evidence, book, test, verdict))
+            .map(|(test, verdict)| test_report(evidence, &cost.book, test, verdict))
             .collect(),
         criteria: verdicts.run.iter().map(criterion).collect(),
         delivery: delivery(&evidence.delivery),
-        cost: cost_report(evidence, book, cost),
+        cost: cost_report(evidence, cost),
         findings: findings.list.iter().map(finding).collect(),
         known_up_to_rps: findings.known_up_to.as_ref().and_then(|known| rounded(known.rps)),
         known_up_to: findings.known_up_to.as_ref().map(|known| known.text.clone()),
@@ -48,7 +42,7 @@ pub fn of(evidence: &Evidence, book: &PriceBook) -> ReportModel {
     let cost = cost::price(&evidence.usage, book);
     let verdicts = verdict::judge(evidence, &cost);
     let findings = verdict::findings(evidence, book, &verdicts);
-    build(evidence, book, &cost, &verdicts, &findings)
+    build(evidence, &cost, &verdicts, &findings)
 }
 
 fn run(evidence: &Evidence, verdicts: &Verdicts) -> RunReport {
@@ -216,7 +210,7 @@ fn criterion(criterion: &CriterionVerdict) -> CriterionReport {
         verdict: criterion.verdict,
         observed: criterion.observed.and_then(rounded),
         threshold: rounded(criterion.threshold).unwrap_or(0.0),
-        unit: text::unit(criterion.unit).to_owned(),
+        unit: criterion.unit.as_str().to_owned(),
         reason: criterion.reason.clone(),
         level: criterion.level.clone(),
     }
@@ -259,12 +253,12 @@ fn level_delivery(whole: &Delivery, level: &LevelEvidence) -> Option<DeliveryRep
     })
 }
 
-fn cost_report(evidence: &Evidence, book: &PriceBook, cost: &Cost) -> CostReport {
+fn cost_report(evidence: &Evidence, cost: &Cost) -> CostReport {
     let expected = cost::forecast(&evidence.plan, &evidence.usage.region, &ForecastAssumptions::default());
-    let forecast = cost::price(&expected, book);
+    let forecast = cost::price(&expected, &cost.book);
     CostReport {
-        currency: cost.currency.clone(),
-        prices_as_of: cost.prices_as_of.clone(),
+        currency: cost.book.currency.clone(),
+        prices_as_of: cost.book.as_of.clone(),
         pipeline: PipelineCostReport {
             lines: cost.pipeline.lines.iter().map(line).collect(),
             total: Exact(cost.pipeline.total),

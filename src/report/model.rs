@@ -156,8 +156,8 @@ pub struct CriterionReport {
     /// The worst judged level's value, or that of the whole test.
     pub observed: Option<f64>,
     pub threshold: f64,
-    /// `%`, `ms`, `count` or `USD`.
-    #[schemars(extend("enum" = ["%", "ms", "count", "USD"]))]
+    /// `%`, `ms`, `s`, `USD`; empty for counts.
+    #[schemars(extend("enum" = ["%", "ms", "s", "USD", ""]))]
     pub unit: String,
     pub reason: String,
     /// The level that decided; null where the whole test did.

@@ -1,7 +1,7 @@
 //! Numbers, times and verdicts as text, the same in every rendering.
 
 use crate::cost::grouped;
-use crate::plan::{Flag, Unit};
+use crate::plan::Flag;
 use crate::platform::clock::{WallUs, rfc3339};
 
 use super::model::{CriterionReport, Exact};
@@ -40,7 +40,7 @@ pub fn number(value: f64) -> String {
 
 /// Never rounds up to 100: `99.996`, and `>99.999` above that.
 pub fn percent(value: f64) -> String {
-    if value >= 99.9 && value < 100.0 {
+    if (99.9..100.0).contains(&value) {
         return if value > 99.999 { ">99.999 %".to_owned() } else { format!("{value:.3} %") };
     }
     let fixed = format!("{value:.2}");
@@ -73,20 +73,11 @@ pub fn span(seconds: f64) -> String {
     if hours > 0 { format!("{hours}:{minutes:02}:{seconds:02}") } else { format!("{minutes}:{seconds:02}") }
 }
 
-pub fn unit(unit: Unit) -> &'static str {
-    match unit {
-        Unit::Percent => "%",
-        Unit::Milliseconds => "ms",
-        Unit::Count => "count",
-        Unit::Usd => "USD",
-    }
-}
-
 /// A value in a criterion's unit.
 pub fn in_unit(value: f64, unit: &str) -> String {
     match unit {
         "%" => percent(value),
-        "ms" => format!("{} ms", number(value)),
+        "ms" | "s" => format!("{} {unit}", number(value)),
         "USD" => format!("USD {value:.4}"),
         _ => number(value),
     }

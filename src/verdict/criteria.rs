@@ -1,6 +1,6 @@
 //! One criterion against its observations.
 
-use crate::plan::{Criterion, Op, Unit};
+use crate::plan::{Criterion, Op};
 
 use super::measure::{self, Observation, Scope};
 use super::{CriterionVerdict, Verdict};
@@ -28,7 +28,7 @@ pub(super) fn judge(criterion: &Criterion, scope: &Scope<'_>) -> CriterionVerdic
         verdict,
         observed: worst.1.value.as_ref().ok().copied(),
         threshold: criterion.threshold,
-        unit: measure::unit_of(criterion.metric),
+        unit: criterion.metric.unit(),
         reason: reason(verdict, judged.len(), deciding.len(), worst),
         level: worst.1.level.clone(),
     }
@@ -53,8 +53,8 @@ fn judge_one(criterion: &Criterion, observation: &Observation) -> (Verdict, Stri
     }
     let error = observation.error;
     if op.holds(value - error, threshold) != op.holds(value + error, threshold) {
-        let unit = unit_text(measure::unit_of(criterion.metric));
-        let why = format!("the clock error of +-{error:.3}{unit} decides it");
+        let unit = criterion.metric.unit().as_str();
+        let why = format!("the clock error of +-{error:.3} {unit} decides it");
         return (Verdict::Inconclusive, why);
     }
     (if holds { Verdict::Pass } else { Verdict::Fail }, String::new())
@@ -97,15 +97,5 @@ fn reason(
         }
         Verdict::Inconclusive if deciding == 1 => format!("{level}: {why}"),
         Verdict::Inconclusive => format!("{deciding} of {judged} judged levels, such as {level}: {why}"),
-    }
-}
-
-/// The unit as written behind a number.
-fn unit_text(unit: Unit) -> &'static str {
-    match unit {
-        Unit::Percent => " %",
-        Unit::Milliseconds => " ms",
-        Unit::Count => "",
-        Unit::Usd => " USD",
     }
 }

@@ -3,7 +3,7 @@
 
 use crate::cost::Cost;
 use crate::evidence::model::{Dist, Evidence, LevelDelivery, LevelEvidence, TestEvidence};
-use crate::plan::{Metric, StageKind, Stat, Unit};
+use crate::plan::{Metric, StageKind, Stat};
 
 /// Keys of `cloudwatch` that criteria and findings read.
 pub(super) mod key {
@@ -43,38 +43,6 @@ pub(super) struct Observation {
     /// The true value lies within this distance of `value`.
     pub error: f64,
     pub doubt: Option<Doubt>,
-}
-
-/// What a metric is counted in. The threshold of a criterion is in the same unit.
-pub fn unit_of(metric: Metric) -> Unit {
-    use Metric as M;
-    match metric {
-        M::SuccessRate
-        | M::FirstTryRate
-        | M::ErrorRate
-        | M::ThroughputRatio
-        | M::ColdStartRate
-        | M::MemoryUsed => Unit::Percent,
-        M::PutLatency
-        | M::ServiceTime
-        | M::E2eLatency
-        | M::StreamWait
-        | M::FunctionDuration
-        | M::SinkLatency
-        | M::IteratorAge
-        | M::GeneratorLag => Unit::Milliseconds,
-        M::Throttles
-        | M::ReadThrottles
-        | M::LambdaThrottles
-        | M::LambdaErrors
-        | M::Lost
-        | M::Unconfirmed
-        | M::Duplicates
-        | M::OutOfOrder
-        | M::DeadLettered
-        | M::DlqDepth => Unit::Count,
-        M::CostPerMillion => Unit::Usd,
-    }
 }
 
 /// Samples below which a percentile says nothing: one sample must be expected beyond it.
@@ -126,30 +94,7 @@ pub(super) fn observe(metric: Metric, stat: Option<Stat>, scope: &Scope<'_>) -> 
 
 /// Counters and maxima are taken over the whole test, everything else level by level.
 fn is_whole(metric: Metric, stat: Option<Stat>) -> bool {
-    use Metric as M;
-    match metric {
-        M::PutLatency
-        | M::ServiceTime
-        | M::E2eLatency
-        | M::StreamWait
-        | M::FunctionDuration
-        | M::SinkLatency
-        | M::IteratorAge
-        | M::GeneratorLag => stat == Some(Stat::Max),
-        M::SuccessRate | M::FirstTryRate | M::ErrorRate | M::ThroughputRatio | M::ColdStartRate => false,
-        M::Throttles
-        | M::ReadThrottles
-        | M::LambdaThrottles
-        | M::LambdaErrors
-        | M::Lost
-        | M::Unconfirmed
-        | M::Duplicates
-        | M::OutOfOrder
-        | M::DeadLettered
-        | M::MemoryUsed
-        | M::DlqDepth
-        | M::CostPerMillion => true,
-    }
+    !metric.is_per_level() || stat == Some(Stat::Max)
 }
 
 fn on_level(
@@ -165,7 +110,6 @@ fn on_level(
         Metric::ErrorRate => percent(level.failed, level.sent, "no record was sent"),
         Metric::ThroughputRatio => Ok(level.achieved_rps / mean_target_rps(level) * 100.0),
         Metric::ColdStartRate => percent(level.cold_starts, level.invocations, "no receipt came"),
-        Metric::IteratorAge => iterator_age_avg(test, level),
         _ => stat_of(dist_of(metric, level), stat),
     };
     let mut value = value;
@@ -235,13 +179,6 @@ fn stat_of(dist: Option<&Dist>, stat: Option<Stat>) -> Result<f64, String> {
     })
 }
 
-/// Receipts say it per level, CloudWatch for the test; the larger counts.
-fn iterator_age_avg(test: &TestEvidence, level: &LevelEvidence) -> Result<f64, String> {
-    let whole = test.cloudwatch.get(key::ITERATOR_AGE_AVG).copied();
-    largest([level.iterator_age_avg_ms, whole])
-        .ok_or_else(|| "neither receipts nor CloudWatch have it".to_owned())
-}
-
 fn largest(values: impl IntoIterator<Item = Option<f64>>) -> Option<f64> {
     values.into_iter().flatten().reduce(f64::max)
 }
@@ -257,11 +194,14 @@ fn whole(metric: Metric, stat: Option<Stat>, scope: &Scope<'_>) -> Observation {
         M::LambdaThrottles => cloudwatch_sum(scope, key::LAMBDA_THROTTLES),
         M::LambdaErrors => cloudwatch_sum(scope, key::LAMBDA_ERRORS),
         M::DlqDepth => cloudwatch_max(scope, &[key::DLQ_DEPTH]).ok_or_else(|| missing(key::DLQ_DEPTH)),
-        M::IteratorAge => {
-            let seen = largest(levels().map(|level| level.iterator_age_max_ms));
-            let pulled = cloudwatch_max(scope, &[key::ITERATOR_AGE_MAX, key::STREAM_ITERATOR_AGE_MAX]);
-            largest([seen, pulled]).ok_or_else(|| "neither receipts nor CloudWatch have it".to_owned())
-        }
+        M::IteratorAge => iterator_age(stat, scope),
+        M::DrainTime => scope
+            .tests
+            .iter()
+            .map(|test| test.drain_s)
+            .reduce(|a, b| a.zip(b).map(|(a, b)| a.max(b)))
+            .flatten()
+            .ok_or_else(|| "not every acked record was seen within the drain time".to_owned()),
         M::MemoryUsed => memory_used(scope, largest(levels().map(|l| l.memory_used_mb_max.map(f64::from)))),
         M::CostPerMillion => {
             doubt = scope.cost.pipeline.incomplete.then(|| Doubt {
@@ -323,6 +263,23 @@ fn cloudwatch_sum(scope: &Scope<'_>, key: &str) -> Result<f64, String> {
 
 fn cloudwatch_max(scope: &Scope<'_>, keys: &[&str]) -> Option<f64> {
     largest(scope.tests.iter().flat_map(|test| keys.iter().map(|key| test.cloudwatch.get(*key).copied())))
+}
+
+/// Receipts say it per level, CloudWatch for the test; the larger counts. The mean is that of the judged
+/// level where it is largest.
+fn iterator_age(stat: Option<Stat>, scope: &Scope<'_>) -> Result<f64, String> {
+    let (seen, pulled) = if stat == Some(Stat::Avg) {
+        let judged = scope.tests.iter().flat_map(|test| judged_levels(test));
+        (
+            largest(judged.map(|level| level.iterator_age_avg_ms)),
+            cloudwatch_max(scope, &[key::ITERATOR_AGE_AVG]),
+        )
+    } else {
+        let levels = scope.tests.iter().flat_map(|test| &test.levels);
+        let pulled = cloudwatch_max(scope, &[key::ITERATOR_AGE_MAX, key::STREAM_ITERATOR_AGE_MAX]);
+        (largest(levels.map(|level| level.iterator_age_max_ms)), pulled)
+    };
+    largest([seen, pulled]).ok_or_else(|| "neither receipts nor CloudWatch have it".to_owned())
 }
 
 fn memory_used(scope: &Scope<'_>, used_mb: Option<f64>) -> Result<f64, String> {

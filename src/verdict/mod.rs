@@ -19,7 +19,7 @@ use crate::evidence::model::{Evidence, RunEnd, TestEvidence};
 use crate::plan::Unit;
 
 pub use findings::{Change, EvidenceItem, Finding, Findings, KnownUpTo, Limit, findings};
-pub use measure::{judged_levels, mean_target_rps, percentile_needs_samples, unit_of};
+pub use measure::{judged_levels, mean_target_rps, percentile_needs_samples};
 
 /// Ordered from best to worst: the verdict of many is their maximum.
 #[derive(

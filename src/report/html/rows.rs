@@ -182,12 +182,15 @@ fn bars(title: &str, unit: &str, rows: &[Row], tick: &dyn Fn(f64) -> String) -> 
 }
 
 fn stack(row: &Row, y: f64, x: &dyn Fn(f64) -> f64) -> Markup {
-    let mut from = 0.0;
+    let starts = row.segments.iter().scan(0.0, |end, segment| {
+        let start = *end;
+        *end += segment.value;
+        Some(start)
+    });
     html! {
-        @for segment in &row.segments {
+        @for (segment, from) in row.segments.iter().zip(starts) {
             @let start = x(from);
             @let width = x(from + segment.value) - start;
-            @let _next = from += segment.value;
             rect class=(segment.class) x=(fixed(start)) y=(fixed(y)) width=(format!("{width:.2}")) height="15" {
                 title { (segment.name) ": " (segment.shown) }
             }

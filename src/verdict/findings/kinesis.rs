@@ -6,6 +6,7 @@ use rust_decimal::Decimal;
 
 use crate::cost::{PriceBook, monthly_cost_of_shards};
 use crate::evidence::model::Evidence;
+use crate::plan::PARTITION_KEY_BYTES;
 use crate::platform::clock::WallUs;
 use crate::platform::limits;
 
@@ -19,7 +20,7 @@ use super::{
 /// the limit, because arrivals are not perfectly even within a second.
 const NEAR_CAPACITY: f64 = 0.9;
 
-/// What the shards take in, records/s, for records of one size.
+/// What the shards take in, records/s, for records of one size; a partition key counts with its record.
 struct Capacity {
     by_records_rps: f64,
     by_bytes_rps: f64,
@@ -33,7 +34,8 @@ impl Capacity {
         let shards = f64::from(shards.max(1));
         Capacity {
             by_records_rps: limits::SHARD_WRITE_RECORDS_PER_S as f64 * shards,
-            by_bytes_rps: limits::SHARD_WRITE_BYTES_PER_S as f64 * shards / bytes.max(1) as f64,
+            by_bytes_rps: limits::SHARD_WRITE_BYTES_PER_S as f64 * shards
+                / (bytes + PARTITION_KEY_BYTES) as f64,
             busiest_share: busiest_share(shards, f64::from(keys.max(1))),
             shards,
         }
@@ -161,7 +163,8 @@ fn shards_needed(evidence: &Evidence) -> (u32, f64, usize) {
     let needs = evidence.plan.tests().map(|test| {
         let (peak_rps, bytes) = (test.peak_rps(), test.payload.bytes);
         let by_records = peak_rps / limits::SHARD_WRITE_RECORDS_PER_S as f64;
-        let by_bytes = peak_rps * bytes as f64 / limits::SHARD_WRITE_BYTES_PER_S as f64;
+        let with_key = (bytes + PARTITION_KEY_BYTES) as f64;
+        let by_bytes = peak_rps * with_key / limits::SHARD_WRITE_BYTES_PER_S as f64;
         (by_records.max(by_bytes).ceil().max(1.0) as u32, peak_rps, bytes)
     });
     needs.max_by_key(|(shards, ..)| *shards).unwrap_or((1, 0.0, 0))
@@ -191,11 +194,13 @@ fn why(evidence: &Evidence, limit: Limit, capacity: &Capacity, keys: u32) -> Str
     let shards = evidence.environment.shards.max(1);
     let (needed, peak_rps, bytes) = shards_needed(evidence);
     let takes = format!(
-        "{} {} in {} records/s by number (1,000 a shard) and {} by bytes (1 MiB/s a shard)",
+        "{} {} in {} records/s by number (1,000 a shard) and {} by bytes (1 MiB/s a shard, each key's {} \
+         bytes counted in)",
         count(shards, "shard"),
         if shards == 1 { "takes" } else { "take" },
         shown(capacity.by_records_rps),
         shown(capacity.by_bytes_rps.floor()),
+        PARTITION_KEY_BYTES,
     );
     match limit {
         Limit::KinesisWriteRecords | Limit::KinesisWriteBytes => {

@@ -1,4 +1,4 @@
-use crate::cost::{PriceBook, price, usd};
+use crate::cost::{BUILTIN_PRICES, PriceBook, price, usd};
 use crate::evidence::model::*;
 
 use super::super::fixture::{START_US, evidence};
@@ -79,7 +79,7 @@ fn an_on_demand_stream_has_no_shards_to_add() {
 
 #[test]
 fn a_region_without_prices_leaves_the_change_unpriced_by_the_book_alone() {
-    let text = PriceBook::builtin_text();
+    let text = BUILTIN_PRICES;
     let start = text.find("  kinesis_shard_hour:").expect("entry");
     let end = text.find("  kinesis_put_payload_unit:").expect("entry");
     let book = PriceBook::parse(&format!("{}{}", &text[..start], &text[end..])).expect("book");

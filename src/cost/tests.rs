@@ -83,6 +83,36 @@ fn the_worked_examples_come_out_to_the_cent() {
     assert_eq!(found, expected);
 }
 
+/// The document's numbers are those that the code gives.
+#[test]
+fn the_document_says_what_the_code_says() {
+    let document = include_str!("../../docs/cost.md");
+    let book = PriceBook::builtin();
+    let rows = project(&worked_example(), &book);
+    let total = |row: &ProjectRow| usd(row.kinesis_lambda_total.expect("priced"));
+    let grouped_rate = |row: &ProjectRow| grouped(&row.rate_per_s.to_string());
+    for row in rows.iter().filter(|row| row.mode == Mode::Provisioned) {
+        let (shards, batch) = (row.shards.expect("provisioned"), row.records_per_invocation);
+        let line = format!("| {} | {shards} | {batch} | {} |", grouped_rate(row), total(row));
+        assert!(document.contains(&line), "{line}");
+    }
+    for modes in rows.chunks(3).filter(|modes| modes[0].records_per_invocation == 100) {
+        let [provisioned, on_demand, advantage] = modes else { panic!("three modes") };
+        let totals = format!("{} | {} | {}", total(provisioned), total(on_demand), total(advantage));
+        let line = format!("| {} | {totals} |", grouped_rate(provisioned));
+        assert!(document.contains(&line), "{line}");
+    }
+    let even = break_even(20, 2_048, &book).expect("priced");
+    let below = even.on_demand_below_per_s.expect("exists");
+    let above = even.advantage_above_per_s.expect("exists");
+    assert!(document.contains(&format!("below {below} records/s")), "{below}");
+    assert!(document.contains(&format!("({} records/s of 2 KB)", grouped(&above.to_string()))), "{above}");
+    let logged =
+        ProjectInput { log_bytes_per_invocation: LAMBDA_LOG_BYTES_PER_INVOCATION, ..worked_example() };
+    let logs = usd(amount_of(&project(&logged, &book)[0].lines, "function logs"));
+    assert!(document.contains(&format!("USD {logs} a month")), "{logs}");
+}
+
 /// 95 / 367 / 734 dollars: 4, 10 and 20 shards and one request a record, without the components that
 /// the lines of a projection show.
 #[test]
@@ -297,7 +327,7 @@ phases:
         stages: [{duration: 100s, target: 400}, {duration: 100s, target: 400}]
       - id: "2"
         name: Large
-        payload: 30000
+        payload: 30000B
         stages: [{duration: 50s, target: 10}]
 "#;
 

@@ -156,6 +156,32 @@ fn the_schema_refuses_what_is_not_a_report() {
     }));
 }
 
+/// Every key of the JSON, wherever it stands, except the names of metrics and reasons.
+fn keys(value: &Value, into: &mut std::collections::BTreeSet<String>) {
+    match value {
+        Value::Object(members) => {
+            for (key, member) in members {
+                into.insert(key.clone());
+                if key != "cloudwatch" && key != "failed_by_reason" {
+                    keys(member, into);
+                }
+            }
+        }
+        Value::Array(items) => items.iter().for_each(|item| keys(item, into)),
+        _ => {}
+    }
+}
+
+#[test]
+fn every_key_is_documented() {
+    let mut found = std::collections::BTreeSet::new();
+    keys(&serde_json::from_str(&json(&fixture())).expect("JSON"), &mut found);
+    assert!(found.len() > 100, "{}", found.len());
+    let document = include_str!("../../docs/reports.md");
+    let missing: Vec<&String> = found.iter().filter(|key| !document.contains(&format!("`{key}`"))).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+}
+
 #[test]
 fn json_reads_back_as_the_same_report() {
     let mut model = fixture();

@@ -170,6 +170,45 @@ fn lost_is_judged_only_when_delivery_is_complete() {
 }
 
 #[test]
+fn the_drain_of_the_slowest_test_counts_and_one_that_never_drained_is_open() {
+    let within = |seconds| criterion("drain", Metric::DrainTime, None, Op::Less, seconds);
+    let verdict = one(0, within(3.5), |_| {});
+    assert_eq!((verdict.verdict, verdict.observed, verdict.unit), (Verdict::Pass, Some(3.25), Unit::Seconds));
+    assert_eq!(one(0, within(3.0), |_| {}).verdict, Verdict::Fail);
+    assert_eq!(
+        one(0, within(3.5), |evidence| evidence.tests[0].drain_s = None).verdict,
+        Verdict::Inconclusive
+    );
+}
+
+#[test]
+fn the_mean_iterator_age_is_the_larger_of_receipts_and_cloudwatch() {
+    let mean = criterion("age", Metric::IteratorAge, Some(Stat::Avg), Op::Less, 320.0);
+    assert_eq!(one(0, mean.clone(), |_| {}).observed, Some(310.0));
+    let pulled = |evidence: &mut Evidence| {
+        evidence.tests[0].cloudwatch.insert("lambda.IteratorAge.Average".into(), 321.0);
+    };
+    assert_eq!(one(0, mean, pulled).verdict, Verdict::Fail);
+}
+
+/// Whatever a criterion may name gives an observation or a reason, and never a panic.
+#[test]
+fn every_metric_is_judged() {
+    for metric in Metric::all() {
+        let stats: Vec<Option<Stat>> = match metric.stats() {
+            [] => vec![None],
+            stats => stats.iter().copied().map(Some).collect(),
+        };
+        for stat in stats {
+            let verdict = one(0, criterion("any", metric, stat, Op::GreaterOrEqual, 0.0), |_| {});
+            assert_eq!(verdict.unit, metric.unit());
+            assert_ne!(verdict.verdict, Verdict::Fail, "{}: nothing is below zero", metric.name());
+            assert!(verdict.observed.is_some() || !verdict.reason.is_empty());
+        }
+    }
+}
+
+#[test]
 fn a_missing_cloudwatch_metric_is_inconclusive_and_named() {
     let verdict = one(0, counter(Metric::ReadThrottles), |_| {});
     assert_eq!(verdict.verdict, Verdict::Inconclusive);

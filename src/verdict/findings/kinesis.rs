@@ -194,11 +194,13 @@ fn why(evidence: &Evidence, limit: Limit, capacity: &Capacity, keys: u32) -> Str
     let shards = evidence.environment.shards.max(1);
     let (needed, peak_rps, bytes) = shards_needed(evidence);
     let takes = format!(
-        "{} {} in {} records/s by number (1,000 a shard) and {} by bytes (1 MiB/s a shard)",
+        "{} {} in {} records/s by number (1,000 a shard) and {} by bytes (1 MiB/s a shard, each key's {} \
+         bytes counted in)",
         count(shards, "shard"),
         if shards == 1 { "takes" } else { "take" },
         shown(capacity.by_records_rps),
         shown(capacity.by_bytes_rps.floor()),
+        PARTITION_KEY_BYTES,
     );
     match limit {
         Limit::KinesisWriteRecords | Limit::KinesisWriteBytes => {

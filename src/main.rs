@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     if streamgauge::consumer::is_bootstrap() {
-        return streamgauge::consumer::run();
+        return streamgauge::consumer::main();
     }
     streamgauge::cli::main()
 }

@@ -26,8 +26,18 @@ fn bad_plans() -> Vec<(&'static str, Vec<u8>, &'static str, &'static str)> {
         ("a criterion without a metric", swap("success_rate", "sucess_rate"), ":17:", "success_rate"),
         ("an unknown payload", swap("payload: medium", "payload: mediun"), ":12:", "medium"),
         ("another schema version", swap("plan/v1", "plan/v9"), ":1:", "streamgauge/plan/v1"),
-        ("a payload too small for its envelope", swap("payload: medium", "payload: {bytes: 10}"), ":12:", "bytes"),
-        ("a payload too large for the stream", swap("payload: medium", "payload: {bytes: 2000000}"), ":12:", "bytes"),
+        (
+            "a payload too small for its envelope",
+            swap("payload: medium", "payload: {bytes: 10}"),
+            ":12:",
+            "bytes",
+        ),
+        (
+            "a payload too large for the stream",
+            swap("payload: medium", "payload: {bytes: 2000000}"),
+            ":12:",
+            "bytes",
+        ),
         ("not YAML", b"schema: [streamgauge\n  name: }".to_vec(), ":", "plan"),
         ("not text", vec![0xff, 0xfe, 0x00, 0x9f, 0x92, 0x96], "1:1", "UTF-8"),
         ("an alias bomb", bomb, ":", "alias"),
@@ -77,7 +87,16 @@ fn a_wrong_command_line_is_exit_2() {
 fn every_verb_has_help_with_an_example() {
     let bench = Bench::new();
     for verb in [
-        &["test"][..], &["up"], &["status"], &["down"], &["run"], &["metrics"], &["report"], &["plan", "check"], &["plan", "show"], &["local"],
+        &["test"][..],
+        &["up"],
+        &["status"],
+        &["down"],
+        &["run"],
+        &["metrics"],
+        &["report"],
+        &["plan", "check"],
+        &["plan", "show"],
+        &["local"],
     ] {
         let done = bench.run(&[verb, &["--help"]].concat()).expect_code(0);
         assert!(done.stdout.contains("Example:"), "{verb:?} has no example");

@@ -34,7 +34,11 @@ fn a_function_that_crashes_at_start_is_explained() {
     bench.write("plan.yaml", plan(20, "2s", &["lost == 0"]));
     zip_with_bootstrap(&bench, "crash.zip", "#!/bin/sh\necho 'no such library' >&2\nexit 7\n");
     let done = bench.run(&["test", "plan.yaml", "--function-zip", "crash.zip"]).expect_code(3);
-    assert!(done.stderr.contains("exit status 7") || done.stderr.contains("Runtime.ExitError"), "{}", done.stderr);
+    assert!(
+        done.stderr.contains("exit status 7") || done.stderr.contains("Runtime.ExitError"),
+        "{}",
+        done.stderr
+    );
     assert!(done.stderr.contains("hint:"), "{}", done.stderr);
     assert_eq!(processes_under(bench.path()), Vec::<String>::new());
     assert!(bench.leftovers().is_empty());
@@ -74,7 +78,12 @@ fn an_endpoint_killed_in_the_middle_ends_the_run_and_keeps_what_was_measured() {
     bench.run(&["up", "plan.yaml"]).expect_code(0);
     let state = std::fs::read_to_string(bench.path().join(".streamgauge/envs/default.json")).unwrap();
     let pid = serde_json::from_str::<serde_json::Value>(&state).unwrap()["pid"].as_i64().unwrap();
-    let child = bench.command(&["run", "plan.yaml"]).stderr(std::process::Stdio::piped()).stdout(std::process::Stdio::piped()).spawn().unwrap();
+    let child = bench
+        .command(&["run", "plan.yaml"])
+        .stderr(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
     wait_for("three seconds of sends", Duration::from_secs(60), || {
         let sends = std::fs::read_to_string(bench.runs().pop()?.join("sends.jsonl")).ok()?;
         (sends.lines().count() >= 3).then_some(())
@@ -89,7 +98,9 @@ fn an_endpoint_killed_in_the_middle_ends_the_run_and_keeps_what_was_measured() {
     assert!(report["delivery"]["acked"].as_u64().unwrap() > 50, "{}", report["delivery"]);
     assert_eq!(report["delivery"]["lost"], serde_json::Value::Null, "{}", report["delivery"]);
     bench.run(&["down"]).expect_code(0);
-    wait_for("the end of its functions", Duration::from_secs(15), || processes_under(bench.path()).is_empty().then_some(()));
+    wait_for("the end of its functions", Duration::from_secs(15), || {
+        processes_under(bench.path()).is_empty().then_some(())
+    });
     wait_for("the end of its folder", Duration::from_secs(15), || bench.leftovers().is_empty().then_some(()));
 }
 
@@ -100,7 +111,8 @@ fn an_unwritable_directory_is_named() {
     bench.write("plan.yaml", plan(20, "2s", &["lost == 0"]));
     std::fs::create_dir(bench.path().join(".streamgauge")).unwrap();
     bench.write(".streamgauge/runs", "a file, not a directory");
-    std::fs::set_permissions(bench.path().join(".streamgauge/runs"), std::fs::Permissions::from_mode(0o444)).unwrap();
+    std::fs::set_permissions(bench.path().join(".streamgauge/runs"), std::fs::Permissions::from_mode(0o444))
+        .unwrap();
     let done = bench.run(&["test", "plan.yaml"]).expect_code(3);
     assert!(done.stderr.contains(".streamgauge/runs") && done.stderr.contains("hint:"), "{}", done.stderr);
     assert_eq!(processes_under(bench.path()), Vec::<String>::new());

@@ -12,7 +12,10 @@ const ENOUGH: Duration = Duration::from_secs(60);
 #[test]
 fn test_measures_judges_reports_and_leaves_nothing() {
     let bench = Bench::new();
-    bench.write("plan.yaml", plan(40, "4s", &["success_rate > 99%", "lost == 0", "throttles == 0", "e2e_latency.p50 < 30s"]));
+    bench.write(
+        "plan.yaml",
+        plan(40, "4s", &["success_rate > 99%", "lost == 0", "throttles == 0", "e2e_latency.p50 < 30s"]),
+    );
     let done = bench.run(&["test", "plan.yaml"]).expect_code(0);
     for expected in ["success_rate > 99%", "delivered", "lost", "per million", "report.html"] {
         assert!(done.stdout.contains(expected), "no {expected:?} in\n{}", done.stdout);
@@ -27,7 +30,9 @@ fn test_measures_judges_reports_and_leaves_nothing() {
     assert_eq!(delivery["delivered"], 180);
     assert_eq!(delivery["lost"], 0);
     assert_eq!(delivery["complete"], true);
-    assert!(report["cost"]["pipeline"]["per_million_records"].as_str().unwrap().parse::<f64>().unwrap() > 0.0);
+    assert!(
+        report["cost"]["pipeline"]["per_million_records"].as_str().unwrap().parse::<f64>().unwrap() > 0.0
+    );
     assert!(bench.leftovers().is_empty(), "{:?}", bench.leftovers());
     assert_eq!(processes_under(bench.path()), Vec::<String>::new());
 
@@ -43,9 +48,11 @@ fn test_measures_judges_reports_and_leaves_nothing() {
 #[test]
 fn planted_faults_come_out_as_exactly_these_numbers() {
     let bench = Bench::new();
-    let text = plan(60, "8s", &["lost == 0", "out_of_order == 0"]).replace("payload: medium", "payload: medium\n        keys: {count: 5}");
+    let text = plan(60, "8s", &["lost == 0", "out_of_order == 0"])
+        .replace("payload: medium", "payload: medium\n        keys: {count: 5}");
     bench.write("plan.yaml", text);
-    let faults = ["--fault", "drop:count=7,seed=3", "--fault", "redeliver:count=1", "--fault", "swap:count=2"];
+    let faults =
+        ["--fault", "drop:count=7,seed=3", "--fault", "redeliver:count=1", "--fault", "swap:count=2"];
     let done = bench.run(&[&["test", "plan.yaml"], &faults[..]].concat()).expect_code(1);
     assert!(done.stdout.contains("lost == 0"), "{}", done.stdout);
     let run = bench.last_run();
@@ -82,7 +89,11 @@ fn up_status_run_report_metrics_down_work_one_by_one() {
     // Up again changes nothing; `test` does not take over an environment that stands.
     bench.run(&["up", "plan.yaml"]).expect_code(0);
     let refused = bench.run(&["test", "plan.yaml"]).expect_code(3);
-    assert!(refused.stderr.contains("is up already") && refused.stderr.contains("hint:"), "{}", refused.stderr);
+    assert!(
+        refused.stderr.contains("is up already") && refused.stderr.contains("hint:"),
+        "{}",
+        refused.stderr
+    );
     let ran = bench.run(&["run", "plan.yaml", "--format", "json"]).expect_code(0);
     let printed: Value = serde_json::from_str(&ran.stdout).unwrap();
     assert_eq!(printed, report(&bench.last_run()));
@@ -137,8 +148,12 @@ fn after_kill_9_of_test_nothing_is_left_running() {
     assert!(!processes_under(bench.path()).is_empty(), "no function is running");
     child.kill().unwrap();
     child.wait().unwrap();
-    wait_for("the end of every process", Duration::from_secs(15), || processes_under(bench.path()).is_empty().then_some(()));
-    wait_for("the end of the temporary folder", Duration::from_secs(15), || bench.leftovers().is_empty().then_some(()));
+    wait_for("the end of every process", Duration::from_secs(15), || {
+        processes_under(bench.path()).is_empty().then_some(())
+    });
+    wait_for("the end of the temporary folder", Duration::from_secs(15), || {
+        bench.leftovers().is_empty().then_some(())
+    });
     // And the environment's name is free again.
     bench.write("short.yaml", plan(20, "2s", &["lost == 0"]));
     bench.run(&["test", "short.yaml"]).expect_code(0);
@@ -148,7 +163,12 @@ fn after_kill_9_of_test_nothing_is_left_running() {
 fn ctrl_c_keeps_what_was_measured_and_cleans_up() {
     let bench = Bench::new();
     bench.write("plan.yaml", plan(50, "60s", &["lost == 0"]));
-    let child = bench.command(&["test", "plan.yaml"]).stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()).spawn().unwrap();
+    let child = bench
+        .command(&["test", "plan.yaml"])
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
     wait_for("receipts", ENOUGH, || {
         let receipts = std::fs::metadata(bench.runs().pop()?.join("receipts.jsonl")).ok()?;
         (receipts.len() > 0).then_some(())
@@ -170,7 +190,14 @@ fn ctrl_c_keeps_what_was_measured_and_cleans_up() {
 fn two_environments_run_beside_each_other() {
     let bench = Bench::new();
     bench.write("plan.yaml", plan(20, "3s", &["lost == 0"]));
-    let spawn = |env: &str| bench.command(&["test", "plan.yaml", "--env", env, "--format", "json"]).stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()).spawn().unwrap();
+    let spawn = |env: &str| {
+        bench
+            .command(&["test", "plan.yaml", "--env", env, "--format", "json"])
+            .stdout(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::piped())
+            .spawn()
+            .unwrap()
+    };
     let (one, two) = (spawn("one"), spawn("two"));
     for child in [one, two] {
         let output = child.wait_with_output().unwrap();

@@ -55,7 +55,13 @@ pub struct Global {
     #[arg(long, global = true, value_name = "URL", help_heading = "Global options")]
     pub endpoint_url: Option<String>,
     /// Name of the environment; its resources are called `streamgauge-<NAME>-...`.
-    #[arg(long, global = true, value_name = "NAME", default_value = "default", help_heading = "Global options")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "NAME",
+        default_value = "default",
+        help_heading = "Global options"
+    )]
     pub env: String,
     /// Zip with the function's `bootstrap`. [default: `consumer` beside this program, else this program]
     #[arg(long, global = true, value_name = "FILE", help_heading = "Global options")]

@@ -21,9 +21,9 @@ pub async fn clients(global: &Global, clock: Clock, door: Option<Door>) -> Resul
             clock,
         },
     };
-    clients::connect(settings).await.map_err(|error| {
-        CliError::environment(error.to_string()).hint(error.hint())
-    })
+    clients::connect(settings)
+        .await
+        .map_err(|error| CliError::environment(error.to_string()).hint(error.hint()))
 }
 
 /// Clients for an environment that `up` made.

@@ -12,9 +12,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::oneshot;
 
-use crate::local::cloud::{self, Cloud, CloudSettings};
+use crate::local::cloud::{Cloud, CloudSettings, HostKind};
+use crate::local::door::http;
 use crate::local::faults::FaultSpec;
 use crate::platform::clients::Door;
 use crate::platform::clock::Clock;
@@ -83,7 +84,6 @@ pub struct Endpoint {
     pub url: String,
     pub token: String,
     pub cloud: Arc<Cloud>,
-    shutdown: watch::Sender<bool>,
     ended: Option<oneshot::Receiver<()>>,
     reaper: Option<Child>,
     work_dir: PathBuf,
@@ -108,7 +108,6 @@ impl Endpoint {
             .map_err(|error| failed("cannot make a temporary folder", error))?
             .keep();
         let reaper = spawn_reaper(&work_dir);
-        let token = random_token();
         let settings = CloudSettings {
             clock,
             region: LOCAL_REGION.to_owned(),
@@ -116,13 +115,12 @@ impl Endpoint {
             seed: fastrand::u64(..),
             faults,
             work_dir: work_dir.clone(),
-            public_url: url.clone(),
-            token: token.clone(),
+            host: HostKind::Process,
         };
-        let (shutdown, stop) = watch::channel(false);
         let (ended_sender, ended) = oneshot::channel();
-        let cloud = serve_on_own_runtime(settings, listener, stop, ended_sender)?;
-        Ok(Endpoint { url, token, cloud, shutdown, ended: Some(ended), reaper: reaper.ok(), work_dir })
+        let cloud = serve_on_own_runtime(settings, listener, ended_sender)?;
+        let token = cloud.token().to_owned();
+        Ok(Endpoint { url, token, cloud, ended: Some(ended), reaper: reaper.ok(), work_dir })
     }
 
     pub fn door(&self) -> Door {
@@ -143,14 +141,14 @@ impl Endpoint {
 
     /// Ends functions and connections, then removes the temporary folder. Bounded.
     pub async fn stop(mut self) {
-        self.shutdown.send_replace(true);
+        self.cloud.shut_down();
         let _ = tokio::time::timeout(STOP_BOUND, self.ended()).await;
     }
 }
 
 impl Drop for Endpoint {
     fn drop(&mut self) {
-        self.shutdown.send_replace(true);
+        self.cloud.shut_down();
         let _ = std::fs::remove_dir_all(&self.work_dir);
         if let Some(mut reaper) = self.reaper.take() {
             // Closing its stdin is what it waits for.
@@ -163,7 +161,6 @@ impl Drop for Endpoint {
 fn serve_on_own_runtime(
     settings: CloudSettings,
     listener: TcpListener,
-    stop: watch::Receiver<bool>,
     ended: oneshot::Sender<()>,
 ) -> Result<Arc<Cloud>, CliError> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -174,7 +171,7 @@ fn serve_on_own_runtime(
         .map_err(|error| CliError::environment(format!("cannot start the endpoint's runtime: {error}")))?;
     let cloud = {
         let _inside = runtime.enter();
-        cloud::assemble(settings)
+        Cloud::start(settings).map_err(|error| CliError::environment(error.to_string()))?
     };
     let served = Arc::clone(&cloud);
     std::thread::Builder::new()
@@ -183,13 +180,15 @@ fn serve_on_own_runtime(
             runtime.block_on(async move {
                 match tokio::net::TcpListener::from_std(listener) {
                     Ok(listener) => {
-                        if let Err(error) = crate::local::door::http::serve(Arc::clone(&served), listener, stop).await {
+                        if let Err(error) =
+                            http::serve(Arc::clone(&served), listener, served.shutdown_asked()).await
+                        {
                             tracing::error!("the local endpoint ended: {error}");
                         }
                     }
                     Err(error) => tracing::error!("the local endpoint cannot use its socket: {error}"),
                 }
-                served.shutdown().await;
+                served.end().await;
                 let _ = ended.send(());
             });
             runtime.shutdown_timeout(Duration::from_secs(1));
@@ -226,15 +225,12 @@ pub fn reap(dir: &Path) -> std::io::Result<()> {
     }
 }
 
-fn random_token() -> String {
-    hex::encode([fastrand::u128(..).to_be_bytes(), fastrand::u128(..).to_be_bytes()].concat())
-}
-
 /// Starts `streamgauge local` in the background for `env` and waits until it is ready.
 pub async fn spawn_background(env: &str, faults: &[String]) -> Result<EndpointState, CliError> {
     let state_path = EndpointState::path(env);
     let log_path = state_path.with_extension("log");
-    let failed = |error: std::io::Error| CliError::environment(format!("cannot start the local endpoint: {error}"));
+    let failed =
+        |error: std::io::Error| CliError::environment(format!("cannot start the local endpoint: {error}"));
     let log = std::fs::File::create(&log_path).map_err(failed)?;
     let mut command = tokio::process::Command::new(std::env::current_exe().map_err(failed)?);
     command.args(["local", "--port", "0", "--state-file"]).arg(&state_path);
@@ -287,11 +283,17 @@ pub async fn end_background(env: &str, state: &EndpointState) -> Result<(), CliE
     match tokio::time::timeout(STOP_BOUND, gone).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => {
-            return Err(CliError::environment(format!("cannot end the local endpoint at {}: {error}", state.url)));
+            return Err(CliError::environment(format!(
+                "cannot end the local endpoint at {}: {error}",
+                state.url
+            )));
         }
         Err(_) => {
-            return Err(CliError::environment(format!("the local endpoint (process {}) does not end", state.pid))
-                .hint(format!("kill {}", state.pid)));
+            return Err(CliError::environment(format!(
+                "the local endpoint (process {}) does not end",
+                state.pid
+            ))
+            .hint(format!("kill {}", state.pid)));
         }
     }
     match std::fs::remove_file(EndpointState::path(env)) {
@@ -305,7 +307,8 @@ pub async fn end_background(env: &str, state: &EndpointState) -> Result<(), CliE
 /// Whether the endpoint of `state` is there.
 pub async fn answers(state: &EndpointState) -> bool {
     let address = state.url.trim_start_matches("http://").to_owned();
-    let connected = tokio::time::timeout(Duration::from_secs(2), tokio::net::TcpStream::connect(address)).await;
+    let connected =
+        tokio::time::timeout(Duration::from_secs(2), tokio::net::TcpStream::connect(address)).await;
     matches!(connected, Ok(Ok(_)))
 }
 
@@ -323,6 +326,7 @@ async fn post_shutdown(state: &EndpointState) -> std::io::Result<()> {
     if answer.starts_with(b"HTTP/1.1 2") {
         return Ok(());
     }
-    let status = String::from_utf8_lossy(answer.split(|byte| *byte == b'\r').next().unwrap_or_default()).into_owned();
+    let status =
+        String::from_utf8_lossy(answer.split(|byte| *byte == b'\r').next().unwrap_or_default()).into_owned();
     Err(std::io::Error::other(format!("it answered {status:?}")))
 }

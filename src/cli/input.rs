@@ -35,10 +35,9 @@ pub fn check_global(global: &Global) -> Result<(), CliError> {
         )));
     }
     if global.target == TargetArg::Local {
-        for (given, flag) in [
-            (global.profile.is_some(), "--profile"),
-            (global.endpoint_url.is_some(), "--endpoint-url"),
-        ] {
+        for (given, flag) in
+            [(global.profile.is_some(), "--profile"), (global.endpoint_url.is_some(), "--endpoint-url")]
+        {
             if given {
                 return Err(CliError::input(format!("{flag} goes with --target aws"))
                     .hint("with --target local nothing leaves this machine; add --target aws to reach the real services or an emulator"));
@@ -62,13 +61,15 @@ pub fn plan(path: &Path) -> Result<Plan, CliError> {
     let unreadable =
         |error: std::io::Error| CliError::input(format!("cannot read the plan {}: {error}", path.display()));
     let file = std::fs::File::open(path).map_err(|error| {
-        unreadable(error).hint("plans that ship with streamgauge: plans/quickstart.yaml, plans/breaking-point.yaml")
+        unreadable(error)
+            .hint("plans that ship with streamgauge: plans/quickstart.yaml, plans/breaking-point.yaml")
     })?;
     let mut bytes = Vec::new();
     // One byte more than allowed, so that the parser sees that it is too long.
     file.take(PLAN_MAX_BYTES + 1).read_to_end(&mut bytes).map_err(unreadable)?;
     crate::plan::parse_bytes(&bytes).map_err(|errors| {
-        CliError::input(errors.in_file(&path.display().to_string()).to_string()).hint("docs/plan.md describes every key of a plan")
+        CliError::input(errors.in_file(&path.display().to_string()).to_string())
+            .hint("docs/plan.md describes every key of a plan")
     })
 }
 
@@ -107,10 +108,18 @@ pub fn run_dir(run: &Path) -> Result<PathBuf, CliError> {
 }
 
 /// Which tests of the plan to run, by their index; all when nothing is asked for.
-pub fn select(plan: &Plan, week: Option<u32>, phase: Option<usize>, ids: &[String]) -> Result<Vec<usize>, CliError> {
+pub fn select(
+    plan: &Plan,
+    week: Option<u32>,
+    phase: Option<usize>,
+    ids: &[String],
+) -> Result<Vec<usize>, CliError> {
     let known: Vec<&str> = plan.tests().map(|test| test.id.as_str()).collect();
     if let Some(unknown) = ids.iter().find(|id| !known.contains(&id.as_str())) {
-        return Err(CliError::input(format!("--test: found '{unknown}', expected one of {}", known.join(", "))));
+        return Err(CliError::input(format!(
+            "--test: found '{unknown}', expected one of {}",
+            known.join(", ")
+        )));
     }
     let mut selected = Vec::new();
     let mut index = 0;

@@ -70,6 +70,15 @@ fn dispatch(cli: Cli) -> Result<Exit, CliError> {
     result
 }
 
+/// A table with a rule under its header and nothing else: it survives a log file.
+fn table<const N: usize>(header: [&str; N]) -> comfy_table::Table {
+    use comfy_table::{LineStyle, Table, TableStyle};
+    let mut table = Table::new();
+    table.load_style(TableStyle::new().header_separator(LineStyle::none().fill('-').junction('-')));
+    table.set_header(header);
+    table
+}
+
 fn init_tracing(verbose: u8) {
     let filter = match verbose {
         0 => "error",

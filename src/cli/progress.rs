@@ -20,7 +20,9 @@ impl Stderr {
     pub fn new() -> Stderr {
         let bar = std::io::stderr().is_terminal().then(|| {
             let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(4));
-            bar.set_style(ProgressStyle::with_template("{spinner} {msg}").expect("the template is a constant"));
+            bar.set_style(
+                ProgressStyle::with_template("{spinner} {msg}").expect("the template is a constant"),
+            );
             bar
         });
         Stderr { bar, last_plain_s: Mutex::new(None) }

@@ -27,16 +27,14 @@ impl StopSignal {
                 asked_sender.send_modify(|count| *count += 1);
                 stop_sender.send_replace(true);
                 match *asked_sender.borrow() {
-                    1 => eprintln!("stopping: what was measured is kept, the environment is cleaned up (again: do not wait)"),
+                    1 => eprintln!(
+                        "stopping: what was measured is kept, the environment is cleaned up (again: do not wait)"
+                    ),
                     _ => eprintln!("not waiting any longer; still cleaning up"),
                 }
             }
         });
         Ok(StopSignal { asked, stop })
-    }
-
-    pub fn asked(&self) -> bool {
-        *self.asked.borrow() > 0
     }
 
     /// Returns once the user asked `times` times; never if that does not happen.

@@ -11,3 +11,16 @@ pub use handler::{
     ClockFn, DurationModel, Handler, HandlerError, InvocationContext, LogFn, ReceiptSender, Work,
 };
 pub use lambda::{ConsumerError, QUEUE_URL_VARIABLE, WORK_VARIABLE, is_bootstrap, memory_used_mb, run};
+
+use std::process::ExitCode;
+
+/// Runs as a function's bootstrap until its Runtime API goes away; what went wrong is on stderr.
+pub fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

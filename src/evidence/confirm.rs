@@ -1,25 +1,21 @@
 //! Looks in the stream itself for records that no receipt tells of: a record that is not there was lost by
 //! the stream; one that is there has lost its receipt, or was never handed to the function.
 
+use std::ops::ControlFlow;
 use std::time::Duration;
 
-use aws_sdk_kinesis::error::{DisplayErrorContext, SdkError};
-use aws_sdk_kinesis::types::{Shard, ShardIteratorType};
-use aws_smithy_types::DateTime;
+use aws_sdk_kinesis::types::Record;
 use tokio::time::Instant;
 
 use super::events::Event;
+use super::reread::{Begin, StreamReader};
 use super::sequences::SequenceSet;
 use crate::platform::clock::{Clock, WallUs};
-use crate::platform::limits::SHARD_READ_CALLS_PER_S;
 use crate::wire::envelope::{Envelope, PROBE_LEVEL};
 use crate::wire::run_id::RunId;
 
-/// A shard answers five reads a second, shared with the function's mapping: half of them are left to it.
-const READ_EVERY: Duration = Duration::from_millis(2 * 1_000 / SHARD_READ_CALLS_PER_S);
 /// Arrival times are the service's clock, the run's start is ours.
 const CLOCK_MARGIN_US: i64 = 60_000_000;
-const FAILURES_MAX: u32 = 8;
 
 pub struct Lookup<'a> {
     pub kinesis: &'a aws_sdk_kinesis::Client,
@@ -59,104 +55,30 @@ async fn read_all(lookup: &Lookup<'_>, deadline: Instant, found: &mut SequenceSe
     if lookup.clock.now_us() - lookup.from_us > lookup.retention.as_micros() as i64 {
         return Err("the stream does not keep records for as long as the run took".into());
     }
-    for shard in shards(lookup, deadline).await? {
-        if found.len() == lookup.missing.len() {
+    let reader = StreamReader { kinesis: lookup.kinesis, stream_arn: lookup.stream_arn, deadline };
+    let wanted = lookup.missing.len();
+    for shard in reader.shards().await? {
+        let begin = Begin::At(lookup.from_us - CLOCK_MARGIN_US);
+        let read = reader.read(&shard, begin, |record| {
+            if let Some(sequence) = sequence_of(record, lookup.run)
+                && lookup.missing.contains(sequence)
+            {
+                found.insert(sequence);
+            }
+            if found.len() == wanted { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        });
+        read.await?;
+        if found.len() == wanted {
             break;
         }
-        read_shard(lookup, deadline, &shard, found).await?;
     }
     Ok(())
 }
 
-async fn shards(lookup: &Lookup<'_>, deadline: Instant) -> Result<Vec<String>, String> {
-    let mut ids = Vec::new();
-    let mut token: Option<String> = None;
-    loop {
-        // With a token the stream must not be named: Kinesis API reference, ListShards.
-        let request = lookup.kinesis.list_shards();
-        let request = match token {
-            Some(token) => request.next_token(token),
-            None => request.stream_arn(lookup.stream_arn),
-        };
-        let answer = within(deadline, request.send()).await?;
-        let answer = answer.map_err(|error| DisplayErrorContext(error).to_string())?;
-        ids.extend(answer.shards().iter().map(Shard::shard_id).map(str::to_owned));
-        token = answer.next_token;
-        if token.is_none() {
-            return Ok(ids);
-        }
-    }
-}
-
-async fn read_shard(
-    lookup: &Lookup<'_>,
-    deadline: Instant,
-    shard: &str,
-    found: &mut SequenceSet,
-) -> Result<(), String> {
-    let from = DateTime::from_nanos(i128::from(lookup.from_us - CLOCK_MARGIN_US) * 1_000)
-        .map_err(|error| error.to_string())?;
-    let iterator = lookup
-        .kinesis
-        .get_shard_iterator()
-        .stream_arn(lookup.stream_arn)
-        .shard_id(shard)
-        .shard_iterator_type(ShardIteratorType::AtTimestamp)
-        .timestamp(from);
-    let iterator = within(deadline, iterator.send()).await?;
-    let mut iterator = iterator.map_err(|error| DisplayErrorContext(error).to_string())?.shard_iterator;
-    let mut failures = 0;
-    // A closed shard ends without an iterator.
-    while let Some(at) = iterator.take() {
-        let call = lookup.kinesis.get_records().stream_arn(lookup.stream_arn).shard_iterator(&at).send();
-        match within(deadline, call).await? {
-            Ok(answer) => {
-                failures = 0;
-                for record in answer.records() {
-                    note(lookup, record.data().as_ref(), found);
-                }
-                let at_tip = answer.millis_behind_latest() == Some(0);
-                if at_tip || found.len() == lookup.missing.len() {
-                    return Ok(());
-                }
-                iterator = answer.next_shard_iterator;
-            }
-            Err(error) if failures < FAILURES_MAX && is_worth_another_try(&error) => {
-                failures += 1;
-                iterator = Some(at);
-            }
-            Err(error) => return Err(format!("{shard}: {}", DisplayErrorContext(error))),
-        }
-        within(deadline, tokio::time::sleep(READ_EVERY * (1 << failures.min(4)))).await?;
-    }
-    Ok(())
-}
-
-fn is_worth_another_try(error: &SdkError<aws_sdk_kinesis::operation::get_records::GetRecordsError>) -> bool {
-    match error {
-        SdkError::ServiceError(context) => {
-            context.err().is_provisioned_throughput_exceeded_exception()
-                || context.raw().status().is_server_error()
-        }
-        SdkError::ConstructionFailure(_) => false,
-        _ => true,
-    }
-}
-
-fn note(lookup: &Lookup<'_>, data: &[u8], found: &mut SequenceSet) {
-    if let Some(envelope) = Envelope::find_in(data)
-        && envelope.run == *lookup.run
-        && envelope.level != PROBE_LEVEL
-        && lookup.missing.contains(envelope.sequence)
-    {
-        found.insert(envelope.sequence);
-    }
-}
-
-async fn within<T>(deadline: Instant, future: impl Future<Output = T>) -> Result<T, String> {
-    tokio::time::timeout_at(deadline, future)
-        .await
-        .map_err(|_| "reading the stream again took longer than it may".to_owned())
+/// Sequence of a record of this run; probes have none that counts.
+pub(super) fn sequence_of(record: &Record, run: &RunId) -> Option<u64> {
+    let envelope = Envelope::find_in(record.data().as_ref())?;
+    (envelope.run == *run && envelope.level != PROBE_LEVEL).then_some(envelope.sequence)
 }
 
 #[cfg(test)]

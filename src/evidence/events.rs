@@ -31,6 +31,10 @@ pub enum Event {
     StackDown {
         environment: String,
     },
+    /// A probe came through the pipeline; this many were acked until then. They are never counted.
+    Ready {
+        probes_acked: u64,
+    },
     TestStarted {
         /// Index into `plan.tests()`.
         test_index: usize,

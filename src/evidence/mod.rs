@@ -1,11 +1,12 @@
 //! Evidence: the run directory, the histograms, the receipts, the accounting, the CloudWatch pull; joined
 //! into levels (`model`, plain data).
 
-pub mod cloudwatch;
 pub mod accounting;
 pub mod append;
+pub mod cloudwatch;
 pub mod collector;
 pub mod confirm;
+pub mod dead_letters;
 pub mod error;
 pub mod events;
 pub mod hlog;
@@ -14,6 +15,7 @@ pub mod model;
 pub mod pulled;
 pub mod receipts;
 pub mod recorder;
+mod reread;
 pub mod rundir;
 pub mod sends;
 pub mod sequences;
@@ -21,4 +23,20 @@ pub mod sequences;
 pub(crate) mod testing;
 
 pub use error::EvidenceError;
+
+use std::path::Path;
+
+/// Reads the run directory at `dir` and joins its files. Same directory, same evidence.
+///
+/// # Errors
+/// As [`join::load_with`].
+pub fn load(dir: &Path) -> Result<model::Evidence, EvidenceError> {
+    join::load_with(
+        dir,
+        &join::Rooms {
+            parse: &|text| crate::plan::parse(text).map_err(|errors| errors.in_file("plan").to_string()),
+            key_of: &|keys, sequence| crate::load::keys::KeyPicker::new(keys).index(sequence),
+        },
+    )
+}
 pub use join::{Rooms, load_with};

@@ -16,6 +16,10 @@ pub struct Evidence {
     pub cloudwatch: CloudWatch,
     pub usage: Usage,
     pub flags: Vec<FlagRaised>,
+    /// Readiness probes that were acked: CloudWatch counts them, the accounting does not.
+    pub probes_acked: u64,
+    /// Invocations that sent a receipt of this run.
+    pub receipts: u64,
     /// One row per second and level: what the charts over time are drawn from.
     pub seconds: Vec<SecondRow>,
     /// Receipts summed per second of function start: end-to-end side of the charts.

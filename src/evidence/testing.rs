@@ -14,11 +14,12 @@ use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_types::body::SdkBody;
 use serde_json::Value;
 
+type AnswerFn = dyn Fn(&str, Value) -> Answer + Send + Sync;
 type Answer = Pin<Box<dyn Future<Output = (u16, Value)> + Send>>;
 
 /// Takes an operation (`ReceiveMessage`) and its input; gives an HTTP status and a JSON body.
 #[derive(Clone)]
-pub struct Fake(Arc<dyn Fn(&str, Value) -> Answer + Send + Sync>);
+pub struct Fake(Arc<AnswerFn>);
 
 impl Fake {
     pub fn new<F>(answer: impl Fn(&str, Value) -> F + Send + Sync + 'static) -> Fake

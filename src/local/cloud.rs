@@ -3,15 +3,24 @@
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher, Hasher};
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use tokio::sync::watch;
 
+use super::cloudformation::CloudFormation;
+use super::cloudwatch::CloudWatch;
 use super::faults::{FaultSpec, Faults, FaultyService};
+use super::iam::Iam;
 use super::kinesis::Kinesis;
-use super::metrics::NoMetrics;
-use super::service::{Context, HttpService, Service};
+use super::lambda::host::FunctionHost;
+use super::lambda::host::process::ProcessHost;
+use super::lambda::{Lambda, Peers};
+use super::logs::Logs;
+use super::metrics::MetricSink;
+use super::s3::S3;
+use super::service::{BoxFuture, Context, HttpService, Service};
+use super::sqs::Sqs;
 use super::sts::Sts;
 use crate::platform::clock::Clock;
 
@@ -34,6 +43,8 @@ pub struct CloudSettings {
 pub enum HostKind {
     /// A process a sandbox.
     Process,
+    /// A handler inside this process, which may run in virtual time.
+    InProcess(Arc<dyn FunctionHost>),
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -42,6 +53,9 @@ pub enum StartError {
     Account(String),
 }
 
+/// What a service has to do before the process may end.
+type Ending = Box<dyn FnOnce() -> BoxFuture<'static, ()> + Send>;
+
 pub struct Cloud {
     ctx: Context,
     /// By the name that requests are signed for: `kinesis`, `monitoring`, `sqs`, ...
@@ -49,6 +63,9 @@ pub struct Cloud {
     http_services: BTreeMap<&'static str, Arc<dyn HttpService>>,
     token: String,
     shutdown: watch::Sender<bool>,
+    /// `http://127.0.0.1:<port>`, from the moment the TCP door is open: what functions are given to reach it.
+    endpoint_url: Arc<OnceLock<String>>,
+    endings: Mutex<Vec<Ending>>,
     requests: AtomicU64,
 }
 
@@ -58,20 +75,62 @@ impl Cloud {
     /// # Errors
     /// When the account is not one.
     pub fn start(settings: CloudSettings) -> Result<Arc<Cloud>, StartError> {
-        let CloudSettings { clock, region, account, seed, faults, work_dir: _, host: HostKind::Process } =
-            settings;
+        let CloudSettings { clock, region, account, seed, faults, work_dir, host } = settings;
         if account.len() != 12 || !account.bytes().all(|byte| byte.is_ascii_digit()) {
             return Err(StartError::Account(account));
         }
-        let metrics = Arc::new(NoMetrics);
+        let cloudwatch = CloudWatch::new(clock, region.clone(), account.clone());
+        let metrics: Arc<dyn MetricSink> = cloudwatch.clone();
         let ctx = Context { clock, region, account, seed, metrics, faults: Arc::new(Faults::new(faults)) };
-        let kinesis = Kinesis::new(ctx.clone());
-        let sts = Sts::new(ctx.clone());
-        Ok(Cloud::builder(ctx).service("kinesis", kinesis).service("sts", sts).build())
+        let cloud = Cloud::builder(ctx.clone());
+        let (kinesis, s3) = (Kinesis::new(ctx.clone()), S3::new(ctx.clone()));
+        let (sqs, logs) = (Sqs::new(ctx.clone(), cloud.endpoint_url()), Logs::new(ctx.clone()));
+        let host = match host {
+            HostKind::Process => Arc::new(ProcessHost::new(clock, work_dir, cloud.endpoint_url(), seed)),
+            HostKind::InProcess(host) => host,
+        };
+        let peers = Peers {
+            // The mapping reads through the faults too: `op=GetRecords` strikes it.
+            kinesis: faulty(&ctx, kinesis.clone()),
+            sqs: sqs.clone(),
+            s3: s3.clone(),
+            logs: logs.clone(),
+        };
+        let lambda = Lambda::new(ctx.clone(), peers, host);
+        let iam = Iam::new(ctx.clone());
+        let for_stacks: [(&'static str, Arc<dyn Service>); 7] = [
+            ("kinesis", kinesis.clone()),
+            ("lambda", lambda.clone()),
+            ("sqs", sqs.clone()),
+            ("s3", s3.clone()),
+            ("logs", logs.clone()),
+            ("monitoring", cloudwatch.clone()),
+            ("iam", iam.clone()),
+        ];
+        let cloudformation = CloudFormation::new(ctx.clone(), for_stacks.into_iter().collect());
+        let ending = Arc::clone(&lambda);
+        Ok(cloud
+            .service("kinesis", kinesis)
+            .service("sqs", sqs)
+            .service("logs", logs)
+            .service("iam", iam)
+            .service("monitoring", cloudwatch)
+            .service("cloudformation", cloudformation)
+            .service("sts", Sts::new(ctx))
+            .http_service("lambda", lambda)
+            .http_service("s3", s3)
+            .ending(move || async move { ending.shutdown().await })
+            .build())
     }
 
     pub fn builder(ctx: Context) -> CloudBuilder {
-        CloudBuilder { ctx, services: BTreeMap::new(), http_services: BTreeMap::new() }
+        CloudBuilder {
+            ctx,
+            services: BTreeMap::new(),
+            http_services: BTreeMap::new(),
+            endpoint_url: Arc::default(),
+            endings: Vec::new(),
+        }
     }
 
     pub fn context(&self) -> &Context {
@@ -114,6 +173,25 @@ impl Cloud {
         self.shutdown.subscribe()
     }
 
+    /// Set once by the TCP door; shared with what starts functions.
+    pub fn endpoint_url(&self) -> &Arc<OnceLock<String>> {
+        &self.endpoint_url
+    }
+
+    /// Ends the services: mappings and sandboxes, for example. A second call does nothing.
+    pub async fn end(&self) {
+        self.shut_down();
+        let endings = std::mem::take(&mut *self.endings.lock().expect("endings lock"));
+        for ending in endings {
+            ending().await;
+        }
+    }
+
+    /// Requests answered so far: an endpoint in which this stands still is idle.
+    pub fn requests(&self) -> u64 {
+        self.requests.load(Ordering::Relaxed)
+    }
+
     /// A new request id, in the form of a UUID. They repeat from run to run with the seed.
     pub fn request_id(&self) -> String {
         let count = self.requests.fetch_add(1, Ordering::Relaxed);
@@ -135,9 +213,25 @@ pub struct CloudBuilder {
     ctx: Context,
     services: BTreeMap<&'static str, Arc<dyn Service>>,
     http_services: BTreeMap<&'static str, Arc<dyn HttpService>>,
+    endpoint_url: Arc<OnceLock<String>>,
+    endings: Vec<Ending>,
 }
 
 impl CloudBuilder {
+    /// The address of the TCP door, to share with what starts functions before the door is open.
+    pub fn endpoint_url(&self) -> Arc<OnceLock<String>> {
+        Arc::clone(&self.endpoint_url)
+    }
+
+    /// Adds what [`Cloud::end`] awaits, in the order of adding. It must be bounded.
+    pub fn ending<F>(mut self, ending: impl FnOnce() -> F + Send + 'static) -> CloudBuilder
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        self.endings.push(Box::new(move || Box::pin(ending())));
+        self
+    }
+
     /// Adds a service with an RPC protocol, under the name that its requests are signed for. Faults that
     /// strike whole requests are put in front of it.
     pub fn service(mut self, name: &'static str, service: Arc<dyn Service>) -> CloudBuilder {
@@ -158,6 +252,8 @@ impl CloudBuilder {
             http_services: self.http_services,
             token: random_token(),
             shutdown: watch::Sender::new(false),
+            endpoint_url: self.endpoint_url,
+            endings: Mutex::new(self.endings),
             requests: AtomicU64::new(0),
         })
     }
@@ -202,6 +298,22 @@ mod tests {
         let distinct: std::collections::BTreeSet<_> = first.iter().collect();
         assert_eq!(distinct.len(), 1_000);
         assert!(first.iter().all(|id| id.len() == 36 && id.as_bytes()[14] == b'4'));
+    }
+
+    #[tokio::test]
+    async fn endings_are_awaited_once_in_order() {
+        let order = Arc::new(Mutex::new(Vec::new()));
+        let mut builder =
+            Cloud::builder(Cloud::start(settings(LOCAL_ACCOUNT)).expect("start").context().clone());
+        for name in ["mappings", "sandboxes"] {
+            let order = Arc::clone(&order);
+            builder = builder.ending(move || async move { order.lock().expect("order").push(name) });
+        }
+        let cloud = builder.build();
+        cloud.end().await;
+        cloud.end().await;
+        assert_eq!(*order.lock().expect("order"), ["mappings", "sandboxes"]);
+        assert!(!cloud.is_ready());
     }
 
     #[test]

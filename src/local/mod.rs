@@ -12,6 +12,7 @@ pub mod lambda;
 pub mod logs;
 pub mod members;
 pub mod metrics;
+pub mod s3;
 pub mod service;
 pub mod sqs;
 pub mod sts;

@@ -61,6 +61,13 @@ fn not_utf8(bytes: &[u8], valid_up_to: usize) -> PlanError {
     }
 }
 
+impl Default for Environment {
+    /// What a plan without `environment:` gets.
+    fn default() -> Environment {
+        resolve::Resolver::default_environment()
+    }
+}
+
 /// Reads a plan. On errors: all that are independent of each other, in the order of the text.
 pub fn parse(text: &str) -> Result<Plan, Errors> {
     if text.len() > TEXT_MAX_BYTES {

@@ -59,6 +59,11 @@ pub(super) struct Place<'t> {
 }
 
 impl<'t> Place<'t> {
+    /// Where nothing is written.
+    pub fn nowhere() -> Place<'static> {
+        Place { node: None, position: Position::default(), path: String::new() }
+    }
+
     pub fn key(&self, key: &str) -> Place<'t> {
         let separator = if self.path.is_empty() { "" } else { "." };
         let path = format!("{}{separator}{key}", self.path);
@@ -114,7 +119,7 @@ impl<'t> Place<'t> {
 }
 
 pub(super) struct Resolver<'e> {
-    errors: &'e mut Vec<PlanError>,
+    pub(super) errors: &'e mut Vec<PlanError>,
 }
 
 impl Resolver<'_> {

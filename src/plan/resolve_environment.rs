@@ -26,6 +26,12 @@ impl Resolver<'_> {
         }
     }
 
+    /// What a plan without `environment:` gets.
+    pub(super) fn default_environment() -> Environment {
+        let nowhere = Place::nowhere();
+        Resolver { errors: &mut Vec::new() }.environment(None, &nowhere)
+    }
+
     fn stream(&mut self, stream: StreamDoc, at: &Place<'_>) -> StreamSpec {
         let mode = match stream.mode {
             Some(StreamModeDoc::OnDemand) => StreamMode::OnDemand,

@@ -45,7 +45,7 @@ pub async fn drain(
     loop {
         let acked = recorder.live().acked_total;
         let seen = live.borrow_and_update().records_seen;
-        let outstanding = acked.saturating_sub(seen);
+        let outstanding = collector.unseen_of(&recorder.acked());
         let now = clock.instant();
         if outstanding == 0 {
             return Drained::All { after: now - started };

@@ -68,7 +68,10 @@ impl Watch {
     pub fn second(&mut self, second: &Second) -> Vec<Raised> {
         let mut found = Vec::new();
         if second.throttled > 0 {
-            found.push((Flag::WriteThroughputExceeded, format!("{} records refused in a second", second.throttled)));
+            found.push((
+                Flag::WriteThroughputExceeded,
+                format!("{} records refused in a second", second.throttled),
+            ));
         }
         let tried = second.acked + second.failed;
         let error_percent = 100.0 * second.failed as f64 / tried.max(1) as f64;
@@ -78,7 +81,10 @@ impl Watch {
         if second.function_duration_max_ms > self.timeout_ms * DURATION_PERCENT_OF_TIMEOUT / 100.0 {
             found.push((
                 Flag::LambdaDuration,
-                format!("an invocation took {:.0} ms of {:.0}", second.function_duration_max_ms, self.timeout_ms),
+                format!(
+                    "an invocation took {:.0} ms of {:.0}",
+                    second.function_duration_max_ms, self.timeout_ms
+                ),
             ));
         }
         if f64::from(second.memory_used_mb) > f64::from(self.memory_mb) * MEMORY_PERCENT / 100.0 {

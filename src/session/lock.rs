@@ -19,7 +19,8 @@ impl EnvLock {
         let unwritable = |error: std::io::Error| SessionError::Unwritable { path: dir.clone(), error };
         std::fs::create_dir_all(&dir).map_err(unwritable)?;
         let path = dir.join(format!("{env}.lock"));
-        let file = File::options().create(true).write(true).truncate(false).open(&path).map_err(unwritable)?;
+        let file =
+            File::options().create(true).write(true).truncate(false).open(&path).map_err(unwritable)?;
         match file.try_lock() {
             Ok(()) => Ok(EnvLock { _file: file }),
             Err(TryLockError::WouldBlock) => Err(SessionError::Busy { env: env.to_owned() }),

@@ -4,7 +4,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::evidence;
-use crate::evidence::cloudwatch::{self, PullRequest};
+use crate::evidence::cloudwatch::{self, MetricClients, PullRequest};
+use crate::evidence::pulled::Pulled;
+use crate::evidence::rundir::RunDir;
 use crate::platform::clients::Clients;
 use crate::platform::clock::Clock;
 
@@ -17,10 +19,14 @@ const SETTLE_FOR: Duration = Duration::from_secs(300);
 
 /// Asks CloudWatch and the function's log for what belongs to the run in `dir`, and writes `metrics.json` and
 /// `metrics.csv` there.
-pub async fn pull(clients: &Clients, clock: Clock, dir: &Path, progress: &dyn Progress) -> Result<(), SessionError> {
+pub async fn pull(
+    clients: &Clients,
+    clock: Clock,
+    dir: &Path,
+    progress: &dyn Progress,
+) -> Result<(), SessionError> {
     let evidence = evidence::load(dir)?;
     let environment = &evidence.environment;
-    let receipts: u64 = evidence.usage.invocations;
     progress.step("pulling metrics");
     let request = PullRequest {
         stream_name: environment.stream_name.clone(),
@@ -31,15 +37,24 @@ pub async fn pull(clients: &Clients, clock: Clock, dir: &Path, progress: &dyn Pr
         dlq_url: environment.dlq_url.clone(),
         from_ms: evidence.run.started_us / 1_000,
         to_ms: evidence.run.ended_us.unwrap_or_else(|| clock.now_us()) / 1_000,
-        expect_records: evidence.delivery.acked + evidence.probes,
-        expect_invocations: receipts,
+        expect_records: evidence.delivery.acked + evidence.probes_acked,
+        expect_invocations_at_least: evidence.receipts,
         settle_for: SETTLE_FOR,
     };
-    let pulled = cloudwatch::pull(clients, clock, &request, &|line| progress.step_live(line)).await;
-    let json = serde_json::to_string_pretty(&pulled).expect("plain data serializes");
-    for (name, text) in [("metrics.json", json), ("metrics.csv", cloudwatch::to_csv(&pulled))] {
-        let path = dir.join(name);
-        write_whole(&path, &text).map_err(|error| SessionError::Unwritable { path: path.clone(), error })?;
-    }
-    Ok(())
+    let clients = MetricClients {
+        cloudwatch: clients.cloudwatch.clone(),
+        logs: clients.logs.clone(),
+        sqs: clients.sqs.clone(),
+    };
+    // Without CloudWatch the run's own numbers stand: its metrics are missing, with the reason.
+    let pulled = match cloudwatch::pull(&clients, clock, &request, &|line| progress.step_live(line)).await {
+        Ok(pulled) => pulled,
+        Err(error) => {
+            progress.step(&format!("{error} ({})", error.hint()));
+            Pulled { unsettled: Some(error.to_string()), ..Pulled::default() }
+        }
+    };
+    RunDir::open(dir)?.write_metrics(&pulled)?;
+    let path = dir.join("metrics.csv");
+    write_whole(&path, &cloudwatch::to_csv(&pulled)).map_err(|error| SessionError::Unwritable { path, error })
 }

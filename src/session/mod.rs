@@ -27,7 +27,7 @@ pub enum SessionError {
     AlreadyUp { env: String },
     #[error("cannot write {}: {error}", path.display())]
     Unwritable { path: PathBuf, error: std::io::Error },
-    #[error("no probe record came through the pipeline within {} s{}", waited.as_secs(), last_error(.last_error))]
+    #[error("no probe record came through the pipeline within {} s{}", waited.as_secs(), told(.last_error))]
     NotReady { waited: Duration, last_error: Option<String> },
     #[error("{0}")]
     Evidence(#[from] EvidenceError),
@@ -45,7 +45,7 @@ pub enum SessionError {
     Panic(String),
 }
 
-fn last_error(error: &Option<String>) -> String {
+fn told(error: &Option<String>) -> String {
     error.as_ref().map(|error| format!("; last error: {error}")).unwrap_or_default()
 }
 

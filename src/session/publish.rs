@@ -34,7 +34,7 @@ pub fn publish(dir: &Path) -> Result<Published, SessionError> {
         ("report.json", report::json(&model)),
         ("report.md", report::markdown(&model)),
         ("report.html", report::html(&model)),
-        ("junit.xml", report::junit(&model)),
+        ("junit.xml", report::junit(&model, false)),
     ];
     let mut files = Vec::new();
     for (name, text) in formats {

@@ -36,7 +36,10 @@ pub struct Probing<'a> {
 }
 
 /// Returns once a probe came through: how many were acked by then.
-pub async fn wait_until_ready(probing: Probing<'_>, mut stop: watch::Receiver<bool>) -> Result<u64, SessionError> {
+pub async fn wait_until_ready(
+    probing: Probing<'_>,
+    mut stop: watch::Receiver<bool>,
+) -> Result<u64, SessionError> {
     let clock = probing.clock;
     let (started, started_ms) = (clock.instant(), clock.now_ms());
     let mut live = probing.collector.live();
@@ -87,7 +90,8 @@ impl Probing<'_> {
         let due_us = self.clock.now_us();
         let envelope = Envelope { run: self.run.clone(), level: PROBE_LEVEL, sequence, due_us };
         let payload = Payload { name: "probe".to_owned(), bytes: payload::min_bytes() };
-        let record = OutRecord { key: format!("probe-{sequence}"), data: payload::build(&envelope, &payload) };
+        let record =
+            OutRecord { key: format!("probe-{sequence}"), data: payload::build(&envelope, &payload) };
         match self.driver.put(&[record]).await.into_iter().next() {
             Some(PutResult::Acked) => Ok(()),
             Some(PutResult::Failed { code, message, .. }) => Err(format!("{code}: {message}")),
@@ -108,6 +112,10 @@ impl Probing<'_> {
             .send()
             .await;
         let Ok(answer) = answer else { return Vec::new() };
-        answer.events().iter().filter_map(|event| event.message().map(|message| message.trim().to_owned())).collect()
+        answer
+            .events()
+            .iter()
+            .filter_map(|event| event.message().map(|message| message.trim().to_owned()))
+            .collect()
     }
 }

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
+use crate::evidence::accounting;
 use crate::evidence::collector::{Collector, CollectorConfig, Durability};
-use crate::evidence::confirm;
+use crate::evidence::confirm::{self, Lookup};
 use crate::evidence::events::{End, Event, EventLog};
 use crate::evidence::model::RunEnd;
 use crate::evidence::recorder::{LevelRate, LiveLoad, LoadRecorder};
@@ -15,8 +16,8 @@ use crate::evidence::rundir::{RunDir, RunHeader};
 use crate::load::driver::Driver;
 use crate::load::kinesis::KinesisDriver;
 use crate::load::outcome::{FailReason, Recorder};
-use crate::load::{Job, LevelEvent, run_test};
 use crate::load::schedule::{LevelPlan, Schedule};
+use crate::load::{Job, LevelEvent, run_test};
 use crate::plan::{Plan, PutMode, Test};
 use crate::platform::clients::Clients;
 use crate::platform::clock::Clock;
@@ -32,6 +33,8 @@ use super::{SessionError, environment, metrics, readiness};
 const POLLERS: usize = 3;
 /// The queue gets this long to be found empty at the end.
 const COLLECT_BOUND: Duration = Duration::from_secs(60);
+/// Re-reading the shards for missing records ends after this.
+const CONFIRM_BOUND: Duration = Duration::from_secs(600);
 /// From asking for the first level to its start.
 const LEAD: Duration = Duration::from_millis(100);
 
@@ -188,7 +191,12 @@ impl Running {
         Ok(None)
     }
 
-    async fn test(&mut self, index: usize, test: &Test, next: &mut Next) -> Result<Option<Stop>, SessionError> {
+    async fn test(
+        &mut self,
+        index: usize,
+        test: &Test,
+        next: &mut Next,
+    ) -> Result<Option<Stop>, SessionError> {
         let schedule = Schedule::new(test);
         let total = schedule.total();
         self.request.progress.step(&format!("test {} {}: {total} records", test.id, test.name));
@@ -220,7 +228,12 @@ impl Running {
     }
 
     /// Sends one test's schedule, with a look at the live figures every second.
-    async fn load(&mut self, job: Job, test: &Test, mut live: LiveState) -> Result<Option<Stop>, SessionError> {
+    async fn load(
+        &mut self,
+        job: Job,
+        test: &Test,
+        mut live: LiveState,
+    ) -> Result<Option<Stop>, SessionError> {
         let (stop_load, load_stop) = watch::channel(false);
         let (level_sender, mut level_events) = tokio::sync::mpsc::unbounded_channel();
         let on_level = move |event: LevelEvent| {
@@ -229,7 +242,8 @@ impl Running {
         };
         let recorder = Arc::clone(&self.recorder) as Arc<dyn Recorder>;
         let clock = self.request.clock;
-        let mut load = tokio::spawn(run_test(job, self.driver(test.put), recorder, clock, load_stop, on_level));
+        let mut load =
+            tokio::spawn(run_test(job, self.driver(test.put), recorder, clock, load_stop, on_level));
         let mut user_stop = self.request.stop.clone();
         let mut ticks = tokio::time::interval(Duration::from_secs(1));
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
@@ -257,19 +271,30 @@ impl Running {
             self.level_event(&event, &mut live, !end.stopped)?;
         }
         if end.due_unsent > 0 {
-            self.note(format!("{} records were due but still waited for an in-flight slot when the load stopped", end.due_unsent))?;
+            self.note(format!(
+                "{} records were due but still waited for an in-flight slot when the load stopped",
+                end.due_unsent
+            ))?;
         }
         self.recorder.tick(clock.now_us())?;
         Ok(stopped)
     }
 
-    fn level_event(&self, event: &LevelEvent, live: &mut LiveState, complete: bool) -> Result<(), SessionError> {
+    fn level_event(
+        &self,
+        event: &LevelEvent,
+        live: &mut LiveState,
+        complete: bool,
+    ) -> Result<(), SessionError> {
         match *event {
             LevelEvent::Started { level, index_in_test, at } => {
                 let plan = live.levels[index_in_test as usize].clone();
                 let starts_us = self.request.clock.wall_us_of(at);
                 let (from_rps, target_rps) = (plan.from_rps, plan.target_rps);
-                self.recorder.level_started(level, LevelRate { starts_us, duration: plan.duration, from_rps, target_rps });
+                self.recorder.level_started(
+                    level,
+                    LevelRate { starts_us, duration: plan.duration, from_rps, target_rps },
+                );
                 live.level = Some((level, plan.clone()));
                 self.event(&Event::LevelStarted {
                     level,
@@ -332,12 +357,16 @@ impl Running {
             bound: self.request.plan.drain,
             batch_window: Duration::from_secs(self.request.plan.environment.function.batch_window_s.into()),
         };
-        let drained = drain(spec, &self.recorder, &self.collector, self.request.clock, &*self.request.progress).await;
+        let drained =
+            drain(spec, &self.recorder, &self.collector, self.request.clock, &*self.request.progress).await;
         self.recorder.tick(self.request.clock.now_us())?;
         match drained {
             Drained::All { after } => Ok(Some(after.as_secs_f64())),
             Drained::Quiet { outstanding, waited } | Drained::Bound { outstanding, waited } => {
-                let text = format!("{outstanding} acked records were not seen within {:.0} s after the load", waited.as_secs_f64());
+                let text = format!(
+                    "{outstanding} acked records were not seen within {:.0} s after the load",
+                    waited.as_secs_f64()
+                );
                 self.request.progress.step(&text);
                 self.note(text)?;
                 Ok(None)
@@ -355,7 +384,8 @@ impl Running {
         let bound = if reachable { COLLECT_BOUND } else { Duration::ZERO };
         let collected = collector.stop(bound).await;
         let complete = collected.complete && reachable;
-        events.append(clock.now_us(), &Event::CollectionEnded { complete, unreadable: collected.unreadable })?;
+        events
+            .append(clock.now_us(), &Event::CollectionEnded { complete, unreadable: collected.unreadable })?;
         if reachable {
             confirm(&request, &id, &dir, &events).await?;
         }
@@ -390,13 +420,28 @@ impl Running {
 }
 
 /// Re-reads the shards for acked records that no receipt names.
-async fn confirm(request: &RunRequest, id: &RunId, dir: &RunDir, events: &EventLog) -> Result<(), SessionError> {
-    let missing = confirm::missing(dir.path())?;
+async fn confirm(
+    request: &RunRequest,
+    id: &RunId,
+    dir: &RunDir,
+    events: &EventLog,
+) -> Result<(), SessionError> {
+    let missing = accounting::missing(dir)?;
     if missing.is_empty() {
         return Ok(());
     }
     request.progress.step("looking in the stream itself for the records without a receipt");
-    let found = confirm::reread(&request.clients.kinesis, &request.standing.stream_name, id, &missing, request.clock).await?;
+    let lookup = Lookup {
+        kinesis: &request.clients.kinesis,
+        stream_arn: &request.standing.stream_arn,
+        run: id,
+        missing: &missing,
+        from_us: dir.read_run()?.started_us,
+        clock: request.clock,
+        retention: Duration::from_secs(3_600 * u64::from(request.standing.retention_hours)),
+        bound: CONFIRM_BOUND,
+    };
+    let found = confirm::confirm(&lookup).await;
     Ok(events.append(request.clock.now_us(), &found)?)
 }
 
@@ -450,7 +495,9 @@ impl LiveState {
     fn figures(&self, load: &LiveLoad, second: &Second) -> LiveLevel {
         let measured = |value: f64| (load.counters.acked > 0).then_some(value);
         let (level, target_rps) = match &self.level {
-            Some((_, plan)) if plan.from_rps == plan.target_rps => (format!("hold {}/s", plan.target_rps), plan.target_rps),
+            Some((_, plan)) if plan.from_rps == plan.target_rps => {
+                (format!("hold {}/s", plan.target_rps), plan.target_rps)
+            }
             Some((_, plan)) => (format!("ramp {} -> {}/s", plan.from_rps, plan.target_rps), plan.target_rps),
             None => (String::new(), 0.0),
         };

@@ -246,7 +246,7 @@ mod tests {
     fn unusable_files_are_told_apart() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("f.zip");
-        let mut find = |content: Vec<u8>| {
+        let find = |content: Vec<u8>| {
             fs_err::write(&path, content).unwrap();
             Artifact::from_zip(&path)
         };

@@ -59,14 +59,17 @@ impl Bench {
     fn new() -> Bench {
         let clock = Clock::starting_at(START_MS * 1_000);
         let cloudwatch = CloudWatch::new(clock, "us-east-1".to_owned(), "000000000000".to_owned());
-        let sqs = Sqs::new(Context {
-            clock,
-            region: "us-east-1".to_owned(),
-            account: "000000000000".to_owned(),
-            seed: 1,
-            metrics: cloudwatch.clone(),
-            faults: Arc::new(Faults::none()),
-        });
+        let sqs = Sqs::new(
+            Context {
+                clock,
+                region: "us-east-1".to_owned(),
+                account: "000000000000".to_owned(),
+                seed: 1,
+                metrics: cloudwatch.clone(),
+                faults: Arc::new(Faults::none()),
+            },
+            Arc::default(),
+        );
         let report = |init: &str| {
             format!(
                 "REPORT RequestId: r\tDuration: 9.5 ms\tBilled Duration: 10 ms\tMemory Size: 512 MB\tMax Memory Used: 60 MB{init}\t\n"

@@ -98,14 +98,18 @@ pub fn check_schema(report: &Value) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("schemas/report-v1.schema.json");
     let schema: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
     let validator = jsonschema::validator_for(&schema).unwrap();
-    let errors: Vec<String> = validator.iter_errors(report).map(|e| format!("{}: {e}", e.instance_path())).collect();
+    let errors: Vec<String> =
+        validator.iter_errors(report).map(|e| format!("{}: {e}", e.instance_path())).collect();
     assert!(errors.is_empty(), "report.json against its schema:\n{}", errors.join("\n"));
 }
 
 /// Polls until `probe` gives something; fails after `bound`.
 #[track_caller]
 pub fn wait_for<T>(what: &str, bound: Duration, mut probe: impl FnMut() -> Option<T>) -> T {
-    #[expect(clippy::disallowed_methods, reason = "a bounded wait on another process, which no clock of ours can drive")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a bounded wait on another process, which no clock of ours can drive"
+    )]
     let now = Instant::now;
     let ends = now() + bound;
     loop {

@@ -38,7 +38,12 @@ pub async fn run(global: &Global) -> Result<Exit, CliError> {
 }
 
 /// Deletes the stacks, then ends a background endpoint. What is left is an error that names it.
-pub async fn take_down(global: &Global, clock: Clock, clients: &Clients, progress: &dyn Progress) -> Result<(), CliError> {
+pub async fn take_down(
+    global: &Global,
+    clock: Clock,
+    clients: &Clients,
+    progress: &dyn Progress,
+) -> Result<(), CliError> {
     let step = |line: &str| progress.step(line);
     let left = stack::down(clients, clock, &global.env, &step).await;
     progress.settle();

@@ -1,17 +1,20 @@
 //! `local`: the endpoint in the foreground; and the reaper.
 
 use std::io::Write;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::cli::args::{Global, LocalArgs, ReapArgs};
 use crate::cli::endpoint::{self, Endpoint, EndpointState, LOCAL_REGION};
 use crate::cli::exit::{CliError, Exit};
 use crate::cli::signals::StopSignal;
+use crate::local::cloud::Cloud;
 use crate::local::faults::FaultSpec;
 use crate::platform::clock::Clock;
 
 /// A background endpoint that nobody called for this long ends itself.
-const IDLE_BOUND: Duration = Duration::from_secs(12 * 3600);
+const IDLE_BOUND: Duration = Duration::from_secs(12 * 3_600);
+const IDLE_LOOK: Duration = Duration::from_secs(3_600);
 
 pub async fn run(_global: &Global, args: &LocalArgs) -> Result<Exit, CliError> {
     let clock = Clock::start();
@@ -34,11 +37,11 @@ pub async fn run(_global: &Global, args: &LocalArgs) -> Result<Exit, CliError> {
     // One line on stdout, then it is ready: scripts wait for it.
     println!("streamgauge local: {} (region {LOCAL_REGION}, any credentials)", endpoint.url);
     let _ = std::io::stdout().flush();
-    let activity = endpoint.cloud.activity();
+    let cloud = Arc::clone(&endpoint.cloud);
     tokio::select! {
         () = endpoint.ended() => {}
         () = stop.wait(1) => {}
-        () = idle(clock, activity), if args.state_file.is_some() => eprintln!("idle for 12 h: ending"),
+        () = idle(&cloud), if args.state_file.is_some() => eprintln!("idle for 12 h: ending"),
     }
     if let Some(path) = &args.state_file {
         let _ = std::fs::remove_file(path);
@@ -47,15 +50,14 @@ pub async fn run(_global: &Global, args: &LocalArgs) -> Result<Exit, CliError> {
     Ok(Exit::Done)
 }
 
-/// Returns when `last_call_us` has not moved for [`IDLE_BOUND`].
-async fn idle(clock: Clock, last_call_us: std::sync::Arc<std::sync::atomic::AtomicI64>) {
-    loop {
-        let quiet_us = clock.now_us() - last_call_us.load(std::sync::atomic::Ordering::Relaxed);
-        let quiet = Duration::from_micros(quiet_us.max(0) as u64);
-        match IDLE_BOUND.checked_sub(quiet) {
-            Some(rest) if !rest.is_zero() => tokio::time::sleep(rest).await,
-            _ => return,
-        }
+/// Returns when nobody has called the endpoint for [`IDLE_BOUND`], to the hour.
+async fn idle(cloud: &Cloud) {
+    let mut requests = cloud.requests();
+    let mut quiet = Duration::ZERO;
+    while quiet < IDLE_BOUND {
+        tokio::time::sleep(IDLE_LOOK).await;
+        quiet = if cloud.requests() == requests { quiet + IDLE_LOOK } else { Duration::ZERO };
+        requests = cloud.requests();
     }
 }
 

@@ -3,7 +3,6 @@
 use std::path::Path;
 use std::time::Duration;
 
-use comfy_table::{Table, presets};
 use serde_json::json;
 
 use crate::cli::args::{Format, Global, PlanVerb};
@@ -24,8 +23,13 @@ fn check(global: &Global, path: &Path) -> Result<Exit, CliError> {
     let plan = input::plan(path)?;
     let (tests, records, seconds) = totals(&plan);
     match global.format {
-        Format::Json => println!("{}", json!({"plan": plan.name, "tests": tests, "records": records, "duration_s": seconds})),
-        Format::Human => println!("{}: ok: {tests} tests, {records} records, {}", path.display(), duration(seconds)),
+        Format::Json => println!(
+            "{}",
+            json!({"plan": plan.name, "tests": tests, "records": records, "duration_s": seconds})
+        ),
+        Format::Human => {
+            println!("{}: ok: {tests} tests, {records} records, {}", path.display(), duration(seconds))
+        }
     }
     Ok(Exit::Done)
 }
@@ -74,11 +78,20 @@ fn print_plan(plan: &Plan) {
     let stream = &plan.environment.stream;
     let function = &plan.environment.function;
     let shards = match stream.mode {
-        StreamMode::Provisioned => format!("{} shard{}", stream.shards, if stream.shards == 1 { "" } else { "s" }),
+        StreamMode::Provisioned => {
+            format!("{} shard{}", stream.shards, if stream.shards == 1 { "" } else { "s" })
+        }
         StreamMode::OnDemand => "on demand".to_owned(),
     };
-    println!("{}: stream {shards}; function {} MB, timeout {} s, batches of {}, window {} s, parallelization {}",
-        plan.name, function.memory_mb, function.timeout_s, function.batch_size, function.batch_window_s, function.parallelization);
+    println!(
+        "{}: stream {shards}; function {} MB, timeout {} s, batches of {}, window {} s, parallelization {}",
+        plan.name,
+        function.memory_mb,
+        function.timeout_s,
+        function.batch_size,
+        function.batch_window_s,
+        function.parallelization
+    );
     for phase in &plan.phases {
         println!("\nWeek {}: {}", phase.week, phase.name);
         for test in &phase.tests {
@@ -98,11 +111,16 @@ fn print_test(test: &Test) {
         PutMode::Record => "PutRecord",
         PutMode::Batch => "PutRecords",
     };
-    println!("\n{} {}: {} ({} bytes) by {put}, {} records in {}", test.id, test.name, test.payload.name,
-        test.payload.bytes, schedule.total(), duration(test.duration().as_secs_f64()));
-    let mut table = Table::new();
-    table.load_preset(presets::UTF8_HORIZONTAL_ONLY);
-    table.set_header(["level", "from/s", "to/s", "starts", "lasts", "records"]);
+    println!(
+        "\n{} {}: {} ({} bytes) by {put}, {} records in {}",
+        test.id,
+        test.name,
+        test.payload.name,
+        test.payload.bytes,
+        schedule.total(),
+        duration(test.duration().as_secs_f64())
+    );
+    let mut table = crate::cli::table(["level", "from/s", "to/s", "starts", "lasts", "records"]);
     for level in schedule.levels() {
         table.add_row([
             level.kind.as_str().to_owned(),
@@ -124,7 +142,10 @@ fn print_shards_needed(test: &Test, shards: u32) {
     let by_bytes = test.peak_rps() * test.payload.bytes as f64 / limits::SHARD_WRITE_BYTES_PER_S as f64;
     let needed = by_records.max(by_bytes).ceil() as u32;
     if needed > shards {
-        println!("  note: its peak of {}/s needs {needed} shards, the plan has {shards}: records will be refused", test.peak_rps());
+        println!(
+            "  note: its peak of {}/s needs {needed} shards, the plan has {shards}: records will be refused",
+            test.peak_rps()
+        );
     }
 }
 
@@ -148,7 +169,9 @@ mod tests {
 
     #[test]
     fn durations_read_as_a_person_would_say_them() {
-        for (seconds, text) in [(0.5, "0.5 s"), (12.0, "12 s"), (150.0, "2 m 30 s"), (3600.0, "1 h"), (98_520.0, "27 h 22 m")] {
+        for (seconds, text) in
+            [(0.5, "0.5 s"), (12.0, "12 s"), (150.0, "2 m 30 s"), (3600.0, "1 h"), (98_520.0, "27 h 22 m")]
+        {
             assert_eq!(duration(seconds), text);
         }
     }

@@ -11,11 +11,11 @@ use crate::cli::signals::StopSignal;
 use crate::cli::verbs::report;
 use crate::evidence::model::RunEnd;
 use crate::platform::clock::Clock;
-use crate::session::{SessionError, environment};
 use crate::session::lock::EnvLock;
 use crate::session::progress::Progress;
 use crate::session::publish::{Published, publish};
 use crate::session::run::{RunFinished, RunRequest, run as run_plan};
+use crate::session::{SessionError, environment};
 use crate::stack;
 
 pub async fn run(global: &Global, args: &RunArgs) -> Result<Exit, CliError> {

@@ -1,6 +1,5 @@
 //! `status`: what stands.
 
-use comfy_table::{Table, presets};
 use serde_json::json;
 
 use crate::cli::args::{Format, Global, TargetArg};
@@ -17,8 +16,11 @@ pub async fn run(global: &Global) -> Result<Exit, CliError> {
         match EndpointState::read(&global.env)? {
             Some(state) if endpoint::answers(&state).await => local = Some(state),
             Some(state) => {
-                return Err(CliError::environment(format!("the endpoint of '{}' ({}) does not answer", global.env, state.url))
-                    .hint(format!("streamgauge down --env {} clears it away", global.env)));
+                return Err(CliError::environment(format!(
+                    "the endpoint of '{}' ({}) does not answer",
+                    global.env, state.url
+                ))
+                .hint(format!("streamgauge down --env {} clears it away", global.env)));
             }
             None => return nothing(global),
         }
@@ -35,7 +37,8 @@ pub async fn run(global: &Global) -> Result<Exit, CliError> {
                 .iter()
                 .map(|stack| json!({"name": stack.name, "status": stack.status, "created": rfc3339(stack.created_us), "resources": stack.resources.len()}))
                 .collect();
-            let endpoint = local.map(|state| json!({"url": state.url, "pid": state.pid, "faults": state.faults}));
+            let endpoint =
+                local.map(|state| json!({"url": state.url, "pid": state.pid, "faults": state.faults}));
             println!("{:#}", json!({"env": global.env, "up": true, "stacks": stacks, "endpoint": endpoint}));
         }
         Format::Human => {
@@ -45,11 +48,14 @@ pub async fn run(global: &Global) -> Result<Exit, CliError> {
                     println!("fault: {fault}");
                 }
             }
-            let mut table = Table::new();
-            table.load_preset(presets::UTF8_HORIZONTAL_ONLY);
-            table.set_header(["stack", "status", "created", "resources"]);
+            let mut table = crate::cli::table(["stack", "status", "created", "resources"]);
             for stack in &status.stacks {
-                table.add_row([stack.name.clone(), stack.status.clone(), rfc3339(stack.created_us), stack.resources.len().to_string()]);
+                table.add_row([
+                    stack.name.clone(),
+                    stack.status.clone(),
+                    rfc3339(stack.created_us),
+                    stack.resources.len().to_string(),
+                ]);
             }
             println!("{table}\nend it: streamgauge down --env {}", global.env);
         }

@@ -15,11 +15,11 @@ use crate::evidence::rundir::RunDir;
 use crate::plan::Plan;
 use crate::platform::clients::Clients;
 use crate::platform::clock::Clock;
+use crate::session::SessionError;
 use crate::session::lock::EnvLock;
 use crate::session::progress::Progress;
 use crate::session::publish::publish;
 use crate::session::run::{RunFinished, RunRequest, run as run_plan};
-use crate::session::SessionError;
 use crate::stack::{self, Standing};
 
 pub async fn run(global: &Global, args: &TestArgs) -> Result<Exit, CliError> {
@@ -28,7 +28,9 @@ pub async fn run(global: &Global, args: &TestArgs) -> Result<Exit, CliError> {
     let prices = input::prices(global)?;
     let faults = local::faults(&args.fault)?;
     if global.target == TargetArg::Aws && !args.fault.is_empty() {
-        return Err(CliError::input("--fault goes with --target local: faults are injected by the local endpoint"));
+        return Err(CliError::input(
+            "--fault goes with --target local: faults are injected by the local endpoint",
+        ));
     }
     let request = connect::up_request(global, Some(&plan))?;
     let stop = StopSignal::listen()
@@ -88,15 +90,18 @@ impl Tested<'_> {
         };
         let down = self.down().await;
         if let Ok(finished) = &ran {
-            let event = Event::StackDown { at_us: self.clock.now_us(), left: down.as_ref().map_or(0, Vec::len) };
-            rundir::RunDir::open(&finished.dir)
-                .and_then(|dir| dir.append_event(&event))
+            let event = Event::StackDown { environment: self.global.env.clone() };
+            RunDir::open(&finished.dir)
+                .and_then(|dir| dir.event_log())
+                .and_then(|events| events.append(self.clock.now_us(), &event))
                 .map_err(SessionError::from)?;
         }
         match (ran, down) {
             (ran, Ok(left)) if left.is_empty() => ran,
             (Ok(mut finished), Ok(left)) => {
-                finished.failure.get_or_insert(SessionError::LeftBehind { env: self.global.env.clone(), left });
+                finished
+                    .failure
+                    .get_or_insert(SessionError::LeftBehind { env: self.global.env.clone(), left });
                 Ok(finished)
             }
             (Ok(mut finished), Err(error)) => {
@@ -134,7 +139,7 @@ impl Tested<'_> {
             stop: self.stop.stop.clone(),
             progress: Arc::clone(self.progress),
         };
-        let ran = tokio::spawn(run(request));
+        let ran = tokio::spawn(run_plan(request));
         match ran.await {
             Ok(result) => Ok(result?),
             Err(panicked) => Err(SessionError::Panic(panicked.to_string()).into()),

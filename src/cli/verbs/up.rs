@@ -49,10 +49,13 @@ pub async fn run(global: &Global, args: &UpArgs) -> Result<Exit, CliError> {
         }
     };
     match global.format {
-        Format::Json => println!("{:#}", json!({
-            "env": global.env, "target": clients.target, "region": clients.region,
-            "stream": standing.stream_name, "function": standing.function_name, "receipts_queue": standing.receipts_queue_url,
-        })),
+        Format::Json => println!(
+            "{:#}",
+            json!({
+                "env": global.env, "target": clients.target, "region": clients.region,
+                "stream": standing.stream_name, "function": standing.function_name, "receipts_queue": standing.receipts_queue_url,
+            })
+        ),
         Format::Human => println!(
             "'{}' is up: stream {}, function {}\nrun a plan: streamgauge run PLAN --env {0}\nend it:     streamgauge down --env {0}",
             global.env, standing.stream_name, standing.function_name,
@@ -66,8 +69,11 @@ async fn background_endpoint(global: &Global, args: &UpArgs) -> Result<EndpointS
     if let Some(state) = EndpointState::read(&global.env)? {
         if endpoint::answers(&state).await {
             if !args.fault.is_empty() && args.fault != state.faults {
-                return Err(CliError::input(format!("the environment '{}' is up with other faults", global.env))
-                    .hint(format!("streamgauge down --env {}, then up again", global.env)));
+                return Err(CliError::input(format!(
+                    "the environment '{}' is up with other faults",
+                    global.env
+                ))
+                .hint(format!("streamgauge down --env {}, then up again", global.env)));
             }
             return Ok(state);
         }

@@ -82,6 +82,8 @@ pub fn load_with(dir: &Path, rooms: &Rooms<'_>) -> Result<Evidence, EvidenceErro
         cloudwatch: cloudwatch(files.pulled.as_ref()),
         usage,
         flags,
+        probes_acked: probes_acked(&files.events),
+        receipts: files.receipts.invocations,
         seconds,
         receipt_seconds: files.receipts.seconds,
         environment: files.environment,
@@ -104,6 +106,14 @@ fn read(dir: &RunDir, rooms: &Rooms<'_>, notes: &mut Vec<String>) -> Result<File
     let receipts = ReceiptSums::read(&dir.receipts_jsonl(), &accounting::level_ranges(&events))?;
     let pulled = dir.read_metrics()?;
     Ok(Files { header, environment, plan, events, sends, intervals, receipts, pulled })
+}
+
+fn probes_acked(events: &[Logged]) -> u64 {
+    let acked = |logged: &Logged| match &logged.event {
+        Event::Ready { probes_acked } => Some(*probes_acked),
+        _ => None,
+    };
+    events.iter().find_map(acked).unwrap_or(0)
 }
 
 fn planned_environment(header: &RunHeader, plan: &Plan) -> EnvironmentInfo {

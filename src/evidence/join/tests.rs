@@ -272,7 +272,7 @@ async fn a_whole_run_is_joined() {
     let evidence = load(&bench.dir);
 
     assert_eq!(evidence.run.end, RunEnd::Completed);
-    assert_eq!(evidence.delivery.measured && evidence.delivery.complete, true);
+    assert!(evidence.delivery.measured && evidence.delivery.complete);
     let delivery = &evidence.delivery;
     // Of 375 records 7 were refused (49, 99, ... 349); the last 25 were acked and have no receipt.
     assert_eq!((delivery.acked, delivery.delivered), (368, 343));

@@ -15,6 +15,7 @@ use super::error::EvidenceError;
 use super::hlog;
 use super::rundir::RunDir;
 use super::sends::LevelCounters;
+use super::sequences::SequenceSet;
 use crate::load::outcome::{Outcome, Recorder};
 use crate::platform::clock::{Clock, WallUs};
 use state::State;
@@ -136,6 +137,11 @@ impl LoadRecorder {
 
     pub fn live(&self) -> LiveLoad {
         self.state().live()
+    }
+
+    /// Every sequence that was acked so far: what [`super::collector::Collector::unseen_of`] takes.
+    pub fn acked(&self) -> SequenceSet {
+        self.state().acked()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -9,6 +9,7 @@ use super::pending::Pending;
 use super::{LevelRate, LiveLoad};
 use crate::evidence::hlog::{LoadMetric, histogram};
 use crate::evidence::sends::{LevelCounters, SendsLine, VERSION};
+use crate::evidence::sequences::SequenceSet;
 use crate::load::outcome::{FailReason, Outcome, RecordEnd};
 use crate::platform::clock::WallUs;
 use crate::wire::receipt::{CLOCK_SAMPLE_EVERY, record_us};
@@ -19,6 +20,7 @@ pub(super) struct State {
     base_us: WallUs,
     interval_s: i64,
     pending: Pending,
+    acked: SequenceSet,
     acked_total: u64,
     in_flight: u64,
     failed: Vec<(u64, u64, FailReason)>,
@@ -65,6 +67,7 @@ impl State {
             base_us,
             interval_s,
             pending: Pending::default(),
+            acked: SequenceSet::new(),
             acked_total: 0,
             in_flight: 0,
             failed: Vec::new(),
@@ -140,6 +143,7 @@ impl State {
             },
             RecordEnd::Acked => {
                 self.acked_total += 1;
+                self.acked.insert(outcome.sequence);
                 // After a retry it is not known which attempt arrived: such a record bounds nothing.
                 if outcome.attempts == 1 && outcome.sequence.is_multiple_of(CLOCK_SAMPLE_EVERY) {
                     self.samples.push((outcome.sequence, outcome.last_sent_us, outcome.answered_us));
@@ -243,6 +247,10 @@ impl State {
             ms(0.95),
             row.put_latency.max() as f64 / 1e3,
         )
+    }
+
+    pub(super) fn acked(&self) -> SequenceSet {
+        self.acked.clone()
     }
 
     pub(super) fn live(&self) -> LiveLoad {

@@ -89,6 +89,7 @@ async fn what_a_stopped_level_never_sent_is_not_acked() {
     recorder.finish(clock.now_us()).expect("finish");
     let sends = Sends::read(&dir.sends_jsonl(), &mut Vec::new()).expect("read");
     assert_eq!(sends.acked.ranges().collect::<Vec<_>>(), [(0, 1), (100, 100)]);
+    assert_eq!(recorder.acked(), sends.acked);
 }
 
 #[tokio::test(start_paused = true)]

@@ -43,6 +43,8 @@ pub async fn serve(
         let why = format!("the local endpoint serves loopback only, not {address}");
         return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
     }
+    // Only the first door's address counts; there is one.
+    let _ = cloud.endpoint_url().set(format!("http://{address}"));
     let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let mut connections = JoinSet::new();
     let ended = shutdown.clone();

@@ -14,6 +14,8 @@ pub mod router;
 mod xml;
 
 #[cfg(test)]
+pub mod testing;
+#[cfg(test)]
 mod tests;
 
 /// Bytes of a request's body: a function's zip of 50 MB in base64, with margin. Lambda quotas.

@@ -18,7 +18,9 @@ const LOST_ANSWER_HOLD: Duration = Duration::from_secs(30);
 const DEFAULT_OPS: [&str; 2] = ["PutRecord", "PutRecords"];
 
 /// A service with the faults of [`Faults`] in front of it.
-pub struct FaultyService {
+pub struct FaultyService(Arc<Front>);
+
+struct Front {
     inner: Arc<dyn Service>,
     faults: Arc<Faults>,
     clock: Clock,
@@ -28,7 +30,14 @@ pub struct FaultyService {
 
 impl FaultyService {
     pub fn new(inner: Arc<dyn Service>, faults: Arc<Faults>, clock: Clock) -> FaultyService {
-        FaultyService { inner, faults, clock, stalls_since_us: Mutex::new(None) }
+        FaultyService(Arc::new(Front { inner, faults, clock, stalls_since_us: Mutex::new(None) }))
+    }
+}
+
+impl Front {
+    /// Whether any fault could strike the operation: the others go straight through.
+    fn touches(&self, operation: &str) -> bool {
+        self.faults.specs.iter().any(|spec| strikes(spec, operation))
     }
 
     /// Latency and stalls, then errors and throttles. `Err` is the answer instead of doing the work.
@@ -87,27 +96,46 @@ impl FaultyService {
 
 impl Service for FaultyService {
     fn call<'a>(&'a self, operation: &'a str, input: Value) -> BoxFuture<'a, ApiResult> {
-        Box::pin(async move {
-            self.before(operation).await?;
-            let output = self.inner.call(operation, input).await?;
-            if self.loses_answer(operation) {
-                return Err(self.lose(operation, &output).await);
+        if !self.0.touches(operation) {
+            return self.0.inner.call(operation, input);
+        }
+        let (front, operation) = (Arc::clone(&self.0), operation.to_owned());
+        to_its_end(async move {
+            front.before(&operation).await?;
+            let output = front.inner.call(&operation, input).await?;
+            if front.loses_answer(&operation) {
+                return Err(front.lose(&operation, &output).await);
             }
             Ok(output)
         })
     }
 
     fn call_json<'a>(&'a self, operation: &'a str, body: Bytes) -> BoxFuture<'a, Result<Bytes, ApiError>> {
-        Box::pin(async move {
-            self.before(operation).await?;
-            let output = self.inner.call_json(operation, body).await?;
-            if self.loses_answer(operation) {
+        if !self.0.touches(operation) {
+            return self.0.inner.call_json(operation, body);
+        }
+        let (front, operation) = (Arc::clone(&self.0), operation.to_owned());
+        to_its_end(async move {
+            front.before(&operation).await?;
+            let output = front.inner.call_json(&operation, body).await?;
+            if front.loses_answer(&operation) {
                 let output = serde_json::from_slice(&output).unwrap_or(Value::Null);
-                return Err(self.lose(operation, &output).await);
+                return Err(front.lose(&operation, &output).await);
             }
             Ok(output)
         })
     }
+}
+
+/// Does the work even when the client gives up waiting, as a service behind a network does: a put that was
+/// held longer than the client's patience still takes effect.
+fn to_its_end<T: Send + 'static>(
+    work: impl Future<Output = Result<T, ApiError>> + Send + 'static,
+) -> BoxFuture<'static, Result<T, ApiError>> {
+    let work = tokio::spawn(work);
+    Box::pin(async move {
+        work.await.unwrap_or_else(|_| Err(ApiError::new(500, "InternalFailure", "the service ended")))
+    })
 }
 
 fn strikes(spec: &FaultSpec, operation: &str) -> bool {
@@ -172,9 +200,27 @@ mod tests {
     async fn latency_holds_the_data_path_and_nothing_else() {
         let faulty = faulty("latency:for=20ms");
         faulty.call("PutRecord", json!({})).await.expect("answered");
-        assert_eq!(faulty.clock.now_us(), 20_000);
+        assert_eq!(faulty.0.clock.now_us(), 20_000);
         faulty.call("DescribeStream", json!({})).await.expect("answered");
-        assert_eq!(faulty.clock.now_us(), 20_000);
+        assert_eq!(faulty.0.clock.now_us(), 20_000);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_that_its_client_gave_up_on_still_takes_effect() {
+        struct Counts(std::sync::atomic::AtomicU32);
+        impl Service for Counts {
+            fn call<'a>(&'a self, _: &'a str, _: Value) -> BoxFuture<'a, ApiResult> {
+                self.0.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+                Box::pin(async { Ok(Value::Null) })
+            }
+        }
+        let counts = Arc::new(Counts(Default::default()));
+        let faults = Faults::new(vec!["latency:for=2s".parse().expect("spec")]);
+        let faulty = FaultyService::new(counts.clone(), Arc::new(faults), Clock::starting_at(0));
+        let patience = Duration::from_secs(1);
+        assert!(tokio::time::timeout(patience, faulty.call("PutRecord", json!({}))).await.is_err());
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        assert_eq!(counts.0.load(std::sync::atomic::Ordering::SeqCst), 1);
     }
 
     #[tokio::test(start_paused = true)]
@@ -183,10 +229,10 @@ mod tests {
         faulty.call("PutRecord", json!({})).await.expect("answered");
         tokio::time::sleep(Duration::from_millis(4_400)).await;
         faulty.call("PutRecord", json!({})).await.expect("answered");
-        assert_eq!(faulty.clock.now_us(), 4_400_000);
+        assert_eq!(faulty.0.clock.now_us(), 4_400_000);
         tokio::time::sleep(Duration::from_millis(200)).await;
         faulty.call("PutRecord", json!({})).await.expect("answered");
-        assert_eq!(faulty.clock.now_us(), 5_000_000);
+        assert_eq!(faulty.0.clock.now_us(), 5_000_000);
     }
 
     #[tokio::test(start_paused = true)]
@@ -204,7 +250,7 @@ mod tests {
                 }
             }
             assert!((140..=260).contains(&refused), "{spec}: {refused}");
-            assert_eq!(faulty.faults.log().len(), refused);
+            assert_eq!(faulty.0.faults.log().len(), refused);
         }
     }
 
@@ -213,7 +259,7 @@ mod tests {
         let faulty = faulty("lost-answer:rate=100%");
         let error = faulty.call_json("PutRecord", Bytes::new()).await.expect_err("lost");
         assert!(error.is_no_answer());
-        let log = faulty.faults.log();
+        let log = faulty.0.faults.log();
         assert_eq!((log[0].kind, &log[0].kinesis_sequences[0][..]), ("lost-answer", "49"));
     }
 }

@@ -19,26 +19,36 @@ pub struct Ran {
     pub outcome: InvokeOutcome,
 }
 
+/// An invocation that may run: the function as it was admitted, and its slot, which is given back on drop.
+pub struct Admitted<'a> {
+    function: FunctionVersion,
+    _slot: Slot<'a>,
+}
+
 impl Shared {
-    /// Runs a function once, or refuses: `TooManyRequestsException` when no slot is free. The slot is given
-    /// back when the future ends or is dropped.
-    pub async fn run(&self, name: &str, event: Bytes) -> Result<Ran, ApiError> {
-        if event.len() > INVOKE_PAYLOAD_MAX_BYTES {
+    /// Takes a slot for an event of this size, or refuses: `TooManyRequestsException` when none is free.
+    pub fn admit(&self, name: &str, event_bytes: usize) -> Result<Admitted<'_>, ApiError> {
+        if event_bytes > INVOKE_PAYLOAD_MAX_BYTES {
             let message = format!(
-                "{} byte payload is too large for the RequestResponse invocation type (limit \
-                 {INVOKE_PAYLOAD_MAX_BYTES} bytes)",
-                event.len()
+                "{event_bytes} byte payload is too large for the RequestResponse invocation type (limit \
+                 {INVOKE_PAYLOAD_MAX_BYTES} bytes)"
             );
             return Err(user(ApiError::new(413, "RequestTooLargeException", message)));
         }
-        let (function, _slot) = self.acquire(name)?;
-        let request_id = self.uuid();
-        let outcome = self.host.invoke(&function, event, &request_id).await;
+        let (function, slot) = self.acquire(name)?;
+        // AWS gives these the time of the invocation's start.
         self.record(name, "Invocations", "Count", 1.0);
-        self.record(name, "Errors", "Count", if outcome.failed { 1.0 } else { 0.0 });
         self.record(name, "Throttles", "Count", 0.0);
-        self.record(name, "Duration", "Milliseconds", outcome.duration.as_secs_f64() * 1_000.0);
-        Ok(Ran { request_id, outcome })
+        Ok(Admitted { function, _slot: slot })
+    }
+
+    pub async fn run(&self, admitted: Admitted<'_>, event: Bytes) -> Ran {
+        let function = &admitted.function;
+        let request_id = self.uuid();
+        let outcome = self.host.invoke(function, event, &request_id).await;
+        self.record(&function.name, "Errors", "Count", if outcome.failed { 1.0 } else { 0.0 });
+        self.record(&function.name, "Duration", "Milliseconds", outcome.duration.as_secs_f64() * 1_000.0);
+        Ran { request_id, outcome }
     }
 
     /// The API operation. The invocation runs on when the caller goes away, as in AWS.
@@ -58,7 +68,10 @@ impl Shared {
         }
         let event = payload(&input)?;
         let wants_tail = input["LogType"].as_str() == Some("Tail");
-        let running = tokio::spawn(async move { self.run(&name, event).await });
+        let running = tokio::spawn(async move {
+            let admitted = self.admit(&name, event.len())?;
+            Ok::<_, ApiError>(self.run(admitted, event).await)
+        });
         let ran =
             running.await.map_err(|error| ApiError::new(500, "ServiceException", error.to_string()))??;
         let mut answer = json!({

@@ -10,6 +10,8 @@ mod invoke;
 pub mod logs;
 mod mapping;
 mod rest;
+#[cfg(test)]
+mod sdk_tests;
 mod state;
 #[cfg(test)]
 mod testing;

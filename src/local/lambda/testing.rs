@@ -251,8 +251,10 @@ pub struct Seen {
     /// ms since [`START_MS`].
     pub at_ms: i64,
     pub shard: String,
-    /// Partition key and sequence number of each record.
+    /// Partition key and sequence number of each record; 0 where the number is a real one, of 56 digits.
     pub records: Vec<(String, u64)>,
+    /// Sequence numbers as they came.
+    pub digits: Vec<String>,
 }
 
 impl Seen {
@@ -293,13 +295,15 @@ fn parse(event: &[u8], at_ms: i64) -> Seen {
     let id = |record: &Value| record["eventID"].as_str().unwrap().split_once(':').unwrap().0.to_owned();
     let one = |record: &Value| {
         let kinesis = &record["kinesis"];
-        let sequence = kinesis["sequenceNumber"].as_str().unwrap().parse().unwrap();
+        let sequence = kinesis["sequenceNumber"].as_str().unwrap().parse().unwrap_or(0);
         (kinesis["partitionKey"].as_str().unwrap().to_owned(), sequence)
     };
+    let digits = |record: &Value| record["kinesis"]["sequenceNumber"].as_str().unwrap().to_owned();
     Seen {
         at_ms,
         shard: records.first().map(id).unwrap_or_default(),
         records: records.iter().map(one).collect(),
+        digits: records.iter().map(digits).collect(),
     }
 }
 

@@ -54,7 +54,9 @@ impl Logs {
             "FilterLogEvents" | "GetLogEvents" => self.read_events(operation, input),
             "TagResource" | "TagLogGroup" => self.tag(input),
             "UntagResource" | "UntagLogGroup" => self.untag(input),
-            "ListTagsForResource" | "ListTagsLogGroup" => self.in_group(input, |group| json!({"tags": group.tags})),
+            "ListTagsForResource" | "ListTagsLogGroup" => {
+                self.in_group(input, |group| json!({"tags": group.tags}))
+            }
             _ => Err(unknown_operation(operation)),
         }
     }
@@ -76,7 +78,7 @@ impl Logs {
         }
         let class = text(input, "logGroupClass").map(str::to_owned);
         let created_ms = self.ctx.clock.now_ms();
-        groups.insert(name, Group { created_ms, class, tags: tags(input), ..Group::default() });
+        groups.insert(name, Group::new(created_ms, class, tags(input)));
         Ok(json!({}))
     }
 
@@ -152,9 +154,14 @@ impl Logs {
     fn put_events(&self, input: &Value) -> ApiResult {
         let stream = stream_name(input)?;
         let events = list(input, "logEvents");
-        let bytes: usize = events.iter().map(|event| text(event, "message").map_or(0, str::len) + group::EVENT_OVERHEAD_BYTES).sum();
+        let bytes: usize = events
+            .iter()
+            .map(|event| text(event, "message").map_or(0, str::len) + group::EVENT_OVERHEAD_BYTES)
+            .sum();
         if events.is_empty() || events.len() > PUT_EVENTS || bytes > PUT_BYTES {
-            return Err(invalid(format!("logEvents must hold 1 to {PUT_EVENTS} events of {PUT_BYTES} bytes in all")));
+            return Err(invalid(format!(
+                "logEvents must hold 1 to {PUT_EVENTS} events of {PUT_BYTES} bytes in all"
+            )));
         }
         let now_ms = self.ctx.clock.now_ms();
         let mut groups = self.lock();
@@ -188,8 +195,10 @@ impl Logs {
         let pattern = Pattern::parse(text(input, "filterPattern").unwrap_or_default()).map_err(invalid)?;
         let from_ms = integer(input, "startTime").unwrap_or(0);
         // FilterLogEvents includes the end, GetLogEvents does not.
-        let to_ms = integer(input, "endTime").map_or(i64::MAX, |end| end.saturating_add(i64::from(filtering)));
-        let limit = integer(input, "limit").map_or(PAGE_EVENTS, |limit| limit.clamp(1, PAGE_EVENTS as i64) as usize);
+        let to_ms =
+            integer(input, "endTime").map_or(i64::MAX, |end| end.saturating_add(i64::from(filtering)));
+        let limit =
+            integer(input, "limit").map_or(PAGE_EVENTS, |limit| limit.clamp(1, PAGE_EVENTS as i64) as usize);
         let streams = if filtering { texts(input, "logStreamNames") } else { vec![stream_name(input)?] };
         let prefix = text(input, "logStreamNamePrefix").unwrap_or_default();
         let after = text(input, "nextToken").map(parse_token).transpose()?;
@@ -262,14 +271,17 @@ fn parse_token(token: &str) -> Result<(i64, u64), ApiError> {
 
 /// The group by `logGroupName`, `logGroupIdentifier` or an ARN.
 fn group_name(input: &Value) -> Result<String, ApiError> {
-    let given = ["logGroupName", "logGroupIdentifier", "resourceArn"].into_iter().find_map(|name| text(input, name));
+    let given =
+        ["logGroupName", "logGroupIdentifier", "resourceArn"].into_iter().find_map(|name| text(input, name));
     let given = given.ok_or_else(|| invalid("logGroupName is missing"))?;
     let name = given.split_once(":log-group:").map_or(given, |(_, name)| name);
     Ok(name.trim_end_matches(":*").to_owned())
 }
 
 fn stream_name(input: &Value) -> Result<&str, ApiError> {
-    text(input, "logStreamName").filter(|name| !name.is_empty()).ok_or_else(|| invalid("logStreamName is missing"))
+    text(input, "logStreamName")
+        .filter(|name| !name.is_empty())
+        .ok_or_else(|| invalid("logStreamName is missing"))
 }
 
 fn tags(input: &Value) -> BTreeMap<String, String> {

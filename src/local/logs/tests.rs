@@ -29,7 +29,10 @@ fn code(logs: &Logs, operation: &str, input: Value) -> String {
 }
 
 fn put(logs: &Logs, stream: &str, events: &[(i64, &str)]) -> Value {
-    let events: Vec<Value> = events.iter().map(|(at_ms, message)| json!({"timestamp": NOW_MS + at_ms, "message": message})).collect();
+    let events: Vec<Value> = events
+        .iter()
+        .map(|(at_ms, message)| json!({"timestamp": NOW_MS + at_ms, "message": message}))
+        .collect();
     ok(logs, "PutLogEvents", json!({"logGroupName": "/g", "logStreamName": stream, "logEvents": events}))
 }
 
@@ -48,7 +51,11 @@ async fn events_come_back_in_order_of_time_filtered_and_paged() {
     put(&logs, "two", &[(20, "START 2"), (40, "REPORT 2")]);
     let all = ok(&logs, "FilterLogEvents", json!({"logGroupName": "/g"}));
     assert_eq!(messages(&all), ["START 1", "START 2", "REPORT 1", "REPORT 2"]);
-    let some = ok(&logs, "FilterLogEvents", json!({"logGroupName": "/g", "filterPattern": "REPORT", "startTime": NOW_MS + 30, "endTime": NOW_MS + 30}));
+    let some = ok(
+        &logs,
+        "FilterLogEvents",
+        json!({"logGroupName": "/g", "filterPattern": "REPORT", "startTime": NOW_MS + 30, "endTime": NOW_MS + 30}),
+    );
     assert_eq!(messages(&some), ["REPORT 1"]);
     let one = ok(&logs, "GetLogEvents", json!({"logGroupName": "/g", "logStreamName": "one"}));
     assert_eq!(messages(&one), ["START 1", "REPORT 1"]);
@@ -56,7 +63,8 @@ async fn events_come_back_in_order_of_time_filtered_and_paged() {
     let mut paged = Vec::new();
     let mut token = Value::Null;
     loop {
-        let mut input = json!({"logGroupIdentifier": "arn:aws:logs:us-east-1:123456789012:log-group:/g:*", "limit": 3});
+        let mut input =
+            json!({"logGroupIdentifier": "arn:aws:logs:us-east-1:123456789012:log-group:/g:*", "limit": 3});
         if !token.is_null() {
             input["nextToken"] = token;
         }
@@ -78,13 +86,25 @@ async fn what_is_not_there_or_out_of_bounds_is_refused_as_aws_does() {
     let logs = logs();
     assert_eq!(code(&logs, "FilterLogEvents", json!({"logGroupName": "/g"})), "ResourceNotFoundException");
     ok(&logs, "CreateLogGroup", json!({"logGroupName": "/g"}));
-    assert_eq!(code(&logs, "CreateLogGroup", json!({"logGroupName": "/g"})), "ResourceAlreadyExistsException");
+    assert_eq!(
+        code(&logs, "CreateLogGroup", json!({"logGroupName": "/g"})),
+        "ResourceAlreadyExistsException"
+    );
     let event = json!([{"timestamp": NOW_MS, "message": "m"}]);
-    assert_eq!(code(&logs, "PutLogEvents", json!({"logGroupName": "/g", "logStreamName": "s", "logEvents": event})), "ResourceNotFoundException");
+    assert_eq!(
+        code(&logs, "PutLogEvents", json!({"logGroupName": "/g", "logStreamName": "s", "logEvents": event})),
+        "ResourceNotFoundException"
+    );
     ok(&logs, "CreateLogStream", json!({"logGroupName": "/g", "logStreamName": "s"}));
-    assert_eq!(code(&logs, "PutLogEvents", json!({"logGroupName": "/g", "logStreamName": "s", "logEvents": []})), "InvalidParameterException");
+    assert_eq!(
+        code(&logs, "PutLogEvents", json!({"logGroupName": "/g", "logStreamName": "s", "logEvents": []})),
+        "InvalidParameterException"
+    );
     let answer = put(&logs, "s", &[(-TOO_OLD_MS - 1, "old"), (0, "good"), (TOO_NEW_MS + 1, "new")]);
-    assert_eq!(answer["rejectedLogEventsInfo"], json!({"tooOldLogEventEndIndex": 1, "tooNewLogEventStartIndex": 2}));
+    assert_eq!(
+        answer["rejectedLogEventsInfo"],
+        json!({"tooOldLogEventEndIndex": 1, "tooNewLogEventStartIndex": 2})
+    );
     assert_eq!(messages(&ok(&logs, "FilterLogEvents", json!({"logGroupName": "/g"}))), ["good"]);
     ok(&logs, "DeleteLogGroup", json!({"logGroupName": "/g"}));
     assert_eq!(code(&logs, "DeleteLogGroup", json!({"logGroupName": "/g"})), "ResourceNotFoundException");

@@ -13,7 +13,7 @@ mod queue;
 mod tests;
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
 use serde_json::Value;
 use tokio::sync::Notify;
@@ -24,11 +24,14 @@ use super::members::text;
 use super::metrics::Sample;
 use super::service::{ApiError, ApiResult, BoxFuture, Context, Service, unknown_operation};
 
+/// In queue URLs until the door knows its port.
+const DEFAULT_URL: &str = "http://localhost:4566";
+
 pub struct Sqs {
     ctx: Context,
     queues: Mutex<BTreeMap<String, Arc<Handle>>>,
-    /// `scheme://host:port` of the queue URLs that are given out.
-    public_url: Mutex<String>,
+    /// `scheme://host:port` of the queue URLs that are given out, once the door knows its port.
+    endpoint_url: Arc<OnceLock<String>>,
     random: Mutex<fastrand::Rng>,
 }
 
@@ -47,23 +50,17 @@ impl Handle {
 }
 
 impl Sqs {
-    pub fn new(ctx: Context) -> Arc<Sqs> {
+    /// `endpoint_url` may be set later: requests are resolved by a queue URL's path alone, so that URLs given
+    /// out before stay good.
+    pub fn new(ctx: Context, endpoint_url: Arc<OnceLock<String>>) -> Arc<Sqs> {
         let random = Mutex::new(fastrand::Rng::with_seed(ctx.seed ^ 0x5153_5153));
-        let public_url = Mutex::new("http://localhost:4566".to_owned());
-        Arc::new(Sqs { ctx, queues: Mutex::default(), public_url, random })
-    }
-
-    /// Sets `scheme://host:port` of queue URLs, once the door knows its port. Requests are resolved by the
-    /// URL's path alone, so that URLs given out before stay good.
-    pub fn set_public_url(&self, url: String) {
-        let url = url.trim_end_matches('/').to_owned();
-        *self.public_url.lock().expect("no panic while the URL is locked") = url;
+        Arc::new(Sqs { ctx, queues: Mutex::default(), endpoint_url, random })
     }
 
     /// The URL of the queue of that name, whether it exists or not.
     pub fn queue_url(&self, name: &str) -> String {
-        let public_url = self.public_url.lock().expect("no panic while the URL is locked");
-        format!("{public_url}/{}/{name}", self.ctx.account)
+        let endpoint_url = self.endpoint_url.get().map_or(DEFAULT_URL, String::as_str);
+        format!("{endpoint_url}/{}/{name}", self.ctx.account)
     }
 
     fn registry(&self) -> MutexGuard<'_, BTreeMap<String, Arc<Handle>>> {

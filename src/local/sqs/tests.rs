@@ -28,7 +28,7 @@ struct Bench {
 fn bench() -> Bench {
     let clock = Clock::starting_at(START_S * 1_000_000);
     let cloudwatch = CloudWatch::new(clock, "us-east-1".to_owned(), "000000000000".to_owned());
-    let sqs = Sqs::new(context(clock, cloudwatch.clone()));
+    let sqs = Sqs::new(context(clock, cloudwatch.clone()), Arc::default());
     let services = Services { sqs: Some(sqs.clone()), ..Services::default() };
     Bench { clock, cloudwatch, sqs, client: Client::new(&config(clock, services)) }
 }
@@ -215,7 +215,7 @@ async fn delay_retention_and_redrive() {
 #[tokio::test(start_paused = true)]
 async fn queues_are_created_once_and_errors_are_typed() {
     let Bench { client, sqs, .. } = bench();
-    sqs.set_public_url("http://127.0.0.1:9999/".to_owned());
+    sqs.endpoint_url.set("http://127.0.0.1:9999".to_owned()).unwrap();
     let url = queue(&client, &[(QueueAttributeName::VisibilityTimeout, "5")]).await;
     assert_eq!(url, "http://127.0.0.1:9999/000000000000/q");
     assert_eq!(queue(&client, &[(QueueAttributeName::VisibilityTimeout, "5")]).await, url);

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::wire::receipt::{RECORDS_MAX, RecordOutcome, record_us};
+use crate::wire::receipt::{CLOCK_SAMPLE_EVERY, RECORDS_MAX, RecordOutcome, record_us};
 
 fn receipt(records: Vec<RecordSeen>) -> Receipt {
     Receipt {
@@ -45,7 +45,7 @@ fn large_batch() -> Receipt {
     }
     for index in 0..RECORDS_MAX as u64 {
         let sequence = 1_000_000 + index * 3 + rng.u64(..500);
-        if sequence % super::super::CLOCK_SAMPLE_EVERY == 0 {
+        if sequence.is_multiple_of(CLOCK_SAMPLE_EVERY) {
             large.arrivals.push((sequence, 1_763_688_760_001 + index as i64));
         }
         large.records.push(RecordSeen {

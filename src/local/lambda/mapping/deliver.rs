@@ -74,14 +74,16 @@ impl Deliverer {
     async fn invoke(&self, batch: &mut Batch) -> Result<(String, InvokeOutcome), ApiError> {
         let shared = &self.mapping.shared;
         let function = &self.config.function;
-        let sent_ms = shared.ctx.clock.now_ms();
-        let ran = shared.run(function, event(batch)).await?;
+        let event = event(batch);
+        let admitted = shared.admit(function, event.len())?;
         batch.invokes += 1;
-        // The age of the last record when its batch was sent (developer guide, Lambda metric types).
+        // The age of the last record when its batch is sent (developer guide, Lambda metric types).
         if let Some(last) = batch.records.last() {
-            shared.record(function, "IteratorAge", "Milliseconds", (sent_ms - last.arrival_ms).max(0) as f64);
+            let age_ms = (shared.ctx.clock.now_ms() - last.arrival_ms).max(0);
+            shared.record(function, "IteratorAge", "Milliseconds", age_ms as f64);
         }
         self.count("InvokedEventCount", batch.records.len());
+        let ran = shared.run(admitted, event).await;
         Ok((ran.request_id, ran.outcome))
     }
 

@@ -163,7 +163,8 @@ impl Inner {
             };
             end_all(surplus.into_iter().collect()).await;
         } else {
-            sandbox.end().await;
+            // The caller need not wait for the end; `shutdown` does.
+            tokio::spawn(sandbox.end());
         }
         outcome
     }

@@ -25,9 +25,15 @@ use crate::platform::clock::Clock;
 const BUSY_TRIES: u32 = 10;
 const BUSY_WAIT: Duration = Duration::from_millis(10);
 
-/// Dropping it kills the whole process group.
+/// How often, and how many times, a killed group is looked at until it is empty. Where nobody reaps orphans
+/// (a container without an init) it never is: then this is what ending a sandbox takes.
+const EMPTIED_LOOK_EVERY: Duration = Duration::from_millis(2);
+const EMPTIED_LOOKS: u32 = 100;
+
+/// Dropping it kills the whole process group; a task of its own then waits until it is gone.
 pub struct Sandbox {
-    group: Group,
+    /// Taken when the sandbox ends.
+    group: Option<Group>,
     api: RuntimeApi,
     pump: Pump,
     memory_used_mb: Option<u32>,
@@ -35,9 +41,8 @@ pub struct Sandbox {
     init: Option<Duration>,
     /// Removed with the sandbox; the function's TMPDIR.
     _tmp: tempfile::TempDir,
-    code: Arc<CodeDir>,
-    /// The host waits at shutdown until the last of these is gone.
-    _alive: mpsc::Sender<()>,
+    /// Keeps the code on disk.
+    _code: Arc<CodeDir>,
 }
 
 /// What a sandbox is started with, beside the function.
@@ -79,18 +84,17 @@ impl Sandbox {
         let (Some(stdout), Some(stderr)) = (child.stdout.take(), child.stderr.take()) else {
             return Err(io::Error::other("the process has no pipes"));
         };
-        let group = Group::of(child, parts.guard);
+        let group = Group::of(child, parts.guard, parts.alive);
         group.watch().await;
         tracing::debug!(function = function.name, at_ms = clock.now_ms(), "a sandbox starts");
         Ok(Sandbox {
-            group,
+            group: Some(group),
             api,
             pump: Pump::start(parts.log, stdout, stderr),
             memory_used_mb: None,
             init: None,
             _tmp: parts.tmp,
-            code: parts.code,
-            _alive: parts.alive,
+            _code: parts.code,
         })
     }
 
@@ -111,7 +115,7 @@ impl Sandbox {
                     return Ok(());
                 }
             },
-            status = self.group.child.wait() => exited(request_id, status),
+            status = exit(&mut self.group) => exited(request_id, status),
             () = tokio::time::sleep(INIT_TIMEOUT) => Failure {
                 payload: report::timeout_document(request_id, INIT_TIMEOUT),
                 status: Status::Timeout,
@@ -143,7 +147,7 @@ impl Sandbox {
         let (result, alive) = tokio::select! {
             biased;
             answer = answer(&mut self.api, event, request_id) => (answer, true),
-            status = self.group.child.wait() => (Err(exited(request_id, status)), false),
+            status = exit(&mut self.group) => (Err(exited(request_id, status)), false),
             () = tokio::time::sleep_until(started + function.timeout) => {
                 self.pump.write(report::timeout_line(clock.now_ms(), request_id, function.timeout)).await;
                 let payload = report::timeout_document(request_id, function.timeout);
@@ -162,7 +166,8 @@ impl Sandbox {
         duration: Duration,
         result: Result<Bytes, Failure>,
     ) -> InvokeOutcome {
-        self.memory_used_mb = self.group.peak_memory_mb().or(self.memory_used_mb);
+        let peak_mb = self.group.as_ref().and_then(Group::peak_memory_mb);
+        self.memory_used_mb = peak_mb.or(self.memory_used_mb);
         let init = self.init.take();
         let (payload, failed, status) = match result {
             Ok(payload) => (payload, false, Status::Ok),
@@ -178,15 +183,33 @@ impl Sandbox {
 
     /// Whether the process is still there: one that exited while idle is of no use.
     pub fn is_running(&mut self) -> bool {
-        matches!(self.group.child.try_wait(), Ok(None))
+        self.group.as_mut().is_some_and(|group| matches!(group.child.try_wait(), Ok(None)))
     }
 
-    /// Kills the process group and waits until the process is gone.
+    /// Kills the process group and waits until all of it is gone.
     pub async fn end(mut self) {
-        self.group.kill();
-        let _ = self.group.child.wait().await;
-        self.group.forget().await;
-        tracing::debug!(code = %self.code.path().display(), "a sandbox ended");
+        if let Some(group) = self.group.take() {
+            group.end().await;
+        }
+    }
+}
+
+impl Drop for Sandbox {
+    fn drop(&mut self) {
+        let Some(mut group) = self.group.take() else { return };
+        group.kill();
+        // Without a runtime nobody waits any more: the process is killed, and reaped with the tool.
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(group.end());
+        }
+    }
+}
+
+/// The end of the process. Safe to cancel.
+async fn exit(group: &mut Option<Group>) -> io::Result<ExitStatus> {
+    match group {
+        Some(group) => group.child.wait().await,
+        None => Err(io::Error::other("the sandbox has ended")),
     }
 }
 
@@ -243,12 +266,21 @@ struct Group {
     child: Child,
     id: Option<u32>,
     guard: Arc<Guard>,
+    /// The host waits at shutdown until the last of these is gone.
+    _alive: mpsc::Sender<()>,
 }
 
 impl Group {
-    fn of(child: Child, guard: Arc<Guard>) -> Group {
+    fn of(child: Child, guard: Arc<Guard>, alive: mpsc::Sender<()>) -> Group {
         let id = child.id();
-        Group { child, id, guard }
+        Group { child, id, guard, _alive: alive }
+    }
+
+    async fn end(mut self) {
+        self.kill();
+        let _ = self.child.wait().await;
+        self.emptied().await;
+        self.forget().await;
     }
 
     async fn watch(&self) {
@@ -271,6 +303,20 @@ impl Group {
             let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
         }
         let _ = self.child.start_kill();
+    }
+
+    /// Waits until what the process started is gone too. Nothing tells of the end of another process's
+    /// children, so this looks again and again, for a while: killed, they are gone within milliseconds.
+    async fn emptied(&self) {
+        #[cfg(unix)]
+        if let Some(group) = self.id.and_then(|id| rustix::process::Pid::from_raw(id as i32)) {
+            for _ in 0..EMPTIED_LOOKS {
+                if rustix::process::test_kill_process_group(group).is_err() {
+                    return;
+                }
+                tokio::time::sleep(EMPTIED_LOOK_EVERY).await;
+            }
+        }
     }
 
     /// The largest resident set so far, in MB as Lambda prints it; `None` where `/proc` does not tell.

@@ -1,4 +1,9 @@
-//! What the tests of this room share.
+//! What the tests of this room share. Here alone the room knows the local endpoint: its CloudFormation
+//! deploys the shipped templates.
+
+mod door;
+mod shipped;
+mod up;
 
 use crate::plan::{AlarmSpec, Environment, FunctionSpec, StreamMode, StreamSpec};
 

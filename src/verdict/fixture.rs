@@ -289,6 +289,8 @@ pub(crate) fn evidence() -> Evidence {
             detail: "3 refusals in a second".into(),
             stopped: false,
         }],
+        probes_acked: 2,
+        receipts: 5_251,
         seconds,
         receipt_seconds,
         notes: vec!["a torn last line of sends.jsonl was dropped".into()],

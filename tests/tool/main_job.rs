@@ -1,11 +1,9 @@
 //! The main job, whole: real templates, real SDK, a real function process, real records, on loopback.
 
-mod support;
-
 use std::time::Duration;
 
+use crate::support::{Bench, plan, processes_under, report, wait_for};
 use serde_json::Value;
-use support::{Bench, plan, processes_under, report, wait_for};
 
 const ENOUGH: Duration = Duration::from_secs(60);
 

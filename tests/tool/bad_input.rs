@@ -1,8 +1,6 @@
 //! What the user typed wrong: exit 2 within a second, with file:line:column, before anything is created.
 
-mod support;
-
-use support::{Bench, plan};
+use crate::support::{Bench, plan};
 
 /// (what is wrong, plan text, where it must point, what the message must name)
 fn bad_plans() -> Vec<(&'static str, Vec<u8>, &'static str, &'static str)> {

@@ -1,15 +1,13 @@
 //! What can break around a run: a plain error with a hint, exit 3 or 4, everything measured kept, nothing
 //! left running.
 
-mod support;
-
 use std::io::Write;
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use support::{Bench, plan, processes_under, report, wait_for};
+use crate::support::{Bench, plan, processes_under, report, wait_for};
 
 fn zip_with_bootstrap(bench: &Bench, name: &str, script: &str) -> PathBuf {
     let path = bench.path().join(name);

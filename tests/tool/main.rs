@@ -1,0 +1,6 @@
+//! The whole tool from outside: the binary, in a directory of its own, on loopback.
+
+mod bad_input;
+mod broken_environment;
+mod main_job;
+mod support;

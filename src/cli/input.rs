@@ -4,6 +4,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use crate::plan::Plan;
+use crate::session::SessionError;
 
 use super::args::{Global, TargetArg};
 use super::exit::CliError;
@@ -83,6 +84,14 @@ pub fn prices(global: &Global) -> Result<String, CliError> {
     crate::cost::PriceBook::parse(&text)
         .map_err(|error| CliError::input(format!("{}: {error}", path.display())))?;
     Ok(text)
+}
+
+/// Makes sure that a run's directory can be written, before anything is stood up for it.
+pub fn check_writable() -> Result<(), CliError> {
+    let dir = runs_dir();
+    let probe = std::fs::create_dir_all(&dir)
+        .and_then(|()| tempfile::Builder::new().prefix(".probe").tempfile_in(&dir));
+    probe.map(drop).map_err(|error| SessionError::Unwritable { path: dir, error }.into())
 }
 
 /// A run directory from a run id or a path.

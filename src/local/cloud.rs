@@ -290,8 +290,8 @@ mod tests {
         }
     }
 
-    #[test]
-    fn request_ids_are_distinct_uuids_that_repeat_with_the_seed() {
+    #[tokio::test]
+    async fn request_ids_are_distinct_uuids_that_repeat_with_the_seed() {
         let ids = |cloud: Arc<Cloud>| (0..1_000).map(|_| cloud.request_id()).collect::<Vec<_>>();
         let first = ids(Cloud::start(settings(LOCAL_ACCOUNT)).expect("start"));
         assert_eq!(first, ids(Cloud::start(settings(LOCAL_ACCOUNT)).expect("start")));
@@ -316,8 +316,8 @@ mod tests {
         assert!(!cloud.is_ready());
     }
 
-    #[test]
-    fn tokens_differ_and_accounts_are_checked() {
+    #[tokio::test]
+    async fn tokens_differ_and_accounts_are_checked() {
         let token = |cloud: Arc<Cloud>| cloud.token().to_owned();
         let (a, b) = (Cloud::start(settings(LOCAL_ACCOUNT)), Cloud::start(settings(LOCAL_ACCOUNT)));
         assert_ne!(token(a.expect("start")), token(b.expect("start")));

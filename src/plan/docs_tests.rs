@@ -88,7 +88,7 @@ fn the_shipped_plans_ask_for_what_they_say() {
     assert_eq!(holds(&quickstart), [50.0, 200.0, 500.0]);
     assert_eq!(quickstart.tests().next().unwrap().duration().as_secs(), 39);
     let breaking = read("breaking-point.yaml");
-    assert_eq!(holds(&breaking), [600.0, 900.0, 1_200.0, 1_500.0]);
+    assert_eq!(holds(&breaking), [600.0, 900.0, 1_100.0, 1_500.0]);
     assert_eq!(breaking.tests().next().unwrap().put_attempts, 2);
 }
 

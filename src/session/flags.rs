@@ -158,7 +158,7 @@ mod tests {
         for second in 0..40 {
             let age = if second == 10 { 1_000.0 } else { 5_000.0 + f64::from(second) };
             raised += watch.second(&Second { iterator_age_ms: Some(age), ..Second::default() }).len();
-            assert_eq!(raised, usize::from(second >= 25), "second {second}");
+            assert_eq!(raised, usize::from(second >= 24), "second {second}");
         }
     }
 

@@ -39,7 +39,7 @@ fn bad_plans() -> Vec<(&'static str, Vec<u8>, &'static str, &'static str)> {
         ("not YAML", b"schema: [streamgauge\n  name: }".to_vec(), ":", "plan"),
         ("not text", vec![0xff, 0xfe, 0x00, 0x9f, 0x92, 0x96], "1:1", "UTF-8"),
         ("an alias bomb", bomb, ":", "alias"),
-        ("empty", Vec::new(), "1:1", "schema"),
+        ("empty", Vec::new(), "1:1", "empty"),
     ]
 }
 

@@ -46,7 +46,8 @@ fn test_measures_judges_reports_and_leaves_nothing() {
 #[test]
 fn planted_faults_come_out_as_exactly_these_numbers() {
     let bench = Bench::new();
-    let text = plan(60, "8s", &["lost == 0", "out_of_order == 0"])
+    // Enough records and batches for every fault to be used up.
+    let text = plan(300, "12s", &["lost == 0", "out_of_order == 0"])
         .replace("payload: medium", "payload: medium\n        keys: {count: 5}");
     bench.write("plan.yaml", text);
     let faults =
@@ -66,7 +67,7 @@ fn planted_faults_come_out_as_exactly_these_numbers() {
     assert_eq!(of("swap").len(), 2);
     let delivery = &report["delivery"];
     let acked = delivery["acked"].as_u64().unwrap();
-    assert_eq!(acked, 30 + 480);
+    assert_eq!(acked, 150 + 3_600);
     assert_eq!(delivery["lost"], 7, "{delivery}");
     assert_eq!(delivery["delivered"], acked - 7, "{delivery}");
     assert_eq!(delivery["unconfirmed"], 0, "{delivery}");
@@ -167,9 +168,9 @@ fn ctrl_c_keeps_what_was_measured_and_cleans_up() {
         .stderr(std::process::Stdio::piped())
         .spawn()
         .unwrap();
-    wait_for("receipts", ENOUGH, || {
-        let receipts = std::fs::metadata(bench.runs().pop()?.join("receipts.jsonl")).ok()?;
-        (receipts.len() > 0).then_some(())
+    wait_for("three seconds of sends", ENOUGH, || {
+        let sends = std::fs::read_to_string(bench.runs().pop()?.join("sends.jsonl")).ok()?;
+        (sends.lines().count() >= 3).then_some(())
     });
     let pid = rustix::process::Pid::from_raw(child.id() as i32).unwrap();
     rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();

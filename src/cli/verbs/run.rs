@@ -26,6 +26,7 @@ pub async fn run(global: &Global, args: &RunArgs) -> Result<Exit, CliError> {
         .map_err(|error| CliError::environment(format!("cannot listen for signals: {error}")))?;
     let clock = Clock::start();
     let progress: Arc<dyn Progress> = Arc::new(Stderr::new());
+    input::check_writable()?;
     let _lock = EnvLock::take(input::ROOT.as_ref(), &global.env)?;
     let clients = connect::to_standing(global, clock).await?;
     let standing = stack::standing(&clients, &global.env)

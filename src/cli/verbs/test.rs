@@ -38,6 +38,7 @@ pub async fn run(global: &Global, args: &TestArgs) -> Result<Exit, CliError> {
         .map_err(|error| CliError::environment(format!("cannot listen for signals: {error}")))?;
     let clock = Clock::start();
     let progress: Arc<dyn Progress> = Arc::new(Stderr::new());
+    input::check_writable()?;
     let _lock = EnvLock::take(input::ROOT.as_ref(), &global.env)?;
     if EndpointState::read(&global.env)?.is_some() && global.target == TargetArg::Local {
         return Err(SessionError::AlreadyUp { env: global.env.clone() }.into());

@@ -39,10 +39,6 @@ pub struct Group {
 }
 
 impl Group {
-    pub fn new(created_ms: i64, class: Option<String>, tags: BTreeMap<String, String>) -> Group {
-        Group { created_ms, class, tags, ..Group::default() }
-    }
-
     pub fn stored_bytes(&self) -> usize {
         self.bytes
     }

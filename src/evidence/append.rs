@@ -108,7 +108,8 @@ impl AppendFile {
     pub fn sync(&mut self) -> Result<(), EvidenceError> {
         self.write()?;
         if self.unsynced {
-            self.file.sync_data().map_err(EvidenceError::io(&self.path))?;
+            let file = &self.file;
+            without_a_worker(|| file.sync_data()).map_err(EvidenceError::io(&self.path))?;
             self.unsynced = false;
         }
         Ok(())
@@ -119,6 +120,17 @@ impl Drop for AppendFile {
     fn drop(&mut self) {
         // Whoever needs to know of a failure has called `sync`.
         let _ = self.write();
+    }
+}
+
+/// Waits for the disk without holding up the tasks that share this thread: a sync can take hundreds of
+/// milliseconds, and the generator must not be late for it. A runtime of one thread (tests in virtual time)
+/// has nobody to hand them to.
+fn without_a_worker<T>(work: impl FnOnce() -> T) -> T {
+    use tokio::runtime::{Handle, RuntimeFlavor};
+    match Handle::try_current().map(|handle| handle.runtime_flavor()) {
+        Ok(RuntimeFlavor::MultiThread) => tokio::task::block_in_place(work),
+        _ => work(),
     }
 }
 

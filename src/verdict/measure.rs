@@ -228,8 +228,8 @@ fn whole(metric: Metric, stat: Option<Stat>, scope: &Scope<'_>) -> Observation {
     Observation { level: None, value, error, doubt }
 }
 
-/// A test that did not run to its end, or had a void level, was not put under the load of its plan: what
-/// only grows may still grow.
+/// A test that did not run to its end, or whose judged levels are void, was not put under the load of its
+/// plan: what only grows may still grow.
 fn whole_doubt(metric: Metric, scope: &Scope<'_>) -> Option<Doubt> {
     let doubt = |reason: String| Some(Doubt { reason, only_grows: true });
     if let Some(test) = scope.tests.iter().find(|test| !test.finished) {
@@ -237,7 +237,7 @@ fn whole_doubt(metric: Metric, scope: &Scope<'_>) -> Option<Doubt> {
     }
     if metric != Metric::GeneratorLag {
         for test in scope.tests {
-            if let Some(level) = test.levels.iter().find(|level| level.void.is_some()) {
+            if let Some(level) = judged_levels(test).into_iter().find(|level| level.void.is_some()) {
                 let why = level.void.as_deref().unwrap_or_default();
                 return doubt(format!("level {} is void: {why}", level_name(scope, test, level)));
             }

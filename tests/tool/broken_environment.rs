@@ -28,7 +28,7 @@ fn a_taken_port_is_named() {
 
 #[test]
 fn a_function_that_crashes_at_start_is_explained() {
-    let bench = Bench::new();
+    let bench = Bench::alone();
     bench.write("plan.yaml", plan(20, "2s", &["lost == 0"]));
     zip_with_bootstrap(&bench, "crash.zip", "#!/bin/sh\necho 'no such library' >&2\nexit 7\n");
     let done = bench.run(&["test", "plan.yaml", "--function-zip", "crash.zip"]).expect_code(3);
@@ -44,7 +44,7 @@ fn a_function_that_crashes_at_start_is_explained() {
 
 #[test]
 fn a_function_that_never_answers_is_explained() {
-    let bench = Bench::new();
+    let bench = Bench::alone();
     let text = plan(20, "2s", &["lost == 0"])
         .replace("  stream: {shards: 1}", "  stream: {shards: 1}\n  function: {timeout_s: 1}");
     bench.write("plan.yaml", text);
@@ -60,7 +60,7 @@ fn a_function_that_never_answers_is_explained() {
 
 #[test]
 fn a_zip_without_a_bootstrap_is_refused_before_anything_is_made() {
-    let bench = Bench::new();
+    let bench = Bench::alone();
     bench.write("plan.yaml", plan(20, "2s", &["lost == 0"]));
     bench.write("not.zip", "this is no zip");
     let done = bench.run(&["test", "plan.yaml", "--function-zip", "not.zip"]);
@@ -71,7 +71,7 @@ fn a_zip_without_a_bootstrap_is_refused_before_anything_is_made() {
 
 #[test]
 fn an_endpoint_killed_in_the_middle_ends_the_run_and_keeps_what_was_measured() {
-    let bench = Bench::new();
+    let bench = Bench::alone();
     bench.write("plan.yaml", plan(50, "60s", &["lost == 0"]));
     bench.run(&["up", "plan.yaml"]).expect_code(0);
     let state = std::fs::read_to_string(bench.path().join(".streamgauge/envs/default.json")).unwrap();
@@ -105,7 +105,7 @@ fn an_endpoint_killed_in_the_middle_ends_the_run_and_keeps_what_was_measured() {
 #[test]
 fn an_unwritable_directory_is_named() {
     // Root may write anywhere: a file in the way is refused to everybody.
-    let bench = Bench::new();
+    let bench = Bench::alone();
     bench.write("plan.yaml", plan(20, "2s", &["lost == 0"]));
     std::fs::create_dir(bench.path().join(".streamgauge")).unwrap();
     bench.write(".streamgauge/runs", "a file, not a directory");

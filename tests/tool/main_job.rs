@@ -9,7 +9,7 @@ const ENOUGH: Duration = Duration::from_secs(60);
 
 #[test]
 fn test_measures_judges_reports_and_leaves_nothing() {
-    let bench = Bench::new();
+    let bench = Bench::alone();
     bench.write(
         "plan.yaml",
         plan(40, "4s", &["success_rate > 99%", "lost == 0", "throttles == 0", "e2e_latency.p50 < 30s"]),
@@ -45,7 +45,7 @@ fn test_measures_judges_reports_and_leaves_nothing() {
 
 #[test]
 fn planted_faults_come_out_as_exactly_these_numbers() {
-    let bench = Bench::new();
+    let bench = Bench::alone();
     // Enough records and batches for every fault to be used up.
     let text = plan(300, "12s", &["lost == 0", "out_of_order == 0"])
         .replace("payload: medium", "payload: medium\n        keys: {count: 5}");
@@ -79,7 +79,7 @@ fn planted_faults_come_out_as_exactly_these_numbers() {
 
 #[test]
 fn up_status_run_report_metrics_down_work_one_by_one() {
-    let bench = Bench::new();
+    let bench = Bench::alone();
     bench.write("plan.yaml", plan(20, "2s", &["lost == 0"]));
     bench.run(&["run", "plan.yaml"]).expect_code(3);
     bench.run(&["up", "plan.yaml"]).expect_code(0);
@@ -109,7 +109,7 @@ fn up_status_run_report_metrics_down_work_one_by_one() {
 
 #[test]
 fn a_killed_run_is_reported_up_to_that_second() {
-    let bench = Bench::new();
+    let bench = Bench::alone();
     bench.write("plan.yaml", plan(50, "60s", &["lost == 0"]));
     bench.run(&["up", "plan.yaml"]).expect_code(0);
     let mut child = bench.command(&["run", "plan.yaml"]).spawn().unwrap();
@@ -137,7 +137,7 @@ fn a_killed_run_is_reported_up_to_that_second() {
 
 #[test]
 fn after_kill_9_of_test_nothing_is_left_running() {
-    let bench = Bench::new();
+    let bench = Bench::alone();
     bench.write("plan.yaml", plan(50, "60s", &["lost == 0"]));
     let mut child = bench.command(&["test", "plan.yaml"]).spawn().unwrap();
     wait_for("receipts", ENOUGH, || {
@@ -160,7 +160,7 @@ fn after_kill_9_of_test_nothing_is_left_running() {
 
 #[test]
 fn ctrl_c_keeps_what_was_measured_and_cleans_up() {
-    let bench = Bench::new();
+    let bench = Bench::alone();
     bench.write("plan.yaml", plan(50, "60s", &["lost == 0"]));
     let child = bench
         .command(&["test", "plan.yaml"])
@@ -187,7 +187,7 @@ fn ctrl_c_keeps_what_was_measured_and_cleans_up() {
 
 #[test]
 fn two_environments_run_beside_each_other() {
-    let bench = Bench::new();
+    let bench = Bench::alone();
     bench.write("plan.yaml", plan(20, "3s", &["lost == 0"]));
     let spawn = |env: &str| {
         bench

@@ -2,18 +2,30 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+/// Two loads at once on a small machine would measure each other.
+static ONE_LOAD: Mutex<()> = Mutex::new(());
+
 /// An empty working directory with plans in it.
 pub struct Bench {
     dir: tempfile::TempDir,
+    _alone: Option<MutexGuard<'static, ()>>,
 }
 
 impl Bench {
     pub fn new() -> Bench {
-        Bench { dir: tempfile::tempdir().unwrap() }
+        Bench { dir: tempfile::tempdir().unwrap(), _alone: None }
+    }
+
+    /// For a test that puts load on: no other such test runs beside it.
+    pub fn alone() -> Bench {
+        // A test that failed has said so itself.
+        let alone = ONE_LOAD.lock().unwrap_or_else(PoisonError::into_inner);
+        Bench { dir: tempfile::tempdir().unwrap(), _alone: Some(alone) }
     }
 
     pub fn path(&self) -> &Path {

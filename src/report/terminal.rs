@@ -369,10 +369,7 @@ fn findings(out: &mut String, model: &ReportModel, page: &Page) {
             finding.from_rps.map_or_else(String::new, |from| format!(" from {} records/s on", rate(from)));
         page.paragraph(out, &lead, &format!("{}{from}. {}", finding.limit, finding.explanation));
         if let Some(change) = &finding.change {
-            let cost = match finding.monthly_cost_of_change {
-                Some(cost) => format!("{} {} a month", model.cost.currency, usd(cost)),
-                None => "cost not known".to_owned(),
-            };
+            let cost = text::change_cost(finding.monthly_cost_of_change, &model.cost.currency);
             page.paragraph(out, "   ", &format!("Change: {change} ({cost})."));
         }
     }

@@ -350,12 +350,12 @@ fn cost_lines(out: &mut String, cost: &CostReport, page: &Page) {
     out.push_str(&finished(table));
 }
 
-/// A quantity for people: whole, or to four decimals.
+/// A quantity for people: whole, or to four significant digits.
 fn quantity(line: &LineReport) -> String {
     use rust_decimal::prelude::ToPrimitive;
     match line.quantity.0.to_u64() {
         Some(whole) if line.quantity.0.fract().is_zero() => count(whole),
-        _ => line.quantity.0.round_dp(4).normalize().to_string(),
+        _ => line.quantity.0.round_sf(4).unwrap_or(line.quantity.0).normalize().to_string(),
     }
 }
 

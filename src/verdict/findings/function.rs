@@ -56,8 +56,8 @@ fn rise(evidence: &Evidence, placed: Placed<'_>) -> Option<Rise> {
     let began = seconds.iter().find(|row| row.iterator_age_max_ms > first_ms + AGE_RISE_MS / 2.0)?;
     // While it falls behind, what is delivered a second is all that the function can carry.
     let late = &seconds[seconds.len() / 2..];
-    // Seconds without a receipt have no row, so the time is taken from the rows' times.
-    let late_s = ((to_ms - late[0].at_ms) as f64 / 1_000.0).max(1.0);
+    // Seconds without a receipt have no row, so the time is taken from the rows: each covers its second.
+    let late_s = (late[late.len() - 1].at_ms + 1_000 - late[0].at_ms) as f64 / 1_000.0;
     Some(Rise {
         first_ms,
         last_ms,

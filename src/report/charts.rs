@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use crate::evidence::model::{Evidence, ReceiptSecond, SecondRow, TestEvidence};
+use crate::plan::StageKind;
 
 /// Points of one line at most: more cannot be told apart on a screen.
 const POINTS_MAX: u64 = 300;
 
-/// Everything over time is in seconds since the start of the test.
+/// Everything over time is in seconds since the whole second in which the test started.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct TestCharts {
     pub levels: Vec<LevelSpan>,
@@ -40,56 +41,73 @@ pub struct Point {
     pub iterator_age_ms: Option<f64>,
 }
 
+/// What falls into one point.
 #[derive(Default)]
 struct Bucket<'a> {
     sent: Vec<&'a SecondRow>,
     seen: Vec<&'a ReceiptSecond>,
 }
 
+/// The time of a test that is drawn, ms since the epoch.
+struct Span {
+    /// The whole second in which the first level started: rows are aligned to whole seconds.
+    base_ms: i64,
+    load_start_ms: i64,
+    load_end_ms: i64,
+    end_ms: i64,
+}
+
 impl TestCharts {
     /// The charts of one test; empty where it never started.
     pub fn new(evidence: &Evidence, test: &TestEvidence) -> TestCharts {
-        let spans: Vec<(i64, i64)> = test
-            .levels
-            .iter()
-            .filter_map(|level| {
-                let from_ms = level.started_us? / 1_000;
-                Some((from_ms, from_ms + (level.planned_s * 1_000.0) as i64))
-            })
-            .collect();
-        let (Some(from_ms), Some(load_end_ms)) =
-            (spans.iter().map(|span| span.0).min(), spans.iter().map(|span| span.1).max())
-        else {
-            return TestCharts::default();
-        };
+        let Some(span) = Span::of(test) else { return TestCharts::default() };
         let indices: Vec<u32> = test.levels.iter().map(|level| level.index).collect();
-        let rows: Vec<&SecondRow> =
-            evidence.seconds.iter().filter(|row| indices.contains(&row.level)).collect();
-        // Receipts come in while the test drains; the next test's start cuts them off.
-        let end_ms = test.ended_us.map_or(load_end_ms, |end_us| (end_us / 1_000).max(load_end_ms));
-        let seen: Vec<&ReceiptSecond> = evidence
+        let rows = evidence.seconds.iter().filter(|row| indices.contains(&row.level));
+        // Receipts come in while the test drains, until it ended.
+        let seen = evidence
             .receipt_seconds
             .iter()
-            .filter(|row| row.at_ms >= from_ms && row.at_ms < end_ms)
-            .collect();
-        let seconds_per_point = ((end_ms - from_ms) as u64).div_ceil(1_000 * POINTS_MAX).max(1) as i64;
+            .filter(|row| row.at_ms >= span.base_ms && row.at_ms < span.end_ms);
+        let drawn_ms = (span.end_ms - span.base_ms) as u64;
+        let seconds_per_point = drawn_ms.div_ceil(1_000 * POINTS_MAX).max(1) as i64;
         TestCharts {
-            levels: level_spans(test, from_ms),
-            points: points(&rows, &seen, from_ms, seconds_per_point),
+            levels: level_spans(test, span.base_ms),
+            points: points(rows, seen, &span, seconds_per_point),
             seconds_per_point,
-            duration_s: (end_ms - from_ms) as f64 / 1_000.0,
+            duration_s: drawn_ms as f64 / 1_000.0,
         }
     }
 }
 
-fn level_spans(test: &TestEvidence, from_ms: i64) -> Vec<LevelSpan> {
+impl Span {
+    fn of(test: &TestEvidence) -> Option<Span> {
+        let started =
+            || test.levels.iter().filter_map(|level| Some((level.started_us? / 1_000, level.planned_s)));
+        let load_start_ms = started().map(|(start_ms, _)| start_ms).min()?;
+        let load_end_ms =
+            started().map(|(start_ms, planned_s)| start_ms + (planned_s * 1_000.0) as i64).max()?;
+        Some(Span {
+            base_ms: load_start_ms - load_start_ms.rem_euclid(1_000),
+            load_start_ms,
+            load_end_ms,
+            end_ms: test.ended_us.map_or(load_end_ms, |end_us| (end_us / 1_000).max(load_end_ms)),
+        })
+    }
+
+    /// Seconds under load between two times: a level need not start or end with a whole second.
+    fn loaded_s(&self, from_ms: i64, to_ms: i64) -> f64 {
+        (to_ms.min(self.load_end_ms) - from_ms.max(self.load_start_ms)).max(0) as f64 / 1_000.0
+    }
+}
+
+fn level_spans(test: &TestEvidence, base_ms: i64) -> Vec<LevelSpan> {
     test.levels
         .iter()
         .filter_map(|level| {
-            let start_s = (level.started_us? / 1_000 - from_ms) as f64 / 1_000.0;
+            let start_s = (level.started_us? / 1_000 - base_ms) as f64 / 1_000.0;
             Some(LevelSpan {
                 name: level.name.clone(),
-                hold: level.kind == crate::plan::StageKind::Hold,
+                hold: level.kind == StageKind::Hold,
                 void: level.void.is_some(),
                 from_s: start_s,
                 to_s: start_s + level.planned_s,
@@ -98,8 +116,13 @@ fn level_spans(test: &TestEvidence, from_ms: i64) -> Vec<LevelSpan> {
         .collect()
 }
 
-fn points(rows: &[&SecondRow], seen: &[&ReceiptSecond], from_ms: i64, seconds_per_point: i64) -> Vec<Point> {
-    let bucket_of = |at_ms: i64| (at_ms - from_ms).max(0) / (1_000 * seconds_per_point);
+fn points<'a>(
+    rows: impl Iterator<Item = &'a SecondRow>,
+    seen: impl Iterator<Item = &'a ReceiptSecond>,
+    span: &Span,
+    seconds_per_point: i64,
+) -> Vec<Point> {
+    let bucket_of = |at_ms: i64| (at_ms - span.base_ms).max(0) / (1_000 * seconds_per_point);
     let mut buckets: BTreeMap<i64, Bucket<'_>> = BTreeMap::new();
     for row in rows {
         buckets.entry(bucket_of(row.at_ms)).or_default().sent.push(row);
@@ -107,14 +130,27 @@ fn points(rows: &[&SecondRow], seen: &[&ReceiptSecond], from_ms: i64, seconds_pe
     for row in seen {
         buckets.entry(bucket_of(row.at_ms)).or_default().seen.push(row);
     }
-    buckets.into_iter().map(|(index, bucket)| point((index * seconds_per_point) as f64, &bucket)).collect()
+    buckets
+        .into_iter()
+        .map(|(index, bucket)| {
+            let at_s = index * seconds_per_point;
+            let from_ms = span.base_ms + at_s * 1_000;
+            let loaded_s = span.loaded_s(from_ms, from_ms + seconds_per_point * 1_000);
+            point(at_s as f64, loaded_s, &bucket)
+        })
+        .collect()
 }
 
-fn point(at_s: f64, bucket: &Bucket<'_>) -> Point {
-    let mean = |value: fn(&SecondRow) -> f64| {
-        let sum: f64 = bucket.sent.iter().map(|row| value(row)).sum();
-        (!bucket.sent.is_empty()).then(|| sum / bucket.sent.len() as f64)
+/// Less load than this in a point gives no rate: a few records over a few milliseconds.
+const LOADED_S_MIN: f64 = 0.2;
+
+fn point(at_s: f64, loaded_s: f64, bucket: &Bucket<'_>) -> Point {
+    // The second in which one level follows another has a row for each: they add up.
+    let rate = |value: fn(&SecondRow) -> u64| {
+        let sum: u64 = bucket.sent.iter().map(|row| value(row)).sum();
+        (!bucket.sent.is_empty() && loaded_s >= LOADED_S_MIN).then(|| sum as f64 / loaded_s)
     };
+    let targets: Vec<f64> = bucket.sent.iter().map(|row| row.target_rps).collect();
     // A second without an answer has no latency: its zero is not one.
     let answered = || bucket.sent.iter().filter(|row| row.put_max_ms > 0.0);
     let p50s: Vec<f64> = answered().map(|row| row.put_p50_ms).collect();
@@ -123,12 +159,16 @@ fn point(at_s: f64, bucket: &Bucket<'_>) -> Point {
     };
     Point {
         at_s,
-        target_rps: mean(|row| row.target_rps),
-        acked_rps: mean(|row| row.acked as f64),
-        refused_rps: mean(|row| row.throttled as f64),
-        put_p50_ms: (!p50s.is_empty()).then(|| p50s.iter().sum::<f64>() / p50s.len() as f64),
+        target_rps: mean(&targets).filter(|_| loaded_s >= LOADED_S_MIN),
+        acked_rps: rate(|row| row.acked),
+        refused_rps: rate(|row| row.throttled),
+        put_p50_ms: mean(&p50s),
         put_p95_ms: answered().map(|row| row.put_p95_ms).reduce(f64::max),
         e2e_p95_ms: worst_seen(|row| row.e2e_p95_ms),
         iterator_age_ms: worst_seen(|row| row.iterator_age_max_ms),
     }
+}
+
+fn mean(values: &[f64]) -> Option<f64> {
+    (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
 }

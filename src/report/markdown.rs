@@ -267,10 +267,8 @@ fn findings(out: &mut String, model: &ReportModel) {
             line(out, &format!("   - {}", escaped(&text)));
         }
         if let Some(change) = &finding.change {
-            let cost = or_none(finding.monthly_cost_of_change, |cost| {
-                format!("{} {}", model.cost.currency, usd(cost))
-            });
-            line(out, &format!("   - change: {} (a month: {cost})", escaped(change)));
+            let cost = text::change_cost(finding.monthly_cost_of_change, &model.cost.currency);
+            line(out, &format!("   - change: {} ({cost})", escaped(change)));
         }
     }
     if let Some(known) = &model.known_up_to {

@@ -75,14 +75,10 @@ fn failures(model: &ReportModel) -> Vec<String> {
 fn limit(model: &ReportModel) -> Option<String> {
     let first = model.findings.first()?;
     let from = first.from_rps.map_or_else(String::new, |from| format!(" from {} records/s on", rate(from)));
-    let change = match (&first.change, first.monthly_cost_of_change) {
-        (Some(change), Some(cost)) if cost.0.is_zero() => {
-            format!(" To move it: {change}, at no charge of its own.")
-        }
-        (Some(change), Some(cost)) => format!(" To move it: {change}, for USD {} a month more.", usd(cost)),
-        (Some(change), None) => format!(" To move it: {change}; its cost is not known."),
-        (None, _) => String::new(),
-    };
+    let change = first.change.as_ref().map_or_else(String::new, |change| {
+        let cost = text::change_cost(first.monthly_cost_of_change, &model.cost.currency);
+        format!(" To move it: {change} ({cost}).")
+    });
     let others = match model.findings.len() - 1 {
         0 => String::new(),
         1 => " One further finding follows.".to_owned(),

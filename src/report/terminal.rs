@@ -350,12 +350,12 @@ fn cost_lines(out: &mut String, cost: &CostReport, page: &Page) {
     out.push_str(&finished(table));
 }
 
-/// A quantity for people: whole, or to four decimals.
+/// A quantity for people: whole, or to four significant digits.
 fn quantity(line: &LineReport) -> String {
     use rust_decimal::prelude::ToPrimitive;
     match line.quantity.0.to_u64() {
         Some(whole) if line.quantity.0.fract().is_zero() => count(whole),
-        _ => line.quantity.0.round_dp(4).normalize().to_string(),
+        _ => line.quantity.0.round_sf(4).unwrap_or(line.quantity.0).normalize().to_string(),
     }
 }
 
@@ -369,10 +369,7 @@ fn findings(out: &mut String, model: &ReportModel, page: &Page) {
             finding.from_rps.map_or_else(String::new, |from| format!(" from {} records/s on", rate(from)));
         page.paragraph(out, &lead, &format!("{}{from}. {}", finding.limit, finding.explanation));
         if let Some(change) = &finding.change {
-            let cost = match finding.monthly_cost_of_change {
-                Some(cost) => format!("{} {} a month", model.cost.currency, usd(cost)),
-                None => "cost not known".to_owned(),
-            };
+            let cost = text::change_cost(finding.monthly_cost_of_change, &model.cost.currency);
             page.paragraph(out, "   ", &format!("Change: {change} ({cost})."));
         }
     }

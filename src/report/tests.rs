@@ -297,6 +297,46 @@ fn a_chart_over_time_is_drawn_to_scale() {
     assert!(drawn.contains("0:18 hold\ntarget: 100 records/s"), "{drawn}");
 }
 
+/// Levels need not start with a whole second, and the second in which one follows another has two rows.
+#[test]
+fn rates_do_not_dip_where_levels_meet_within_a_second() {
+    let model = changed(|evidence| {
+        complete(evidence);
+        let start_ms = evidence.seconds[0].at_ms;
+        for (index, level) in evidence.tests[0].levels.iter_mut().enumerate() {
+            // 2.5 s each, from half a second after a whole one.
+            level.planned_s = 2.5;
+            level.started_us = Some((start_ms + 500 + index as i64 * 2_500) * 1_000);
+        }
+        evidence.tests[0].ended_us = Some((start_ms + 10_500) * 1_000);
+        let row = evidence.seconds[0].clone();
+        let at = |second: i64, level: u32, acked: u64| crate::evidence::model::SecondRow {
+            at_ms: start_ms + second * 1_000,
+            level,
+            target_rps: 100.0,
+            acked,
+            ..row.clone()
+        };
+        // 100/s throughout: the first and the last second have half of it.
+        evidence.seconds = vec![
+            at(0, 0, 50),
+            at(1, 0, 100),
+            at(2, 0, 100),
+            at(3, 1, 100),
+            at(4, 1, 100),
+            at(5, 1, 50),
+            at(5, 2, 50),
+            at(6, 2, 100),
+            at(7, 2, 100),
+            at(8, 3, 100),
+            at(9, 3, 100),
+            at(10, 3, 50),
+        ];
+    });
+    let rates: Vec<Option<f64>> = model.tests[0].charts.points.iter().map(|point| point.acked_rps).collect();
+    assert_eq!(rates, vec![Some(100.0); 11]);
+}
+
 #[test]
 fn long_tests_are_thinned_to_a_bounded_number_of_points() {
     let model = changed(|evidence| {

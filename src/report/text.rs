@@ -101,6 +101,15 @@ pub fn flag(flag: Flag) -> &'static str {
     }
 }
 
+/// What a change costs: `USD 10.95 a month more`.
+pub fn change_cost(cost: Option<Exact>, currency: &str) -> String {
+    match cost {
+        None => "cost not known".to_owned(),
+        Some(cost) if cost.0.is_zero() => "no charge of its own".to_owned(),
+        Some(cost) => format!("{currency} {} a month more", usd(cost)),
+    }
+}
+
 /// A unit of a price behind a quantity: `2 shard-hours`, `3 GB`.
 pub fn units(one: bool, unit: &str) -> String {
     match unit {

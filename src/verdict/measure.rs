@@ -235,7 +235,12 @@ fn whole_doubt(metric: Metric, scope: &Scope<'_>) -> Option<Doubt> {
     if let Some(test) = scope.tests.iter().find(|test| !test.finished) {
         return doubt(format!("test {} did not finish", test.id));
     }
-    if metric != Metric::GeneratorLag {
+    // The accounting is exact for whatever was sent, in time or late.
+    let accounted = matches!(
+        metric,
+        Metric::Lost | Metric::Unconfirmed | Metric::Duplicates | Metric::OutOfOrder | Metric::DeadLettered
+    );
+    if !accounted && metric != Metric::GeneratorLag {
         for test in scope.tests {
             if let Some(level) = judged_levels(test).into_iter().find(|level| level.void.is_some()) {
                 let why = level.void.as_deref().unwrap_or_default();

@@ -119,6 +119,17 @@ fn a_void_level_decides_nothing_but_the_generators_own_lag() {
 }
 
 #[test]
+fn a_void_level_leaves_counts_of_the_load_open_but_not_the_accounting() {
+    let void = |evidence: &mut Evidence| {
+        evidence.tests[0].levels[3].void = Some("generator lag p99 31 ms".into());
+        evidence.delivery.complete = true;
+    };
+    assert_eq!(one(0, counter(Metric::Throttles), void).verdict, Verdict::Inconclusive);
+    assert_eq!(one(0, counter(Metric::LambdaThrottles), void).verdict, Verdict::Inconclusive);
+    assert_eq!(one(0, counter(Metric::Lost), void).verdict, Verdict::Pass);
+}
+
+#[test]
 fn an_unfinished_level_decides_nothing() {
     let verdict = one(0, success_above(99.0), |evidence| evidence.tests[0].levels[3].finished = false);
     assert_eq!(verdict.verdict, Verdict::Inconclusive);

@@ -10,7 +10,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use crate::verdict::Verdict;
 
 use super::model::*;
-use super::text::{NONE, count, number, or_none, rate, usd};
+use super::text::{self, NONE, count, number, or_none, rate, usd};
 use plot::Series;
 
 const STYLE: &str = include_str!("style.css");
@@ -107,9 +107,7 @@ fn one_finding(finding: &FindingReport, currency: &str) -> Markup {
             }
             @if let Some(change) = &finding.change {
                 p {
-                    "Change: " strong { (change) } ". A month: "
-                    (or_none(finding.monthly_cost_of_change, |cost| format!("{currency} {}", usd(cost))))
-                    @if finding.monthly_cost_of_change.is_none() { " (not known)" } "."
+                    "Change: " strong { (change) } ", " (text::change_cost(finding.monthly_cost_of_change, currency)) "."
                 }
             }
         }

@@ -92,21 +92,21 @@ fn bands(levels: &[LevelSpan], frame: &Frame) -> Markup {
             }
             @if to - from >= LABEL_WIDTH {
                 text.level x=(fixed((from + to) / 2.0)) y=(fixed(TOP - 7.0)) text-anchor="middle" {
-                    (short(&level.name, to - from)) @if level.void { " void" }
+                    (short(level, to - from))
                 }
             }
         }
     }
 }
 
-/// The name, cut to what fits: about eight units a character.
-fn short(name: &str, width: f64) -> String {
-    let fits = (width / 8.0) as usize;
+/// The name, cut to what fits: about nine units a character.
+fn short(level: &LevelSpan, width: f64) -> String {
+    let name = if level.void { format!("{} (void)", level.name) } else { level.name.clone() };
+    let fits = (width / 9.0) as usize;
     if name.chars().count() <= fits {
-        name.to_owned()
-    } else {
-        name.chars().take(fits.saturating_sub(1)).collect::<String>() + "\u{2026}"
+        return name;
     }
+    name.chars().take(fits.saturating_sub(1)).collect::<String>() + "\u{2026}"
 }
 
 fn value_axis(frame: &Frame, step: f64) -> Markup {

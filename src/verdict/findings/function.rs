@@ -17,6 +17,8 @@ use super::{
 /// Iterator age must rise by this much over a level to count as falling behind: a pipeline that keeps up
 /// goes up and down by a poll's second.
 const AGE_RISE_MS: f64 = 2_000.0;
+/// Seconds with a receipt that a level must have for its iterator age to have a course.
+const SECONDS_MIN: usize = 6;
 /// Lanes busy for at least this part of the time are the limit.
 const LANES_BUSY: f64 = 0.8;
 /// Part of the timeout from which on the duration is a finding (the alarm's default too).
@@ -31,6 +33,7 @@ struct Rise {
     last_ms: f64,
     at_us: WallUs,
     processed_rps: f64,
+    invocations_per_s: f64,
 }
 
 /// Iterator age at the start and the end of a level: medians of the first and last fifth of its seconds.
@@ -39,10 +42,10 @@ fn rise(evidence: &Evidence, placed: Placed<'_>) -> Option<Rise> {
     let to_ms = from_ms + (placed.level.planned_s * 1_000.0) as i64;
     let seconds: Vec<_> =
         evidence.receipt_seconds.iter().filter(|row| row.at_ms >= from_ms && row.at_ms < to_ms).collect();
-    if seconds.len() < 10 {
+    if seconds.len() < SECONDS_MIN {
         return None;
     }
-    let fifth = seconds.len() / 5;
+    let fifth = (seconds.len() / 5).max(1);
     let ages = |part: &[&crate::evidence::model::ReceiptSecond]| {
         let mut ages: Vec<f64> = part.iter().map(|row| row.iterator_age_max_ms).collect();
         ages.sort_by(f64::total_cmp);
@@ -53,23 +56,31 @@ fn rise(evidence: &Evidence, placed: Placed<'_>) -> Option<Rise> {
     let began = seconds.iter().find(|row| row.iterator_age_max_ms > first_ms + AGE_RISE_MS / 2.0)?;
     // While it falls behind, what is delivered a second is all that the function can carry.
     let late = &seconds[seconds.len() / 2..];
-    let processed = late.iter().map(|row| row.records).sum::<u64>() as f64 / late.len() as f64;
-    Some(Rise { first_ms, last_ms, at_us: began.at_ms * 1_000, processed_rps: processed })
+    // Seconds without a receipt have no row, so the time is taken from the rows: each covers its second.
+    let late_s = (late[late.len() - 1].at_ms + 1_000 - late[0].at_ms) as f64 / 1_000.0;
+    Some(Rise {
+        first_ms,
+        last_ms,
+        at_us: began.at_ms * 1_000,
+        processed_rps: late.iter().map(|row| row.records).sum::<u64>() as f64 / late_s,
+        invocations_per_s: late.iter().map(|row| row.invocations).sum::<u64>() as f64 / late_s,
+    })
 }
 
 /// Iterator age that grows across a level: records arrive faster than the function takes them.
 pub(super) fn falling_behind(evidence: &Evidence, book: &PriceBook) -> Option<Finding> {
     let (placed, rise) = levels(evidence)
-        .filter(|placed| placed.level.void.is_none())
         .filter_map(|placed| Some((placed, rise(evidence, placed)?)))
         .find(|(_, rise)| rise.last_ms - rise.first_ms >= AGE_RISE_MS)?;
     let environment = &evidence.environment;
     let lanes = environment.shards.max(1) * environment.parallelization.max(1);
     let seconds = placed.level.planned_s.max(1.0);
-    let invocations_per_s = placed.level.invocations as f64 / seconds;
+    let invocations_per_s = rise.invocations_per_s;
     let duration_ms = mean_duration_ms(evidence, placed);
     let busy = duration_ms.map(|duration_ms| invocations_per_s * duration_ms / 1_000.0 / f64::from(lanes));
-    let rate = placed.rate_at(rise.at_us);
+    // Behind is behind, whoever was too slow to send: but a void level was not asked what its plan says.
+    let void = placed.level.void.is_some();
+    let rate = if void { placed.level.achieved_rps } else { placed.rate_at(rise.at_us) };
     let age = |what: &str, at_us, value| EvidenceItem {
         metric: format!("iterator age, {what} of the level"),
         at_us,
@@ -88,16 +99,17 @@ pub(super) fn falling_behind(evidence: &Evidence, book: &PriceBook) -> Option<Fi
         level: Some(placed.name()),
     }));
     let saturated = busy.is_some_and(|busy| busy >= LANES_BUSY);
-    let wanted_rps = if placed.level.kind == StageKind::Ramp { placed.peak_rps() } else { rate };
+    let ramp = placed.level.kind == StageKind::Ramp;
+    let wanted_rps = if ramp && !void { placed.peak_rps() } else { rate };
     let change = if saturated { more_lanes(evidence, wanted_rps, rise.processed_rps, lanes) } else { None };
     let grew = format!(
-        "Iterator age grew from {:.0} to {:.0} ms on {}: the function took {} records/s of {} that \
-         were asked for.",
-        rise.first_ms,
-        rise.last_ms,
+        "Iterator age grew from {} to {} ms on {}: the function took {} records/s of {} that were {}.",
+        shown(rise.first_ms),
+        shown(rise.last_ms),
         placed.name(),
         shown(rise.processed_rps),
         shown(wanted_rps),
+        if void { "acked (the level is void)" } else { "asked for" },
     );
     Some(Finding {
         limit: Limit::LambdaFallingBehind,

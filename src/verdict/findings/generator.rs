@@ -2,10 +2,13 @@
 
 use rust_decimal::Decimal;
 
-use crate::evidence::model::Evidence;
+use crate::evidence::model::{Evidence, LevelEvidence};
 use crate::plan::PutMode;
 
 use super::{Change, EvidenceItem, Finding, Limit, count, levels, shown};
+
+/// Part of a level's records that must have waited for a slot to be a finding: a few always meet a stall.
+const WAITED_PART: f64 = 0.01;
 
 /// Void levels: the generator could not keep its schedule.
 pub(super) fn lagging(evidence: &Evidence) -> Option<Finding> {
@@ -40,9 +43,8 @@ pub(super) fn lagging(evidence: &Evidence) -> Option<Finding> {
         // Batching is free of charge; what a larger host costs depends on where it stands.
         monthly_cost_of_change: batch.then_some(Decimal::ZERO),
         explanation: format!(
-            "The generator, not the pipeline, was the limit on {}, first on {}: {why}. Such a level says \
-             nothing about the pipeline. {remedy}",
-            count(void.len() as u32, "level"),
+            "{} void, first {}: {why}. A void level says nothing about the pipeline. {remedy}",
+            if void.len() == 1 { "1 level is".to_owned() } else { format!("{} levels are", void.len()) },
             first.name()
         ),
     })
@@ -51,7 +53,8 @@ pub(super) fn lagging(evidence: &Evidence) -> Option<Finding> {
 /// Records that waited for an in-flight slot: the waiting is charged to them, and the load was no longer
 /// open.
 pub(super) fn in_flight(evidence: &Evidence) -> Option<Finding> {
-    let limited: Vec<_> = levels(evidence).filter(|placed| placed.level.in_flight_limited > 0).collect();
+    let enough = |level: &LevelEvidence| level.in_flight_limited as f64 > level.sent as f64 * WAITED_PART;
+    let limited: Vec<_> = levels(evidence).filter(|placed| enough(placed.level)).collect();
     let first = limited.first()?;
     let test = evidence.plan.tests().nth(first.test.plan_index)?;
     let waited: u64 = limited.iter().map(|placed| placed.level.in_flight_limited).sum();
@@ -59,10 +62,16 @@ pub(super) fn in_flight(evidence: &Evidence) -> Option<Finding> {
         .iter()
         .max_by_key(|placed| placed.level.in_flight_limited)
         .expect("limited has at least `first`");
-    // Little's law: records in flight = rate x time in flight, here for all but one in a hundred.
-    let service = worst.level.service_time.as_ref().map_or(0.0, |service| service.p99);
-    let needed = (worst.peak_rps() * service / 1_000.0).ceil() as u32;
-    let to = needed.max(test.max_in_flight.saturating_mul(2));
+    // Little's law: records in flight = rate x time in flight, here while answers are slowest.
+    let slowest_ms = worst.level.service_time.as_ref().map_or(0.0, |service| service.max);
+    let needed = (worst.peak_rps() * slowest_ms / 1_000.0).ceil() as u32;
+    let change =
+        (needed > test.max_in_flight).then_some(Change::MaxInFlight { from: test.max_in_flight, to: needed });
+    let cause = if change.is_some() {
+        "the bound is too small for answers that slow"
+    } else {
+        "fewer than the bound, so the slots filled up while the generator or its target stood still"
+    };
     Some(Finding {
         limit: Limit::InFlight,
         from_rps: Some(first.peak_rps()),
@@ -77,15 +86,16 @@ pub(super) fn in_flight(evidence: &Evidence) -> Option<Finding> {
                 level: Some(placed.name()),
             })
             .collect(),
-        change: Some(Change::MaxInFlight { from: test.max_in_flight, to }),
-        monthly_cost_of_change: Some(Decimal::ZERO),
+        change,
+        monthly_cost_of_change: change.map(|_| Decimal::ZERO),
         explanation: format!(
-            "{waited} records waited for one of {} slots in flight, first on {}. Their waiting is counted in put \
-             latency. With a service time of {service:.0} ms (p99) at {} records/s, {needed} records are in flight \
-             at once: answers came too slowly, or the bound is too small.",
-            test.max_in_flight,
+            "{} waited for one of {} slots in flight, first on {}. Their waiting is counted in put latency. The \
+             slowest answer took {slowest_ms:.0} ms; at {} records/s that is {} in flight at once: {cause}.",
+            count(waited as u32, "record"),
+            shown(f64::from(test.max_in_flight)),
             first.name(),
             shown(worst.peak_rps()),
+            count(needed, "record"),
         ),
     })
 }

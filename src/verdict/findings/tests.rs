@@ -105,12 +105,12 @@ fn behind(evidence: &mut Evidence, busy_ms: f64) {
     calm(evidence);
     let level = &mut evidence.tests[0].levels[3];
     let start_ms = level.started_us.expect("started") / 1_000;
-    level.invocations = 300;
     level.cloudwatch.insert("lambda.Duration.Average".into(), Ok(busy_ms));
     for row in &mut evidence.receipt_seconds {
         if row.at_ms >= start_ms && row.at_ms < start_ms + 300_000 {
             row.iterator_age_max_ms = 500.0 + (row.at_ms - start_ms) as f64 * 0.1;
             row.records = 60;
+            row.invocations = 1;
         }
     }
 }
@@ -137,6 +137,19 @@ fn parallelization_ends_at_ten_and_then_it_takes_shards() {
     // 10 lanes took 60 of 200: 34 lanes, which is 4 shards of 10.
     assert_eq!(finding.change, Some(Change::Shards { from: 1, to: 4 }));
     assert_eq!(finding.monthly_cost_of_change.map(usd).as_deref(), Some("32.85"));
+}
+
+#[test]
+fn a_void_level_that_falls_behind_is_measured_by_what_was_acked() {
+    let findings = found(|evidence| {
+        behind(evidence, 980.0);
+        evidence.tests[0].levels[3].void = Some("generator lag p99 31 ms".into());
+        evidence.tests[0].levels[3].achieved_rps = 120.0;
+    });
+    let finding = only(&findings, Limit::LambdaFallingBehind);
+    // 60 of 120 records/s on one lane.
+    assert_eq!(finding.change, Some(Change::Parallelization { from: 1, to: 2 }));
+    assert_eq!(finding.from_rps, Some(120.0));
 }
 
 #[test]
@@ -188,10 +201,22 @@ fn a_duration_near_the_timeout_is_found() {
 
 #[test]
 fn void_levels_and_full_slots_are_the_generators() {
-    let findings = found(|evidence| evidence.tests[0].levels[3].in_flight_limited = 7);
+    let slow = |slowest_ms: f64| {
+        move |evidence: &mut Evidence| {
+            let level = &mut evidence.tests[0].levels[3];
+            level.in_flight_limited = 700;
+            level.service_time = level.service_time.map(|service| Dist { max: slowest_ms, ..service });
+        }
+    };
+    let findings = found(slow(60_500.0));
     assert_eq!(only(&findings, Limit::Generator).change, Some(Change::PutBatch));
     let in_flight = only(&findings, Limit::InFlight);
-    assert_eq!(in_flight.change, Some(Change::MaxInFlight { from: 10_000, to: 20_000 }));
+    // 200 records/s x 60.5 s.
+    assert_eq!(in_flight.change, Some(Change::MaxInFlight { from: 10_000, to: 12_100 }));
+    assert_eq!(only(&found(slow(88.0)), Limit::InFlight).change, None);
+    // One in a hundred or fewer is a stall.
+    let few = found(|evidence| evidence.tests[0].levels[3].in_flight_limited = 600);
+    assert!(few.list.iter().all(|finding| finding.limit != Limit::InFlight));
     // In the order of time: 1.1 before 3.1 before 3.2.
     let order: Vec<Limit> = findings.list.iter().map(|finding| finding.limit).collect();
     assert_eq!(order, [Limit::InFlight, Limit::KinesisWriteRecords, Limit::Generator]);

@@ -14,6 +14,20 @@ pub struct StopSignal {
 impl StopSignal {
     /// Listens from now on. Must be called inside a runtime.
     pub fn listen() -> std::io::Result<StopSignal> {
+        StopSignal::telling(|asked| match asked {
+            1 => eprintln!(
+                "stopping: what was measured is kept, the environment is cleaned up (again: do not wait)"
+            ),
+            _ => eprintln!("not waiting any longer; still cleaning up"),
+        })
+    }
+
+    /// The same, saying nothing: for what ends at once.
+    pub fn listen_quietly() -> std::io::Result<StopSignal> {
+        StopSignal::telling(|_| ())
+    }
+
+    fn telling(tell: impl Fn(u32) + Send + 'static) -> std::io::Result<StopSignal> {
         let (asked_sender, asked) = watch::channel(0u32);
         let (stop_sender, stop) = watch::channel(false);
         let mut interrupt = signal(SignalKind::interrupt())?;
@@ -26,12 +40,7 @@ impl StopSignal {
                 }
                 asked_sender.send_modify(|count| *count += 1);
                 stop_sender.send_replace(true);
-                match *asked_sender.borrow() {
-                    1 => eprintln!(
-                        "stopping: what was measured is kept, the environment is cleaned up (again: do not wait)"
-                    ),
-                    _ => eprintln!("not waiting any longer; still cleaning up"),
-                }
+                tell(*asked_sender.borrow());
             }
         });
         Ok(StopSignal { asked, stop })

@@ -7,6 +7,7 @@ events, deletes the stack. Every wait has a bound; any surprise is an assertion 
     python tests/contract/boto3_pipeline.py target/release/streamgauge target/release/consumer
 """
 
+import base64
 import datetime as dt
 import io
 import json
@@ -18,6 +19,7 @@ import zipfile
 
 import boto3
 import botocore.exceptions
+from hdrh.histogram import HdrHistogram
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 RUN_ID = "20261121-000000-boto"
@@ -81,9 +83,9 @@ def create_stack(cloud, s3, archive):
     template = (ROOT / "stacks" / "pipeline.yaml").read_text()
     declared = {p["ParameterKey"]: p for p in cloud.validate_template(TemplateBody=template)["Parameters"]}
     wanted = {
-        "EnvName": "boto3",
-        "ArtifactBucket": "boto3-artifacts",
-        "ArtifactKey": "function.zip",
+        "EnvironmentName": "boto3",
+        "CodeBucket": "boto3-artifacts",
+        "CodeKey": "function.zip",
     }
     missing = set(wanted) - set(declared)
     assert not missing, f"stacks/pipeline.yaml has no parameter {missing}; it has {sorted(declared)}"
@@ -115,7 +117,8 @@ def put_records(kinesis, stream):
 
 
 def read_back(kinesis, stream):
-    seen = []
+    """All records through shard iterators: our sequence -> Kinesis sequence number."""
+    seen = {}
     for shard in kinesis.list_shards(StreamName=stream)["Shards"]:
         iterator = kinesis.get_shard_iterator(
             StreamName=stream, ShardId=shard["ShardId"], ShardIteratorType="TRIM_HORIZON"
@@ -128,14 +131,50 @@ def read_back(kinesis, stream):
                 continue
             for record in answer["Records"]:
                 assert isinstance(record["ApproximateArrivalTimestamp"], dt.datetime)
-                seen.append(json.loads(record["Data"])["sg"]["s"])
+                sequence = json.loads(record["Data"])["sg"]["s"]
+                assert sequence not in seen, f"record {sequence} twice"
+                seen[sequence] = record["SequenceNumber"]
             iterator = answer["NextShardIterator"]
             if answer["MillisBehindLatest"] == 0:
                 break
     assert sorted(seen) == list(range(RECORDS)), f"{len(seen)} records read back"
+    return seen
 
 
-def receipts(sqs, queue_url):
+def varint(data, at):
+    value = shift = 0
+    while True:
+        byte = data[at]
+        value |= (byte & 0x7F) << shift
+        at, shift = at + 1, shift + 7
+        if byte < 0x80:
+            return value, at
+
+
+def signed(value):
+    return (value >> 1) ^ -(value & 1)
+
+
+def decode_records(text):
+    """The records of a receipt, read as docs/receipts.md says: (level, sequence, outcome, sequence number)."""
+    data, at, level, sequence, digits, found = base64.b64decode(text), 0, 0, 0, "", []
+    while at < len(data):
+        delta, at = varint(data, at)
+        level += signed(delta)
+        delta, at = varint(data, at)
+        sequence = (sequence + signed(delta)) % 2**64
+        outcome, at = data[at], at + 1
+        shared, at = varint(data, at)
+        count, at = varint(data, at)
+        packed = data[at : at + (count + 1) // 2].hex()[:count]
+        at += (count + 1) // 2
+        digits = digits[:shared] + packed
+        found.append((level, sequence, outcome, digits))
+    return found
+
+
+def receipts(sqs, queue_url, numbers):
+    """Waits until the receipts name every record, each once, under the sequence number that Kinesis gave it."""
     received = {}
 
     def drain():
@@ -143,12 +182,23 @@ def receipts(sqs, queue_url):
         for message in answer.get("Messages", []):
             body = json.loads(message["Body"])
             assert body["run"] == RUN_ID, body
-            received[(body["id"], body.get("part", 0))] = body
+            received[(body["id"], body["part"])] = body
             sqs.delete_message(QueueUrl=queue_url, ReceiptHandle=message["ReceiptHandle"])
-        return sum(body["record_count"] for body in received.values()) >= RECORDS
+        return sum(body["count"] for body in received.values()) >= RECORDS
 
     wait_for("receipts of all records", drain)
-    assert sum(body["record_count"] for body in received.values()) == RECORDS
+    seen = {}
+    for body in received.values():
+        records = decode_records(body["records"])
+        assert len(records) == body["count"], body
+        for level, sequence, outcome, number in records:
+            assert (level, outcome) == (0, 0), (level, outcome)
+            assert sequence not in seen, f"record {sequence} twice"
+            seen[sequence] = number
+        latencies = HdrHistogram.decode(body["levels"][0]["e2e"])
+        assert latencies.get_total_count() == body["count"]
+        assert 0 < latencies.get_max_value() < 60_000_000, latencies.get_max_value()
+    assert seen == numbers, "the receipts name other records than the stream holds"
     return len(received)
 
 
@@ -186,8 +236,7 @@ def main(streamgauge, consumer):
         outputs = create_stack(cloud, s3, function_zip(consumer))
         stream, function = outputs["StreamName"], outputs["FunctionName"]
         put_records(kinesis, stream)
-        read_back(kinesis, stream)
-        count = receipts(sqs, outputs["ReceiptsQueueUrl"])
+        count = receipts(sqs, outputs["ReceiptsQueueUrl"], read_back(kinesis, stream))
         assert metric_sum(cloudwatch, "AWS/Kinesis", "IncomingRecords", "StreamName", stream) == RECORDS
         invocations = metric_sum(cloudwatch, "AWS/Lambda", "Invocations", "FunctionName", function)
         assert invocations >= count, (invocations, count)

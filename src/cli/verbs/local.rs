@@ -18,7 +18,7 @@ const IDLE_LOOK: Duration = Duration::from_secs(3_600);
 
 pub async fn run(_global: &Global, args: &LocalArgs) -> Result<Exit, CliError> {
     let clock = Clock::start();
-    let stop = StopSignal::listen()
+    let stop = StopSignal::listen_quietly()
         .map_err(|error| CliError::environment(format!("cannot listen for signals: {error}")))?;
     let mut endpoint = Endpoint::start(clock, args.port, faults(&args.fault)?)?;
     if let Some(path) = &args.state_file {

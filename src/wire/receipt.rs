@@ -37,7 +37,7 @@ pub struct Receipt {
     pub records: Vec<RecordSeen>,
     /// One entry per level seen.
     pub levels: Vec<LevelHistograms>,
-    /// (sequence, approximate arrival in ms) of every record whose sequence is a multiple of
+    /// (sequence, approximate arrival in ms) of every record, probes left out, whose sequence is a multiple of
     /// [`CLOCK_SAMPLE_EVERY`]: together with the generator's send and ack times of the same records they
     /// bound the offset between the two clocks.
     pub arrivals: Vec<(u64, i64)>,

@@ -135,6 +135,7 @@ fn request(
         standing,
         runs: root.join("runs"),
         prices: cost::BUILTIN_PRICES.to_owned(),
+        max_cost_usd: None,
         stop,
         progress: Arc::new(Silent),
     }

@@ -10,7 +10,7 @@ Exit codes:
   1  ran to the end; a criterion failed or could not be judged (--allow-inconclusive lets the latter pass)
   2  the command line or the plan is wrong
   3  the environment failed: AWS error, missing permission, stack failure, something left behind
-  4  stopped early: red flag, interrupt; what was measured is kept and reported
+  4  stopped early: red flag, budget, interrupt; what was measured is kept and reported
 
 Example:
   streamgauge test plans/quickstart.yaml        no account needed: everything runs on this machine";
@@ -145,6 +145,9 @@ pub struct TestArgs {
     /// Run only this test; repeatable.
     #[arg(long = "test", value_name = "ID")]
     pub tests: Vec<String>,
+    /// Stop, cleanly, before the run costs more than this. [default: the plan's `budget`]
+    #[arg(long, value_name = "USD")]
+    pub max_cost: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -169,6 +172,9 @@ pub struct RunArgs {
     /// Run only this test; repeatable.
     #[arg(long = "test", value_name = "ID")]
     pub tests: Vec<String>,
+    /// Stop, cleanly, before the run costs more than this. [default: the plan's `budget`]
+    #[arg(long, value_name = "USD")]
+    pub max_cost: Option<String>,
 }
 
 #[derive(Debug, Args)]

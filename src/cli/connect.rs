@@ -1,5 +1,7 @@
 //! From the global options to SDK clients, and to what `up` is asked for.
 
+use std::io::IsTerminal;
+
 use crate::plan::{Environment, Plan};
 use crate::platform::clients::{self, ClientSettings, Clients, Door};
 use crate::platform::clock::Clock;
@@ -12,10 +14,38 @@ use super::args::{Global, TargetArg};
 use super::endpoint::{EndpointState, LOCAL_REGION};
 use super::exit::CliError;
 
-/// Clients for the target. `door` is the way to the local endpoint.
-pub async fn clients(global: &Global, clock: Clock, door: Option<Door>) -> Result<Clients, CliError> {
-    let settings = match door {
-        Some(door) => ClientSettings { region: Some(LOCAL_REGION.to_owned()), door, clock },
+/// The region that the local endpoint plays.
+pub fn local_region(global: &Global) -> &str {
+    global.region.as_deref().unwrap_or(LOCAL_REGION)
+}
+
+/// Asks before anything is made or deleted in an account; `--yes` answers.
+pub fn confirm(global: &Global, clients: &Clients, what: &str) -> Result<(), CliError> {
+    if global.target == TargetArg::Local || global.yes {
+        return Ok(());
+    }
+    if !std::io::stdin().is_terminal() {
+        return Err(CliError::input(format!(
+            "{what} in an AWS account needs --yes where nobody can be asked"
+        )));
+    }
+    eprint!("{what} '{}' in {}? [y/N] ", global.env, clients.region);
+    let mut answer = String::new();
+    let read = std::io::stdin().read_line(&mut answer);
+    match (read, answer.trim()) {
+        (Ok(_), "y" | "Y" | "yes") => Ok(()),
+        _ => Err(CliError::input("not confirmed: nothing was done")),
+    }
+}
+
+/// Clients for the target. `local` is the way to the local endpoint, and its region.
+pub async fn clients(
+    global: &Global,
+    clock: Clock,
+    local: Option<(Door, String)>,
+) -> Result<Clients, CliError> {
+    let settings = match local {
+        Some((door, region)) => ClientSettings { region: Some(region), door, clock },
         None => ClientSettings {
             region: global.region.clone(),
             door: Door::Aws { profile: global.profile.clone(), endpoint_url: global.endpoint_url.clone() },
@@ -29,15 +59,15 @@ pub async fn clients(global: &Global, clock: Clock, door: Option<Door>) -> Resul
 
 /// Clients for an environment that `up` made.
 pub async fn to_standing(global: &Global, clock: Clock) -> Result<Clients, CliError> {
-    let door = match global.target {
+    let local = match global.target {
         TargetArg::Aws => None,
         TargetArg::Local => {
             let state = EndpointState::read(&global.env)?
                 .ok_or_else(|| SessionError::NotUp { env: global.env.clone() })?;
-            Some(state.door())
+            Some((state.door(), state.region.clone()))
         }
     };
-    clients(global, clock, door).await
+    clients(global, clock, local).await
 }
 
 /// Progress of stacks: what happens to whole stacks is kept, each resource only passes by (with `-v` it stays).

@@ -91,7 +91,12 @@ pub struct Endpoint {
 
 impl Endpoint {
     /// Binds 127.0.0.1:`port` (0 takes a free one) and serves until [`Endpoint::stop`].
-    pub fn start(clock: Clock, port: u16, faults: Vec<FaultSpec>) -> Result<Endpoint, CliError> {
+    pub fn start(
+        clock: Clock,
+        region: &str,
+        port: u16,
+        faults: Vec<FaultSpec>,
+    ) -> Result<Endpoint, CliError> {
         let listener = TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).map_err(|error| {
             CliError::environment(format!("cannot listen on 127.0.0.1:{port}: {error}"))
                 .hint("another program has the port; `--port 0` takes a free one")
@@ -110,7 +115,7 @@ impl Endpoint {
         let reaper = spawn_reaper(&work_dir);
         let settings = CloudSettings {
             clock,
-            region: LOCAL_REGION.to_owned(),
+            region: region.to_owned(),
             account: LOCAL_ACCOUNT.to_owned(),
             seed: fastrand::u64(..),
             faults,
@@ -226,14 +231,14 @@ pub fn reap(dir: &Path) -> std::io::Result<()> {
 }
 
 /// Starts `streamgauge local` in the background for `env` and waits until it is ready.
-pub async fn spawn_background(env: &str, faults: &[String]) -> Result<EndpointState, CliError> {
+pub async fn spawn_background(env: &str, region: &str, faults: &[String]) -> Result<EndpointState, CliError> {
     let state_path = EndpointState::path(env);
     let log_path = state_path.with_extension("log");
     let failed =
         |error: std::io::Error| CliError::environment(format!("cannot start the local endpoint: {error}"));
     let log = std::fs::File::create(&log_path).map_err(failed)?;
     let mut command = tokio::process::Command::new(std::env::current_exe().map_err(failed)?);
-    command.args(["local", "--port", "0", "--state-file"]).arg(&state_path);
+    command.args(["local", "--port", "0", "--region", region, "--state-file"]).arg(&state_path);
     for fault in faults {
         command.args(["--fault", fault]);
     }

@@ -86,6 +86,15 @@ pub fn prices(global: &Global) -> Result<String, CliError> {
     Ok(text)
 }
 
+/// `--max-cost`: a decimal number of USD.
+pub fn max_cost(given: Option<&str>) -> Result<Option<String>, CliError> {
+    let Some(text) = given else { return Ok(None) };
+    match text.parse::<rust_decimal::Decimal>() {
+        Ok(limit) if limit.is_sign_positive() && !limit.is_zero() => Ok(Some(limit.to_string())),
+        _ => Err(CliError::input(format!("--max-cost: found '{text}', expected USD above 0, such as 2.50"))),
+    }
+}
+
 /// Makes sure that a run's directory can be written, before anything is stood up for it.
 pub fn check_writable() -> Result<(), CliError> {
     let dir = runs_dir();

@@ -1,6 +1,7 @@
 //! What a verb does: readiness, tests in order with live state and flags, drain, collection, metrics,
 //! publishing. It never prints: it tells a [`progress::Progress`].
 
+pub mod budget;
 pub mod drain;
 pub mod environment;
 pub mod flags;

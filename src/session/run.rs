@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
+use crate::cost::PriceBook;
 use crate::evidence::accounting;
 use crate::evidence::collector::{Collector, CollectorConfig, Durability};
 use crate::evidence::confirm::{self, Lookup};
@@ -24,6 +25,7 @@ use crate::platform::clock::Clock;
 use crate::stack::Standing;
 use crate::wire::run_id::RunId;
 
+use super::budget::Budget;
 use super::drain::{DrainSpec, Drained, drain};
 use super::flags::{Second, Watch};
 use super::progress::{LiveLevel, Progress};
@@ -50,6 +52,8 @@ pub struct RunRequest {
     pub runs: PathBuf,
     /// The price book that is kept with the run.
     pub prices: String,
+    /// Stop before the run costs more, USD; the plan's budget unless told otherwise.
+    pub max_cost_usd: Option<String>,
     pub stop: watch::Receiver<bool>,
     pub progress: Arc<dyn Progress>,
 }
@@ -68,6 +72,7 @@ pub struct RunFinished {
 enum Stop {
     Interrupted,
     RedFlag(String),
+    Budget(String),
     EnvironmentGone(String),
 }
 
@@ -76,6 +81,7 @@ impl Stop {
         match self {
             Stop::Interrupted => "interrupted".to_owned(),
             Stop::RedFlag(detail) => format!("red flag: {detail}"),
+            Stop::Budget(detail) => format!("budget: {detail}"),
             Stop::EnvironmentGone(detail) => format!("the environment is out of reach: {detail}"),
         }
     }
@@ -126,6 +132,7 @@ struct Running {
     recorder: Arc<LoadRecorder>,
     collector: Collector,
     watch: Watch,
+    budget: Option<Budget>,
     planned: Duration,
     load_started: tokio::time::Instant,
 }
@@ -139,6 +146,13 @@ impl Running {
         let selected = || request.selected.iter().map(|index| tests[*index]);
         let planned = selected().map(Test::duration).sum();
         let planned_sequences = selected().map(|test| Schedule::new(test).total()).sum();
+        let book = PriceBook::parse(&request.prices).map_err(|error| SessionError::Unreadable {
+            path: dir.prices_yaml(),
+            error: error.to_string(),
+        })?;
+        let limit = request.max_cost_usd.as_deref().or(request.plan.budget_usd.as_deref());
+        let standing = environment::info(&request.standing);
+        let budget = Budget::new(limit, book, standing, request.clients.region.clone());
         let events = dir.event_log()?;
         let recorder = Arc::new(LoadRecorder::create(&dir, id.as_str(), clock, planned)?);
         let config = CollectorConfig {
@@ -156,7 +170,7 @@ impl Running {
             events.append(up_us, &Event::StackUp { environment: request.env.clone() })?;
         }
         let load_started = clock.instant();
-        Ok(Running { request, id, dir, events, recorder, collector, watch, planned, load_started })
+        Ok(Running { request, id, dir, events, recorder, collector, watch, budget, planned, load_started })
     }
 
     fn driver(&self, put: PutMode) -> Arc<dyn Driver> {
@@ -328,8 +342,11 @@ impl Running {
             delivered: receipts.records_seen,
             ..live.figures(&load, &second)
         });
+        let standing = self.request.clock.instant() - self.load_started;
+        let over = self.budget.as_mut().and_then(|budget| budget.exceeded(standing, &load, &receipts));
         live.before = load;
-        self.flags(&second)
+        let flagged = self.flags(&second)?;
+        Ok(over.map(Stop::Budget).or(flagged))
     }
 
     fn flags(&mut self, second: &Second) -> Result<Option<Stop>, SessionError> {

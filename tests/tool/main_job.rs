@@ -186,6 +186,20 @@ fn ctrl_c_keeps_what_was_measured_and_cleans_up() {
 }
 
 #[test]
+fn a_budget_stops_the_run_before_it_is_spent() {
+    let bench = Bench::alone();
+    bench.write("plan.yaml", plan(50, "60s", &["lost == 0"]));
+    let refused = bench.run(&["test", "plan.yaml", "--max-cost", "lots"]).expect_code(2);
+    assert!(refused.stderr.contains("--max-cost"), "{}", refused.stderr);
+    let done = bench.run(&["test", "plan.yaml", "--max-cost", "0.00005"]).expect_code(4);
+    assert!(done.stderr.contains("budget"), "{}", done.stderr);
+    let report = report(&bench.last_run());
+    assert!(report["delivery"]["acked"].as_u64().unwrap() > 50, "{}", report["delivery"]);
+    assert_eq!(report["delivery"]["delivered"], report["delivery"]["acked"], "{}", report["delivery"]);
+    assert_eq!(processes_under(bench.path()), Vec::<String>::new());
+}
+
+#[test]
 fn two_environments_run_beside_each_other() {
     let bench = Bench::alone();
     bench.write("plan.yaml", plan(20, "3s", &["lost == 0"]));

@@ -32,6 +32,7 @@ pub async fn run(global: &Global) -> Result<Exit, CliError> {
         }
     }
     let clients = connect::to_standing(global, clock).await?;
+    connect::confirm(global, &clients, "delete the environment")?;
     take_down(global, clock, &clients, &progress).await?;
     println!("'{}' is down", global.env);
     Ok(Exit::Done)

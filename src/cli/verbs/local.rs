@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::cli::args::{Global, LocalArgs, ReapArgs};
-use crate::cli::endpoint::{self, Endpoint, EndpointState, LOCAL_REGION};
+use crate::cli::connect;
+use crate::cli::endpoint::{self, Endpoint, EndpointState};
 use crate::cli::exit::{CliError, Exit};
 use crate::cli::signals::StopSignal;
 use crate::local::cloud::Cloud;
@@ -16,17 +17,18 @@ use crate::platform::clock::Clock;
 const IDLE_BOUND: Duration = Duration::from_secs(12 * 3_600);
 const IDLE_LOOK: Duration = Duration::from_secs(3_600);
 
-pub async fn run(_global: &Global, args: &LocalArgs) -> Result<Exit, CliError> {
+pub async fn run(global: &Global, args: &LocalArgs) -> Result<Exit, CliError> {
     let clock = Clock::start();
+    let region = connect::local_region(global);
     let stop = StopSignal::listen_quietly()
         .map_err(|error| CliError::environment(format!("cannot listen for signals: {error}")))?;
-    let mut endpoint = Endpoint::start(clock, args.port, faults(&args.fault)?)?;
+    let mut endpoint = Endpoint::start(clock, region, args.port, faults(&args.fault)?)?;
     if let Some(path) = &args.state_file {
         let state = EndpointState {
             url: endpoint.url.clone(),
             token: endpoint.token.clone(),
             pid: std::process::id(),
-            region: LOCAL_REGION.to_owned(),
+            region: region.to_owned(),
             started_us: clock.now_us(),
             faults: args.fault.clone(),
         };
@@ -35,7 +37,7 @@ pub async fn run(_global: &Global, args: &LocalArgs) -> Result<Exit, CliError> {
             .map_err(|error| CliError::environment(format!("cannot write {}: {error}", path.display())))?;
     }
     // One line on stdout, then it is ready: scripts wait for it.
-    println!("streamgauge local: {} (region {LOCAL_REGION}, any credentials)", endpoint.url);
+    println!("streamgauge local: {} (region {region}, any credentials)", endpoint.url);
     let _ = std::io::stdout().flush();
     let cloud = Arc::clone(&endpoint.cloud);
     tokio::select! {

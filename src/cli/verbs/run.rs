@@ -22,6 +22,7 @@ pub async fn run(global: &Global, args: &RunArgs) -> Result<Exit, CliError> {
     let plan = input::plan(&args.plan)?;
     let selected = input::select(&plan, args.week, args.phase, &args.tests)?;
     let prices = input::prices(global)?;
+    let max_cost_usd = input::max_cost(args.max_cost.as_deref())?;
     let stop = StopSignal::listen()
         .map_err(|error| CliError::environment(format!("cannot listen for signals: {error}")))?;
     let clock = Clock::start();
@@ -45,6 +46,7 @@ pub async fn run(global: &Global, args: &RunArgs) -> Result<Exit, CliError> {
         standing,
         runs: input::runs_dir(),
         prices,
+        max_cost_usd,
         stop: stop.stop.clone(),
         progress: Arc::clone(&progress),
     })

@@ -27,6 +27,7 @@ pub async fn run(global: &Global, args: &TestArgs) -> Result<Exit, CliError> {
     let plan = input::plan(&args.plan)?;
     let selected = input::select(&plan, None, None, &args.tests)?;
     let prices = input::prices(global)?;
+    let max_cost_usd = input::max_cost(args.max_cost.as_deref())?;
     let faults = local::faults(&args.fault)?;
     if global.target == TargetArg::Aws && !args.fault.is_empty() {
         return Err(CliError::input(
@@ -44,11 +45,21 @@ pub async fn run(global: &Global, args: &TestArgs) -> Result<Exit, CliError> {
         return Err(SessionError::AlreadyUp { env: global.env.clone() }.into());
     }
     let endpoint = match global.target {
-        TargetArg::Local => Some(Endpoint::start(clock, 0, faults)?),
+        TargetArg::Local => Some(Endpoint::start(clock, connect::local_region(global), 0, faults)?),
         TargetArg::Aws => None,
     };
-    let clients = connect::clients(global, clock, endpoint.as_ref().map(Endpoint::door)).await?;
-    let tested = Tested { global, clock, clients: &clients, stop: &stop, progress: &progress };
+    let clients = connect::clients(
+        global,
+        clock,
+        endpoint.as_ref().map(|endpoint| (endpoint.door(), connect::local_region(global).to_owned())),
+    )
+    .await?;
+    connect::confirm(global, &clients, "stand up, load and take down the environment")?;
+    // What stands already is somebody's: `test` would take it down.
+    if !stack::status(&clients, &global.env).await?.stacks.is_empty() {
+        return Err(SessionError::AlreadyUp { env: global.env.clone() }.into());
+    }
+    let tested = Tested { global, clock, clients: &clients, stop: &stop, progress: &progress, max_cost_usd };
     let result = tested.test(plan, selected, prices, &request).await;
     if let Some(endpoint) = endpoint {
         if let Ok(finished) = &result {
@@ -69,6 +80,7 @@ struct Tested<'a> {
     clients: &'a Clients,
     stop: &'a StopSignal,
     progress: &'a Arc<dyn Progress>,
+    max_cost_usd: Option<String>,
 }
 
 impl Tested<'_> {
@@ -85,7 +97,10 @@ impl Tested<'_> {
             biased;
             up = stack::up(self.clients, self.clock, request, &step) => up,
             () = self.stop.wait(1) => {
-                let _ = self.down().await;
+                let left = self.down().await?;
+                if !left.is_empty() {
+                    return Err(SessionError::LeftBehind { env: self.global.env.clone(), left }.into());
+                }
                 return Err(interrupted());
             }
         };
@@ -94,7 +109,9 @@ impl Tested<'_> {
             Err(error) => Err(CliError::from(error)),
         };
         let down = self.down().await;
-        if let Ok(finished) = &ran {
+        if let (Ok(finished), Ok(left)) = (&ran, &down)
+            && left.is_empty()
+        {
             let event = Event::StackDown { environment: self.global.env.clone() };
             RunDir::open(&finished.dir)
                 .and_then(|dir| dir.event_log())
@@ -141,6 +158,7 @@ impl Tested<'_> {
             standing,
             runs: input::runs_dir(),
             prices,
+            max_cost_usd: self.max_cost_usd.clone(),
             stop: self.stop.stop.clone(),
             progress: Arc::clone(self.progress),
         };

@@ -25,11 +25,12 @@ pub async fn run(global: &Global, args: &UpArgs) -> Result<Exit, CliError> {
     let clock = Clock::start();
     let progress = Stderr::new();
     let _lock = EnvLock::take(input::ROOT.as_ref(), &global.env)?;
-    let door = match global.target {
+    let local = match global.target {
         TargetArg::Aws => None,
-        TargetArg::Local => Some(background_endpoint(global, args).await?.door()),
+        TargetArg::Local => Some(background_endpoint(global, args).await?),
     };
-    let clients = connect::clients(global, clock, door).await?;
+    let clients = connect::clients(global, clock, local.map(|state| (state.door(), state.region))).await?;
+    connect::confirm(global, &clients, "stand up the environment")?;
     let step = connect::stack_steps(global, &progress);
     let up = tokio::select! {
         biased;
@@ -82,5 +83,5 @@ async fn background_endpoint(global: &Global, args: &UpArgs) -> Result<EndpointS
             .map_err(|error| CliError::environment(format!("cannot remove {}: {error}", path.display())))?;
         eprintln!("the endpoint of '{}' is gone (it was {}); starting another", global.env, state.url);
     }
-    endpoint::spawn_background(&global.env, &args.fault).await
+    endpoint::spawn_background(&global.env, connect::local_region(global), &args.fault).await
 }

@@ -5,6 +5,7 @@ pub mod budget;
 pub mod drain;
 pub mod environment;
 pub mod flags;
+mod live;
 pub mod lock;
 pub mod metrics;
 pub mod progress;

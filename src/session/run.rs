@@ -12,12 +12,12 @@ use crate::evidence::collector::{Collector, CollectorConfig, Durability};
 use crate::evidence::confirm::{self, Lookup};
 use crate::evidence::events::{End, Event, EventLog};
 use crate::evidence::model::RunEnd;
-use crate::evidence::recorder::{LevelRate, LiveLoad, LoadRecorder};
+use crate::evidence::recorder::{LevelRate, LoadRecorder};
 use crate::evidence::rundir::{RunDir, RunHeader};
 use crate::load::driver::Driver;
 use crate::load::kinesis::KinesisDriver;
-use crate::load::outcome::{FailReason, Recorder};
-use crate::load::schedule::{LevelPlan, Schedule};
+use crate::load::outcome::Recorder;
+use crate::load::schedule::Schedule;
 use crate::load::{Job, LevelEvent, run_test};
 use crate::plan::{Plan, PutMode, Test};
 use crate::platform::clients::Clients;
@@ -28,6 +28,7 @@ use crate::wire::run_id::RunId;
 use super::budget::Budget;
 use super::drain::{DrainSpec, Drained, drain};
 use super::flags::{Second, Watch};
+use super::live::{LiveState, Next};
 use super::progress::{LiveLevel, Progress};
 use super::{SessionError, environment, metrics, readiness};
 
@@ -468,68 +469,4 @@ fn platform_peak_mb() -> Option<f64> {
     let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
     let kib: f64 = line.split_whitespace().nth(1)?.parse().ok()?;
     Some(kib / 1_024.0)
-}
-
-/// Levels and sequences count over the whole run.
-#[derive(Clone, Copy)]
-struct Next {
-    level: u32,
-    sequence: u64,
-}
-
-/// The test under load, as the live display sees it.
-struct LiveState {
-    test_id: String,
-    levels: Vec<LevelPlan>,
-    first: Next,
-    level: Option<(u32, LevelPlan)>,
-    before: LiveLoad,
-}
-
-impl LiveState {
-    fn new(test: &Test, levels: Vec<LevelPlan>, first: Next) -> LiveState {
-        LiveState { test_id: test.id.clone(), levels, first, level: None, before: LiveLoad::default() }
-    }
-
-    /// What came since the look before: counters are those of a level and start again with it.
-    fn second(&self, at_us: i64, load: &LiveLoad) -> Second {
-        let zero = LiveLoad::default();
-        let before = if load.level == self.before.level { &self.before.counters } else { &zero.counters };
-        let not_sent = |counters: &crate::evidence::sends::LevelCounters| {
-            counters.failed_by_reason.get(&FailReason::NotSent).copied().unwrap_or(0)
-        };
-        Second {
-            at_us,
-            level: load.level,
-            acked: load.acked_total.saturating_sub(self.before.acked_total),
-            failed: load.counters.failed.saturating_sub(before.failed),
-            not_sent: not_sent(&load.counters).saturating_sub(not_sent(before)),
-            throttled: load.counters.throttled.saturating_sub(before.throttled),
-            ..Second::default()
-        }
-    }
-
-    fn figures(&self, load: &LiveLoad, second: &Second) -> LiveLevel {
-        let measured = |value: f64| (load.counters.acked > 0).then_some(value);
-        let (level, target_rps) = match &self.level {
-            Some((_, plan)) if plan.from_rps == plan.target_rps => {
-                (format!("hold {}/s", plan.target_rps), plan.target_rps)
-            }
-            Some((_, plan)) => (format!("ramp {} -> {}/s", plan.from_rps, plan.target_rps), plan.target_rps),
-            None => (String::new(), 0.0),
-        };
-        LiveLevel {
-            test: self.test_id.clone(),
-            level,
-            target_rps,
-            achieved_rps: second.acked as f64,
-            put_p50_ms: measured(load.put_p50_ms),
-            put_p95_ms: measured(load.put_p95_ms),
-            acked: load.acked_total,
-            failed: load.counters.failed,
-            throttled: load.counters.throttled,
-            iterator_age_ms: second.iterator_age_ms,
-            ..LiveLevel::default()
-        }
-    }
 }

@@ -1,0 +1,76 @@
+//! The test under load, second by second: what the flags and the display look at.
+
+use crate::evidence::recorder::LiveLoad;
+use crate::evidence::sends::LevelCounters;
+use crate::load::outcome::FailReason;
+use crate::load::schedule::LevelPlan;
+use crate::plan::Test;
+
+use super::flags::Second;
+use super::progress::LiveLevel;
+
+/// Levels and sequences count over the whole run.
+#[derive(Clone, Copy)]
+pub(super) struct Next {
+    pub level: u32,
+    pub sequence: u64,
+}
+
+/// The test under load, as the live display sees it.
+pub(super) struct LiveState {
+    test_id: String,
+    pub levels: Vec<LevelPlan>,
+    /// The test's first level and sequence.
+    pub first: Next,
+    pub level: Option<(u32, LevelPlan)>,
+    /// A second ago.
+    pub before: LiveLoad,
+}
+
+impl LiveState {
+    pub fn new(test: &Test, levels: Vec<LevelPlan>, first: Next) -> LiveState {
+        LiveState { test_id: test.id.clone(), levels, first, level: None, before: LiveLoad::default() }
+    }
+
+    /// What came since the look before: counters are those of a level and start again with it.
+    pub fn second(&self, at_us: i64, load: &LiveLoad) -> Second {
+        let zero = LiveLoad::default();
+        let before = if load.level == self.before.level { &self.before.counters } else { &zero.counters };
+        let not_sent = |counters: &LevelCounters| {
+            counters.failed_by_reason.get(&FailReason::NotSent).copied().unwrap_or(0)
+        };
+        Second {
+            at_us,
+            level: load.level,
+            acked: load.acked_total.saturating_sub(self.before.acked_total),
+            failed: load.counters.failed.saturating_sub(before.failed),
+            not_sent: not_sent(&load.counters).saturating_sub(not_sent(before)),
+            throttled: load.counters.throttled.saturating_sub(before.throttled),
+            ..Second::default()
+        }
+    }
+
+    pub fn figures(&self, load: &LiveLoad, second: &Second) -> LiveLevel {
+        let measured = |value: f64| (load.counters.acked > 0).then_some(value);
+        let (level, target_rps) = match &self.level {
+            Some((_, plan)) if plan.from_rps == plan.target_rps => {
+                (format!("hold {}/s", plan.target_rps), plan.target_rps)
+            }
+            Some((_, plan)) => (format!("ramp {} -> {}/s", plan.from_rps, plan.target_rps), plan.target_rps),
+            None => (String::new(), 0.0),
+        };
+        LiveLevel {
+            test: self.test_id.clone(),
+            level,
+            target_rps,
+            achieved_rps: second.acked as f64,
+            put_p50_ms: measured(load.put_p50_ms),
+            put_p95_ms: measured(load.put_p95_ms),
+            acked: load.acked_total,
+            failed: load.counters.failed,
+            throttled: load.counters.throttled,
+            iterator_age_ms: second.iterator_age_ms,
+            ..LiveLevel::default()
+        }
+    }
+}

@@ -123,7 +123,7 @@ fn request(
     standing: stack::Standing,
     root: &Path,
 ) -> RunRequest {
-    let (sender, stop) = tokio::sync::watch::channel(false);
+    let (sender, stop) = tokio::sync::watch::channel(0);
     // Nobody asks to stop.
     std::mem::forget(sender);
     RunRequest {

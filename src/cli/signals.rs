@@ -6,9 +6,7 @@ use tokio::sync::watch;
 /// How often the user asked to stop.
 #[derive(Clone)]
 pub struct StopSignal {
-    asked: watch::Receiver<u32>,
-    /// The same as a flag, for what only needs to know that it should stop.
-    pub stop: watch::Receiver<bool>,
+    pub asked: watch::Receiver<u32>,
 }
 
 impl StopSignal {
@@ -29,7 +27,6 @@ impl StopSignal {
 
     fn telling(tell: impl Fn(u32) + Send + 'static) -> std::io::Result<StopSignal> {
         let (asked_sender, asked) = watch::channel(0u32);
-        let (stop_sender, stop) = watch::channel(false);
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut terminate = signal(SignalKind::terminate())?;
         tokio::spawn(async move {
@@ -39,11 +36,10 @@ impl StopSignal {
                     _ = terminate.recv() => {}
                 }
                 asked_sender.send_modify(|count| *count += 1);
-                stop_sender.send_replace(true);
                 tell(*asked_sender.borrow());
             }
         });
-        Ok(StopSignal { asked, stop })
+        Ok(StopSignal { asked })
     }
 
     /// Returns once the user asked `times` times; never if that does not happen.

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use tokio::sync::watch;
+
 use crate::evidence::collector::Collector;
 use crate::evidence::recorder::LoadRecorder;
 use crate::platform::clock::Clock;
@@ -20,6 +22,28 @@ pub enum Drained {
     Quiet { outstanding: u64, waited: Duration },
     /// The plan's `drain` bound passed while records were still coming.
     Bound { outstanding: u64, waited: Duration },
+    /// The user would not wait.
+    Interrupted { outstanding: u64 },
+}
+
+/// Whether the user goes on waiting: lost with the next request to stop after it was made.
+pub struct Patience {
+    asked: watch::Receiver<u32>,
+    before: u32,
+}
+
+impl Patience {
+    pub fn new(asked: &watch::Receiver<u32>) -> Patience {
+        Patience { before: *asked.borrow(), asked: asked.clone() }
+    }
+
+    /// Resolves once it is lost; never if it is not.
+    pub async fn lost(&self) {
+        let mut asked = self.asked.clone();
+        if asked.wait_for(|asked| *asked > self.before).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
 }
 
 pub struct DrainSpec {
@@ -35,6 +59,7 @@ pub async fn drain(
     recorder: &LoadRecorder,
     collector: &Collector,
     clock: Clock,
+    patience: Patience,
     progress: &dyn Progress,
 ) -> Drained {
     let started = clock.instant();
@@ -66,6 +91,7 @@ pub async fn drain(
             changed = live.changed() => if changed.is_err() {
                 return Drained::Quiet { outstanding, waited: now - started };
             },
+            () = patience.lost() => return Drained::Interrupted { outstanding },
             () = tokio::time::sleep_until(wake) => {}
         }
     }

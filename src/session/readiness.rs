@@ -38,7 +38,7 @@ pub struct Probing<'a> {
 /// Returns once a probe came through: how many were acked by then.
 pub async fn wait_until_ready(
     probing: Probing<'_>,
-    mut stop: watch::Receiver<bool>,
+    mut stop: watch::Receiver<u32>,
 ) -> Result<u64, SessionError> {
     let clock = probing.clock;
     let (started, started_ms) = (clock.instant(), clock.now_ms());
@@ -47,7 +47,7 @@ pub async fn wait_until_ready(
     let mut acked = 0;
     for sequence in 0.. {
         let waited = clock.instant() - started;
-        if waited >= READY_BOUND || *stop.borrow() {
+        if waited >= READY_BOUND || *stop.borrow() > 0 {
             return Err(SessionError::NotReady { waited, last_error });
         }
         match probing.send(sequence).await {
@@ -67,7 +67,7 @@ pub async fn wait_until_ready(
                     }),
                 };
             }
-            _ = stop.wait_for(|stop| *stop) => {}
+            _ = stop.wait_for(|asked| *asked > 0) => {}
             () = tokio::time::sleep(PROBE_EVERY) => {}
         }
         if let Some(problem) = live.borrow().errors.back() {

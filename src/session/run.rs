@@ -26,7 +26,7 @@ use crate::stack::Standing;
 use crate::wire::run_id::RunId;
 
 use super::budget::Budget;
-use super::drain::{DrainSpec, Drained, drain};
+use super::drain::{DrainSpec, Drained, Patience, drain};
 use super::flags::{Second, Watch};
 use super::live::{LiveState, Next};
 use super::progress::{LiveLevel, Progress};
@@ -55,7 +55,8 @@ pub struct RunRequest {
     pub prices: String,
     /// Stop before the run costs more, USD; the plan's budget unless told otherwise.
     pub max_cost_usd: Option<String>,
-    pub stop: watch::Receiver<bool>,
+    /// How often the user asked to stop: the first ends the load, each further one what is waited for then.
+    pub stop: watch::Receiver<u32>,
     pub progress: Arc<dyn Progress>,
 }
 
@@ -192,7 +193,7 @@ impl Running {
         };
         match readiness::wait_until_ready(probing, self.request.stop.clone()).await {
             Ok(acked) => self.event(&Event::Ready { probes_acked: acked })?,
-            Err(_) if *self.request.stop.borrow() => return Ok(Some(Stop::Interrupted)),
+            Err(_) if *self.request.stop.borrow() > 0 => return Ok(Some(Stop::Interrupted)),
             Err(error) => return Err(error),
         }
         self.load_started = self.request.clock.instant();
@@ -238,6 +239,7 @@ impl Running {
             Some(Stop::EnvironmentGone(_)) => None,
             _ => self.drain().await?,
         };
+        let stopped = stopped.or_else(|| (*self.request.stop.borrow() > 0).then_some(Stop::Interrupted));
         self.event(&Event::TestEnded { drained_s, complete: stopped.is_none() })?;
         Ok(stopped)
     }
@@ -275,7 +277,7 @@ impl Running {
                         stop_load.send_replace(true);
                     }
                 }
-                _ = user_stop.wait_for(|stop| *stop), if stopped.is_none() => {
+                _ = user_stop.wait_for(|asked| *asked > 0), if stopped.is_none() => {
                     stopped = Some(Stop::Interrupted);
                     stop_load.send_replace(true);
                 }
@@ -375,8 +377,10 @@ impl Running {
             bound: self.request.plan.drain,
             batch_window: Duration::from_secs(self.request.plan.environment.function.batch_window_s.into()),
         };
+        let patience = Patience::new(&self.request.stop);
+        let progress = &*self.request.progress;
         let drained =
-            drain(spec, &self.recorder, &self.collector, self.request.clock, &*self.request.progress).await;
+            drain(spec, &self.recorder, &self.collector, self.request.clock, patience, progress).await;
         self.recorder.tick(self.request.clock.now_us())?;
         match drained {
             Drained::All { after } => Ok(Some(after.as_secs_f64())),
@@ -387,6 +391,12 @@ impl Running {
                 );
                 self.request.progress.step(&text);
                 self.note(text)?;
+                Ok(None)
+            }
+            Drained::Interrupted { outstanding } => {
+                self.note(format!(
+                    "draining was interrupted: {outstanding} acked records were not seen yet"
+                ))?;
                 Ok(None)
             }
         }
@@ -423,7 +433,13 @@ impl Running {
         events.append(clock.now_us(), &Event::RunEnded { end: logged, generator_peak_mb })?;
         events.sync()?;
         if reachable {
-            metrics::pull(&request.clients, clock, dir.path(), &*request.progress).await?;
+            let patience = Patience::new(&request.stop);
+            tokio::select! {
+                pulled = metrics::pull(&request.clients, clock, dir.path(), &*request.progress) => pulled?,
+                () = patience.lost() => {
+                    request.progress.step("not waiting for CloudWatch; `streamgauge metrics RUN` pulls again");
+                }
+            }
         }
         Ok(RunFinished { dir: dir.path().to_path_buf(), end, failure })
     }

@@ -47,7 +47,7 @@ pub async fn run(global: &Global, args: &RunArgs) -> Result<Exit, CliError> {
         runs: input::runs_dir(),
         prices,
         max_cost_usd,
-        stop: stop.stop.clone(),
+        stop: stop.asked.clone(),
         progress: Arc::clone(&progress),
     })
     .await?;

@@ -159,7 +159,7 @@ impl Tested<'_> {
             runs: input::runs_dir(),
             prices,
             max_cost_usd: self.max_cost_usd.clone(),
-            stop: self.stop.stop.clone(),
+            stop: self.stop.asked.clone(),
             progress: Arc::clone(self.progress),
         };
         let ran = tokio::spawn(run_plan(request));

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::cli::args::{Global, TargetArg, TestArgs};
 use crate::cli::connect;
-use crate::cli::endpoint::{Endpoint, EndpointState};
+use crate::cli::endpoint::{self, Endpoint, EndpointState};
 use crate::cli::exit::{CliError, Exit};
 use crate::cli::input;
 use crate::cli::progress::Stderr;
@@ -41,7 +41,10 @@ pub async fn run(global: &Global, args: &TestArgs) -> Result<Exit, CliError> {
     let progress: Arc<dyn Progress> = Arc::new(Stderr::new());
     input::check_writable()?;
     let _lock = EnvLock::take(input::ROOT.as_ref(), &global.env)?;
-    if EndpointState::read(&global.env)?.is_some() && global.target == TargetArg::Local {
+    if global.target == TargetArg::Local
+        && let Some(state) = EndpointState::read(&global.env)?
+        && endpoint::answers(&state).await
+    {
         return Err(SessionError::AlreadyUp { env: global.env.clone() }.into());
     }
     let endpoint = match global.target {

@@ -1,4 +1,4 @@
-//! The command line as typed. What it means is worked out in `settings`.
+//! The command line as typed. What it means is worked out in `input` and `connect`.
 
 use std::path::PathBuf;
 

@@ -14,7 +14,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
-use crate::local::cloud::{Cloud, CloudSettings, HostKind};
+use crate::local::cloud::{Cloud, CloudSettings, HostKind, LOCAL_ACCOUNT};
 use crate::local::door::http;
 use crate::local::faults::FaultSpec;
 use crate::platform::clients::Door;
@@ -24,8 +24,6 @@ use super::exit::CliError;
 use super::input;
 
 pub const LOCAL_REGION: &str = "us-east-1";
-/// The local account: AWS's documentation uses it, nobody owns it.
-pub const LOCAL_ACCOUNT: &str = "123456789012";
 
 /// How long a stopping endpoint may take to end its functions and connections.
 const STOP_BOUND: Duration = Duration::from_secs(10);
@@ -215,7 +213,7 @@ fn spawn_reaper(dir: &Path) -> std::io::Result<Child> {
 }
 
 /// The reaper's own work: wait until stdin closes, then remove `dir`. Functions that run from it end by
-/// themselves, because their Runtime API is gone; until then they may still write, so it tries a few times.
+/// themselves, because their Runtime API is gone; until then one may still write, so it tries twice.
 pub fn reap(dir: &Path) -> std::io::Result<()> {
     let mut sink = [0u8; 64];
     let mut stdin = std::io::stdin();

@@ -28,7 +28,8 @@ pub fn main() -> ExitCode {
             return if asked_for { Exit::Done.into() } else { Exit::BadInput.into() };
         }
     };
-    init_tracing(cli.global.verbose);
+    // An endpoint of its own has nobody else to tell its warnings to.
+    init_tracing(cli.global.verbose, matches!(cli.verb, Verb::Local(_)));
     match dispatch(cli) {
         Ok(exit) => exit.into(),
         Err(error) => {
@@ -79,8 +80,9 @@ fn table<const N: usize>(header: [&str; N]) -> comfy_table::Table {
     table
 }
 
-fn init_tracing(verbose: u8) {
+fn init_tracing(verbose: u8, is_endpoint: bool) {
     let filter = match verbose {
+        0 if is_endpoint => "streamgauge=warn,error",
         0 => "error",
         1 => "streamgauge=debug,error",
         _ => "streamgauge=trace,aws_smithy_runtime=debug,warn",

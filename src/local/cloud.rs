@@ -24,8 +24,8 @@ use super::sqs::Sqs;
 use super::sts::Sts;
 use crate::platform::clock::Clock;
 
-/// The account of the local endpoint unless told otherwise.
-pub const LOCAL_ACCOUNT: &str = "000000000000";
+/// The account of the local endpoint: AWS's documentation uses it, nobody owns it.
+pub const LOCAL_ACCOUNT: &str = "123456789012";
 
 pub struct CloudSettings {
     pub clock: Clock,

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
+use crate::evidence::EvidenceError;
 use crate::evidence::collector::Collector;
 use crate::evidence::recorder::LoadRecorder;
 use crate::platform::clock::Clock;
@@ -13,6 +14,9 @@ use super::progress::Progress;
 /// Nothing new for this long beyond the batch window, although records are outstanding, means that they
 /// will not come by themselves: idle polls are a second apart, a retry waits a few.
 const QUIET: Duration = Duration::from_secs(10);
+
+/// What the recorder holds is written this often while nothing is sent.
+const TICK: Duration = Duration::from_secs(1);
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Drained {
@@ -54,6 +58,9 @@ pub struct DrainSpec {
 }
 
 /// Waits for the records of the run so far.
+///
+/// # Errors
+/// The recorder cannot write.
 pub async fn drain(
     spec: DrainSpec,
     recorder: &LoadRecorder,
@@ -61,37 +68,38 @@ pub async fn drain(
     clock: Clock,
     patience: Patience,
     progress: &dyn Progress,
-) -> Drained {
+) -> Result<Drained, EvidenceError> {
     let started = clock.instant();
     let quiet_bound = QUIET + spec.batch_window * 2;
     let mut live = collector.live();
     let mut seen_before = 0;
     let mut last_new = started;
     loop {
+        recorder.tick(clock.now_us())?;
         let acked = recorder.live().acked_total;
         let seen = live.borrow_and_update().records_seen;
         let outstanding = collector.unseen_of(&recorder.acked());
         let now = clock.instant();
         if outstanding == 0 {
-            return Drained::All { after: now - started };
+            return Ok(Drained::All { after: now - started });
         }
         if seen > seen_before {
             (seen_before, last_new) = (seen, now);
         }
         if now - last_new >= quiet_bound {
-            return Drained::Quiet { outstanding, waited: now - started };
+            return Ok(Drained::Quiet { outstanding, waited: now - started });
         }
         if now - started >= spec.bound {
-            return Drained::Bound { outstanding, waited: now - started };
+            return Ok(Drained::Bound { outstanding, waited: now - started });
         }
         progress.step_live(&format!("draining: {outstanding} of {acked} acked records not seen yet"));
-        let wake = (last_new + quiet_bound).min(started + spec.bound);
+        let wake = (last_new + quiet_bound).min(started + spec.bound).min(now + TICK);
         tokio::select! {
             biased;
             changed = live.changed() => if changed.is_err() {
-                return Drained::Quiet { outstanding, waited: now - started };
+                return Ok(Drained::Quiet { outstanding, waited: now - started });
             },
-            () = patience.lost() => return Drained::Interrupted { outstanding },
+            () = patience.lost() => return Ok(Drained::Interrupted { outstanding }),
             () = tokio::time::sleep_until(wake) => {}
         }
     }

@@ -66,7 +66,7 @@ impl SessionError {
                 Some("streamgauge writes to .streamgauge/ in the current directory; run it where you may write".to_owned())
             }
             SessionError::NotReady { .. } => Some(
-                "the function does not start, fails, or its role lacks a permission: its log group tells; with --target local add -v"
+                "the function does not start, fails, or its role lacks a permission: its log group tells"
                     .to_owned(),
             ),
             SessionError::Mismatch(_) => {

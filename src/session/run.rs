@@ -10,6 +10,7 @@ use crate::cost::PriceBook;
 use crate::evidence::accounting;
 use crate::evidence::collector::{Collector, CollectorConfig, Durability};
 use crate::evidence::confirm::{self, Lookup};
+use crate::evidence::dead_letters::{self, DeadLetters};
 use crate::evidence::events::{End, Event, EventLog};
 use crate::evidence::model::RunEnd;
 use crate::evidence::recorder::{LevelRate, LoadRecorder};
@@ -252,6 +253,8 @@ impl Running {
         mut live: LiveState,
     ) -> Result<Option<Stop>, SessionError> {
         let (stop_load, load_stop) = watch::channel(false);
+        // Whatever ends this function, a full disk for example, ends the load too.
+        let stop_load = StopOnDrop(stop_load);
         let (level_sender, mut level_events) = tokio::sync::mpsc::unbounded_channel();
         let on_level = move |event: LevelEvent| {
             // The receiver outlives the load; two events a level are few.
@@ -274,12 +277,12 @@ impl Running {
                     if let Some(stop) = self.tick(&mut live)? && stopped.is_none() {
                         self.request.progress.step(&format!("stopping: {}", stop.reason()));
                         stopped = Some(stop);
-                        stop_load.send_replace(true);
+                        stop_load.0.send_replace(true);
                     }
                 }
                 _ = user_stop.wait_for(|asked| *asked > 0), if stopped.is_none() => {
                     stopped = Some(Stop::Interrupted);
-                    stop_load.send_replace(true);
+                    stop_load.0.send_replace(true);
                 }
             }
         };
@@ -380,8 +383,7 @@ impl Running {
         let patience = Patience::new(&self.request.stop);
         let progress = &*self.request.progress;
         let drained =
-            drain(spec, &self.recorder, &self.collector, self.request.clock, patience, progress).await;
-        self.recorder.tick(self.request.clock.now_us())?;
+            drain(spec, &self.recorder, &self.collector, self.request.clock, patience, progress).await?;
         match drained {
             Drained::All { after } => Ok(Some(after.as_secs_f64())),
             Drained::Quiet { outstanding, waited } | Drained::Bound { outstanding, waited } => {
@@ -415,6 +417,7 @@ impl Running {
         events
             .append(clock.now_us(), &Event::CollectionEnded { complete, unreadable: collected.unreadable })?;
         if reachable {
+            dead_letters(&request, &id, &events).await?;
             confirm(&request, &id, &dir, &events).await?;
         }
         let (end, failure) = match ended {
@@ -451,6 +454,33 @@ impl Running {
     fn event(&self, event: &Event) -> Result<(), SessionError> {
         Ok(self.events.append(self.request.clock.now_us(), event)?)
     }
+}
+
+struct StopOnDrop(watch::Sender<bool>);
+
+impl Drop for StopOnDrop {
+    fn drop(&mut self) {
+        self.0.send_replace(true);
+    }
+}
+
+/// Looks up whose records the messages in the on-failure queue are about.
+async fn dead_letters(request: &RunRequest, id: &RunId, events: &EventLog) -> Result<(), SessionError> {
+    let lookup = DeadLetters {
+        sqs: &request.clients.sqs,
+        dlq_url: &request.standing.dlq_url,
+        kinesis: &request.clients.kinesis,
+        stream_arn: &request.standing.stream_arn,
+        run: id,
+        clock: request.clock,
+        bound: CONFIRM_BOUND,
+    };
+    let (found, problem) = dead_letters::dead_letters(&lookup).await;
+    events.append(request.clock.now_us(), &found)?;
+    if let Some(text) = problem {
+        events.append(request.clock.now_us(), &Event::Note { text })?;
+    }
+    Ok(())
 }
 
 /// Re-reads the shards for acked records that no receipt names.

@@ -13,6 +13,8 @@ use crate::local::cloud::Cloud;
 use crate::local::faults::FaultSpec;
 use crate::platform::clock::Clock;
 
+pub const FAULTS_ARE_LOCAL: &str =
+    "--fault goes with --target local: faults are injected by the local endpoint";
 /// A background endpoint that nobody called for this long ends itself.
 const IDLE_BOUND: Duration = Duration::from_secs(12 * 3_600);
 const IDLE_LOOK: Duration = Duration::from_secs(3_600);

@@ -30,9 +30,7 @@ pub async fn run(global: &Global, args: &TestArgs) -> Result<Exit, CliError> {
     let max_cost_usd = input::max_cost(args.max_cost.as_deref())?;
     let faults = local::faults(&args.fault)?;
     if global.target == TargetArg::Aws && !args.fault.is_empty() {
-        return Err(CliError::input(
-            "--fault goes with --target local: faults are injected by the local endpoint",
-        ));
+        return Err(CliError::input(local::FAULTS_ARE_LOCAL));
     }
     let request = connect::up_request(global, Some(&plan))?;
     let stop = StopSignal::listen()

@@ -19,6 +19,9 @@ pub async fn run(global: &Global, args: &UpArgs) -> Result<Exit, CliError> {
     let plan = args.plan.as_deref().map(input::plan).transpose()?;
     // Parsed here so that a typo is found before anything is started; the endpoint parses them again.
     local::faults(&args.fault)?;
+    if global.target == TargetArg::Aws && !args.fault.is_empty() {
+        return Err(CliError::input(local::FAULTS_ARE_LOCAL));
+    }
     let request = connect::up_request(global, plan.as_ref())?;
     let stop = StopSignal::listen()
         .map_err(|error| CliError::environment(format!("cannot listen for signals: {error}")))?;

@@ -113,7 +113,7 @@ async fn a_shard_takes_exactly_a_thousand_records_a_second() {
         assert!(refused.is_provisioned_throughput_exceeded_exception());
         assert_eq!(
             refused.message(),
-            Some("Rate exceeded for shard shardId-000000000000 in stream s under account 000000000000.")
+            Some("Rate exceeded for shard shardId-000000000000 in stream s under account 123456789012.")
         );
         tokio::time::sleep(Duration::from_secs(1)).await;
     }

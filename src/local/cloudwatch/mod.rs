@@ -103,12 +103,17 @@ impl CloudWatch {
             }
             "DeleteAlarms" => {
                 let mut control = self.control();
-                for name in control.alarms.delete(input)? {
+                for name in control.alarms.delete(input, now_ms)? {
                     control.tags.remove(&self.alarm_arn(&name));
                 }
                 Ok(json!({}))
             }
-            "SetAlarmState" => self.control().alarms.set_state(input, now_ms),
+            "DescribeAlarmHistory" => self.control().alarms.history(input, &self.store(), now_ms),
+            "DescribeAlarmsForMetric" => {
+                let mut control = self.control();
+                control.alarms.for_metric(input, &self.store(), now_ms, |name| self.alarm_arn(name))
+            }
+            "SetAlarmState" => self.control().alarms.set_state(input, &self.store(), now_ms),
             "EnableAlarmActions" => self.control().alarms.set_actions(input, true),
             "DisableAlarmActions" => self.control().alarms.set_actions(input, false),
             "PutDashboard" => {

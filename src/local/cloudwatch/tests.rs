@@ -249,7 +249,7 @@ async fn an_alarm_is_given_back_whole_and_changes_with_the_data() {
 #[tokio::test(start_paused = true)]
 async fn dashboards_are_checked_stored_and_their_errors_are_typed() {
     let (_, client) = endpoint();
-    let body = r#"{"widgets": [{"type": "metric", "properties": {"metrics": []}}]}"#;
+    let body = r#"{"widgets": [{"type": "metric", "properties": {"region": "us-east-1", "metrics": []}}]}"#;
     client.put_dashboard().dashboard_name("pipeline").dashboard_body(body).send().await.unwrap();
     let stored = client.get_dashboard().dashboard_name("pipeline").send().await.unwrap();
     assert_eq!(stored.dashboard_body(), Some(body));
@@ -282,4 +282,55 @@ async fn what_is_wrong_with_a_query_is_said() {
     assert!(ask(json!([{ "Id": "a", "Expression": "NOSUCH(1)" }])).await.contains("no function NOSUCH"));
     let error = cloudwatch.call("NoSuch", json!({})).await.unwrap_err();
     assert_eq!(error.code, "UnknownOperationException");
+}
+
+/// Alarms are evaluated when somebody looks; the minutes between must come out as if somebody had looked.
+#[tokio::test(start_paused = true)]
+async fn the_history_of_an_alarm_is_that_of_every_minute_though_nobody_looked() {
+    let (cloudwatch, client) = endpoint();
+    let alarm = client.put_metric_alarm().alarm_name("errors").namespace("AWS/Lambda").metric_name("Errors");
+    let alarm = alarm.dimensions(Dimension::builder().name("FunctionName").value("f").build());
+    let alarm = alarm.statistic(Statistic::Sum).period(60).evaluation_periods(1).threshold(0.0);
+    let alarm = alarm.comparison_operator(ComparisonOperator::GreaterThanThreshold);
+    alarm.treat_missing_data("notBreaching").send().await.unwrap();
+    client.put_composite_alarm().alarm_name("health").alarm_rule("ALARM(errors)").send().await.unwrap();
+    tokio::time::advance(Duration::from_secs(125)).await;
+    count(&cloudwatch, "Errors", 1.0);
+    tokio::time::advance(Duration::from_secs(600)).await;
+    let history = client
+        .describe_alarm_history()
+        .alarm_types(AlarmType::MetricAlarm)
+        .alarm_types(AlarmType::CompositeAlarm)
+        .history_item_type(aws_sdk_cloudwatch::types::HistoryItemType::StateUpdate)
+        .scan_by(aws_sdk_cloudwatch::types::ScanBy::TimestampAscending)
+        .send()
+        .await
+        .unwrap();
+    let told: Vec<String> = history
+        .alarm_history_items()
+        .iter()
+        .map(|item| {
+            let after_s = item.timestamp().unwrap().secs() - START_S;
+            format!("{after_s} {}: {}", item.alarm_name().unwrap(), item.history_summary().unwrap())
+        })
+        .collect();
+    // The one point is looked at until it leaves the evaluation range, which reaches two periods further back than
+    // the alarm's one: user guide, "Configuring how CloudWatch alarms treat missing data".
+    assert_eq!(
+        told,
+        [
+            "60 errors: Alarm updated from INSUFFICIENT_DATA to OK",
+            "60 health: Alarm updated from INSUFFICIENT_DATA to OK",
+            "180 errors: Alarm updated from OK to ALARM",
+            "180 health: Alarm updated from OK to ALARM",
+            "360 errors: Alarm updated from ALARM to OK",
+            "360 health: Alarm updated from ALARM to OK",
+        ]
+    );
+    let for_metric = client.describe_alarms_for_metric().namespace("AWS/Lambda").metric_name("Errors");
+    let without_dimensions = for_metric.clone().send().await.unwrap();
+    assert_eq!(without_dimensions.metric_alarms().len(), 0);
+    let dimension = Dimension::builder().name("FunctionName").value("f").build();
+    let exact = for_metric.dimensions(dimension).send().await.unwrap();
+    assert_eq!(exact.metric_alarms()[0].alarm_name(), Some("errors"));
 }

@@ -1,7 +1,9 @@
-//! Alarms: stored and given back whole, and evaluated when somebody looks. Actions are never carried out.
+//! Alarms: stored and given back whole. When somebody looks, every minute since the last look is evaluated, so
+//! that states and history are those of an alarm that was evaluated all along. Actions are never carried out.
 
 mod composite;
 mod evaluate;
+mod history;
 
 use std::collections::BTreeMap;
 
@@ -9,13 +11,16 @@ use serde_json::{Map, Value, json};
 
 use self::composite::Rule;
 use self::evaluate::Evaluation;
+use self::history::History;
 use super::error::{invalid_token, invalid_value, missing, not_found, validation};
 use super::store::Store;
-use crate::local::members::{integer, text, texts};
+use crate::local::members::{integer, list, text, texts};
 use crate::local::service::{ApiError, ApiResult};
 
 /// A standard-resolution alarm is evaluated once a minute. User guide, "Alarm evaluation".
 const EVALUATED_EVERY_MS: i64 = 60_000;
+/// Minutes made up for at one look: a day. An alarm nobody looked at for longer goes on from a day ago.
+const CAUGHT_UP_MS: i64 = 86_400_000;
 /// Alarms of one DescribeAlarms answer: default, and the largest that can be asked for. API reference.
 const PAGE_DEFAULT: i64 = 50;
 const PAGE_MAX: i64 = 100;
@@ -59,9 +64,19 @@ enum Kind {
     Composite(Rule),
 }
 
+impl Kind {
+    fn as_str(&self) -> &'static str {
+        match self {
+            Kind::Metric(_) => "MetricAlarm",
+            Kind::Composite(_) => "CompositeAlarm",
+        }
+    }
+}
+
 #[derive(Default)]
 pub struct Alarms {
     by_name: BTreeMap<String, Alarm>,
+    history: History,
 }
 
 impl Alarms {
@@ -113,12 +128,15 @@ impl Alarms {
             alarm.state_updated_ms = before.state_updated_ms;
             alarm.state_changed_ms = before.state_changed_ms;
         }
+        let what = if self.by_name.contains_key(name) { "updated" } else { "created" };
+        self.history.configured(name, alarm.kind.as_str(), what, now_ms);
         self.by_name.insert(name.to_owned(), alarm);
         Ok(json!({}))
     }
 
     /// SetAlarmState: holds until the next evaluation.
-    pub fn set_state(&mut self, input: &Value, now_ms: i64) -> ApiResult {
+    pub fn set_state(&mut self, input: &Value, store: &Store, now_ms: i64) -> ApiResult {
+        self.evaluate(store, now_ms);
         let name = text(input, "AlarmName").ok_or_else(|| missing("AlarmName"))?;
         let state = text(input, "StateValue").ok_or_else(|| missing("StateValue"))?;
         let state =
@@ -127,12 +145,12 @@ impl Alarms {
         let alarm = self.by_name.get_mut(name).ok_or_else(|| not_found(format!("{name} does not exist")))?;
         alarm.reason_data = text(input, "StateReasonData").map(str::to_owned);
         alarm.evaluated_ms = now_ms;
-        alarm.enter(state, reason.to_owned(), now_ms);
+        alarm.enter(name, state, reason.to_owned(), now_ms, &mut self.history);
         Ok(json!({}))
     }
 
     /// DeleteAlarms: all of them, or none when one is missing. Gives their names.
-    pub fn delete(&mut self, input: &Value) -> Result<Vec<String>, ApiError> {
+    pub fn delete(&mut self, input: &Value, now_ms: i64) -> Result<Vec<String>, ApiError> {
         let names = texts(input, "AlarmNames");
         if names.is_empty() {
             return Err(missing("AlarmNames"));
@@ -141,7 +159,9 @@ impl Alarms {
             return Err(not_found(format!("{absent} does not exist")));
         }
         for name in &names {
-            self.by_name.remove(*name);
+            if let Some(alarm) = self.by_name.remove(*name) {
+                self.history.configured(name, alarm.kind.as_str(), "deleted", now_ms);
+            }
         }
         Ok(names.into_iter().map(str::to_owned).collect())
     }
@@ -186,10 +206,7 @@ impl Alarms {
         let mut given = 0;
         let mut last = "";
         for (name, alarm) in self.by_name.iter().filter(|(name, _)| name.as_str() > after) {
-            let (kind, list) = match alarm.kind {
-                Kind::Metric(_) => ("MetricAlarm", "MetricAlarms"),
-                Kind::Composite(_) => ("CompositeAlarm", "CompositeAlarms"),
-            };
+            let kind = alarm.kind.as_str();
             let wanted = if types.is_empty() { kind == "MetricAlarm" } else { types.contains(&kind) };
             let named = names.is_empty() || names.contains(&name.as_str());
             if !wanted
@@ -205,34 +222,83 @@ impl Alarms {
             }
             given += 1;
             last = name;
-            if let Some(list) = output[list].as_array_mut() {
+            if let Some(list) = output[format!("{kind}s")].as_array_mut() {
                 list.push(alarm.described(&arn(name)));
             }
         }
         Ok(output)
     }
 
-    /// Brings every alarm that is due up to date: metric alarms first, then the composites over them.
+    /// DescribeAlarmHistory.
+    pub fn history(&mut self, input: &Value, store: &Store, now_ms: i64) -> ApiResult {
+        self.evaluate(store, now_ms);
+        self.history.describe(input)
+    }
+
+    /// DescribeAlarmsForMetric: the alarms over exactly that metric, not those with metric math.
+    pub fn for_metric(
+        &mut self,
+        input: &Value,
+        store: &Store,
+        now_ms: i64,
+        arn: impl Fn(&str) -> String,
+    ) -> ApiResult {
+        for required in ["Namespace", "MetricName"] {
+            text(input, required).ok_or_else(|| missing(required))?;
+        }
+        self.evaluate(store, now_ms);
+        let asked = input.as_object().into_iter().flatten().filter(|(_, member)| !member.is_null());
+        let asked: Vec<(&String, &Value)> = asked.filter(|(name, _)| *name != "Dimensions").collect();
+        let described: Vec<Value> = self
+            .by_name
+            .iter()
+            .filter(|(_, alarm)| {
+                asked.iter().all(|(name, wanted)| alarm.settings.get(*name) == Some(*wanted))
+            })
+            .filter(|(_, alarm)| dimensions(&Value::Object(alarm.settings.clone())) == dimensions(input))
+            .map(|(name, alarm)| alarm.described(&arn(name)))
+            .collect();
+        Ok(json!({ "MetricAlarms": described }))
+    }
+
+    /// Brings every alarm up to date, one evaluation after the other as they fell due.
     fn evaluate(&mut self, store: &Store, now_ms: i64) {
         for alarm in self.by_name.values_mut() {
-            let due = now_ms - alarm.evaluated_ms >= EVALUATED_EVERY_MS;
-            if let (Kind::Metric(evaluation), true) = (&alarm.kind, due) {
-                let (state, reason) = evaluation.state(store, now_ms, alarm.state);
-                alarm.evaluated_ms = now_ms;
-                alarm.enter(state, reason, now_ms);
-            }
+            alarm.evaluated_ms = alarm.evaluated_ms.max(now_ms - CAUGHT_UP_MS);
         }
-        // A composite may name a composite: as many rounds as there can be levels, until nothing changes.
+        while let Some(due_ms) = self.next_evaluation_ms().filter(|due_ms| *due_ms <= now_ms) {
+            for (name, alarm) in &mut self.by_name {
+                if let Kind::Metric(evaluation) = &alarm.kind
+                    && alarm.evaluated_ms + EVALUATED_EVERY_MS <= due_ms
+                {
+                    let (state, reason) = evaluation.state(store, due_ms, alarm.state);
+                    alarm.evaluated_ms = due_ms;
+                    alarm.enter(name, state, reason, due_ms, &mut self.history);
+                }
+            }
+            self.evaluate_composites(due_ms);
+        }
+        self.evaluate_composites(now_ms);
+    }
+
+    fn next_evaluation_ms(&self) -> Option<i64> {
+        let metric_alarms = self.by_name.values().filter(|alarm| matches!(alarm.kind, Kind::Metric(_)));
+        metric_alarms.map(|alarm| alarm.evaluated_ms + EVALUATED_EVERY_MS).min()
+    }
+
+    /// A composite may name a composite: as many rounds as there can be levels, until nothing changes.
+    fn evaluate_composites(&mut self, at_ms: i64) {
         for _ in 0..self.by_name.len() {
             let states: BTreeMap<String, State> =
                 self.by_name.iter().map(|(name, alarm)| (name.clone(), alarm.state)).collect();
             let mut changed = false;
-            for alarm in self.by_name.values_mut() {
+            for (name, alarm) in &mut self.by_name {
                 let Kind::Composite(rule) = &alarm.kind else { continue };
                 let state = if rule.holds(&states) { State::Alarm } else { State::Ok };
                 if state != alarm.state {
                     changed = true;
-                    alarm.enter(state, format!("The alarm rule makes this alarm {}", state.as_str()), now_ms);
+                    let reason = format!("The alarm rule makes this alarm {}", state.as_str());
+                    alarm.enter(name, state, reason, at_ms, &mut self.history);
                 }
             }
             if !changed {
@@ -242,9 +308,19 @@ impl Alarms {
     }
 }
 
+/// The dimensions of a request, in order of their names.
+fn dimensions(input: &Value) -> Vec<(&str, &str)> {
+    let pairs = list(input, "Dimensions").iter();
+    let mut pairs: Vec<(&str, &str)> =
+        pairs.filter_map(|pair| Some((text(pair, "Name")?, text(pair, "Value")?))).collect();
+    pairs.sort_unstable();
+    pairs
+}
+
 impl Alarm {
-    fn enter(&mut self, state: State, reason: String, now_ms: i64) {
+    fn enter(&mut self, name: &str, state: State, reason: String, now_ms: i64, history: &mut History) {
         if self.state != state {
+            history.changed(name, self.kind.as_str(), (self.state, state), [&self.reason, &reason], now_ms);
             self.state_changed_ms = now_ms;
             self.state = state;
             self.state_updated_ms = now_ms;

@@ -178,6 +178,7 @@ pub struct Stage {
     pub lambda: Arc<Lambda>,
     pub kinesis: Arc<FakeKinesis>,
     pub sqs: Arc<Recorder>,
+    pub s3: Arc<Recorder>,
     pub logs: Arc<Recorder>,
     pub metrics: Arc<Metrics>,
     pub faults: Arc<Faults>,
@@ -198,8 +199,8 @@ impl Stage {
             faults: faults.clone(),
         };
         let s3 = Arc::new(Recorder::default());
-        let peers = Peers { kinesis: kinesis.clone(), sqs: sqs.clone(), s3, logs: logs.clone() };
-        Stage { lambda: Lambda::new(ctx, peers, host), kinesis, sqs, logs, metrics, faults }
+        let peers = Peers { kinesis: kinesis.clone(), sqs: sqs.clone(), s3: s3.clone(), logs: logs.clone() };
+        Stage { lambda: Lambda::new(ctx, peers, host), kinesis, sqs, s3, logs, metrics, faults }
     }
 
     /// In virtual time.

@@ -198,6 +198,11 @@ impl FunctionHost for InProcessHost {
         Box::pin(std::future::ready(()))
     }
 
+    fn has_idle(&self, function: &FunctionVersion) -> bool {
+        let idle = self.idle.lock().expect("idle sandboxes lock");
+        idle.has(&function.arn, function.revision, self.clock.instant())
+    }
+
     fn kill_running(&self, function: &str) -> usize {
         self.running.kill(function)
     }

@@ -72,6 +72,9 @@ pub trait FunctionHost: Send + Sync {
         request_id: &'a str,
     ) -> BoxFuture<'a, InvokeOutcome>;
 
+    /// Whether an invocation now would find a warm sandbox.
+    fn has_idle(&self, function: &FunctionVersion) -> bool;
+
     /// Ends the idle sandboxes of a function whose revision is below this one, and all of its busy ones
     /// as they fall idle. Resolves when the idle ones are gone.
     fn retire<'a>(&'a self, function_arn: &'a str, below_revision: u64) -> BoxFuture<'a, ()>;

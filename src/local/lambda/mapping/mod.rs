@@ -2,7 +2,7 @@
 
 mod config;
 mod deliver;
-mod destination;
+mod discarded;
 mod event;
 mod filter;
 mod lanes;

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use serde_json::{Value, json};
 
@@ -126,6 +128,32 @@ async fn a_failing_batch_blocks_its_shard_and_is_given_up_to_the_queue() {
     assert_eq!((count("PolledEventCount"), count("InvokedEventCount")), (5.0, 13.0));
     assert_eq!((count("FailedInvokeEventCount"), count("DroppedEventCount")), (12.0, 0.0));
     assert_eq!(count("OnFailureDestinationDeliveredEventCount"), 4.0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_bucket_gets_the_records_too() {
+    let watching = watching(Duration::ZERO, |_| fail());
+    let stage = Stage::in_process(watching.handler, Faults::none());
+    for _ in 0..2 {
+        stage.kinesis.put(SHARD, "k", "x");
+    }
+    let more = json!({
+        "MaximumRetryAttempts": 0, "DestinationConfig": {"OnFailure": {"Destination": "arn:aws:s3:::lost"}},
+    });
+    let uuid = stage.map(more).await;
+    pass(1.0).await;
+    assert!(stage.sqs.of("SendMessage").is_empty());
+    let puts = stage.s3.of("PutObject");
+    assert_eq!((puts.len(), &puts[0]["Bucket"]), (1, &json!("lost")));
+    let prefix = format!("aws/lambda/{uuid}/{SHARD}/2023/11/14/2023-11-14T22.13.20-");
+    let key = puts[0]["Key"].as_str().unwrap();
+    assert_eq!(key.strip_prefix(&prefix).map(str::len), Some(36), "{key}");
+    let body = STANDARD.decode(puts[0]["Body"].as_str().unwrap()).unwrap();
+    let body: Value = serde_json::from_slice(&body).unwrap();
+    assert_eq!(body["KinesisBatchInfo"]["batchSize"], 2);
+    let event: Value = serde_json::from_str(body["payload"].as_str().unwrap()).unwrap();
+    assert_eq!(event["Records"][1]["kinesis"]["sequenceNumber"], "2");
+    assert_eq!(event["Records"][1]["kinesis"]["data"], STANDARD.encode("x"));
 }
 
 #[tokio::test(start_paused = true)]

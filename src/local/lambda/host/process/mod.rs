@@ -117,6 +117,11 @@ impl FunctionHost for ProcessHost {
         })
     }
 
+    fn has_idle(&self, function: &FunctionVersion) -> bool {
+        let idle = self.inner.idle.lock().expect("idle sandboxes lock");
+        idle.has(&function.arn, function.revision, self.inner.clock.instant())
+    }
+
     fn kill_running(&self, function: &str) -> usize {
         self.inner.running.kill(function)
     }

@@ -90,8 +90,8 @@ pub trait FunctionHost: Send + Sync {
     fn shutdown(&self) -> BoxFuture<'_, ()>;
 }
 
-/// How long INIT may take before the sandbox is given up. Lambda developer guide, "Init phase": 10 s.
-/// (AWS then starts it once more under the function's own timeout; here the invocation fails.)
+/// How long the first INIT of a sandbox may take. Lambda developer guide, "Init phase": 10 s. The second one has
+/// the function's own timeout.
 pub const INIT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Sandboxes kept idle for one function; beyond it the one idle longest is ended. AWS documents no number.

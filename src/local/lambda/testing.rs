@@ -36,6 +36,8 @@ pub struct Shard {
     pub records: Vec<(String, String, i64)>,
     pub closed: bool,
     pub parent: Option<String>,
+    /// The second parent of a merge.
+    pub adjacent: Option<String>,
 }
 
 impl FakeKinesis {
@@ -90,7 +92,9 @@ impl FakeKinesis {
 
     fn list(&self) -> Value {
         let shards = self.shards.lock().unwrap();
-        let shown = shards.iter().map(|(id, shard)| json!({"ShardId": id, "ParentShardId": shard.parent}));
+        let shown = shards.iter().map(|(id, shard)| {
+            json!({"ShardId": id, "ParentShardId": shard.parent, "AdjacentParentShardId": shard.adjacent})
+        });
         json!({"Shards": shown.collect::<Vec<_>>()})
     }
 }

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use super::filter::Filter;
 use super::lanes::Gather;
 use super::settle::Policy;
-use crate::local::lambda::control::integer;
+use crate::local::lambda::control::{integer, validation};
 use crate::local::lambda::destination::Destination;
 use crate::local::lambda::state::invalid;
 use crate::local::service::ApiError;
@@ -123,6 +123,11 @@ pub fn apply(settings: &mut Map<String, Value>, input: &Value) -> Result<(), Api
             let bisect = given == &Value::Bool(true) || given == "true";
             settings.insert("BisectBatchOnFunctionError".to_owned(), bisect.into());
         }
+    }
+    let response_types = input["FunctionResponseTypes"].as_array().into_iter().flatten();
+    if let Some(other) = response_types.into_iter().find(|kind| *kind != "ReportBatchItemFailures") {
+        let constraint = "Member must satisfy enum value set: [ReportBatchItemFailures]";
+        return Err(validation("functionResponseTypes", &other.to_string(), constraint));
     }
     for member in KEPT {
         if !input[member].is_null() {

@@ -8,6 +8,8 @@ mod filter;
 mod lanes;
 mod poller;
 mod progress;
+#[cfg(test)]
+mod property_tests;
 mod reader;
 mod run;
 mod settle;

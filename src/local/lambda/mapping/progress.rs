@@ -37,7 +37,7 @@ pub struct Shard {
     pub late: bool,
     /// When it was first read, ms since the epoch.
     pub since_ms: i64,
-    /// It was read before, by a poller that was stopped.
+    /// It was read, or known, before: since `since_ms`.
     pub resumed: bool,
     /// Closed and read to its end.
     pub finished: bool,
@@ -102,9 +102,19 @@ impl Progress {
         self.with(|inner| inner.shards.get(id).is_some_and(|shard| shard.finished))
     }
 
-    /// The first list of shards was seen whole.
-    pub fn set_begun(&self) {
-        self.with(|inner| inner.begun = true);
+    /// The first list of shards was seen whole. Those of them that wait for their parents were there from the
+    /// beginning too: they will be read from what the mapping's start means now, not when their turn comes.
+    pub fn set_begun<'a>(&self, ids: impl IntoIterator<Item = &'a String>, now_ms: i64) {
+        self.with(|inner| {
+            if inner.begun {
+                return;
+            }
+            inner.begun = true;
+            for id in ids {
+                let waiting = || Shard { since_ms: now_ms, resumed: true, ..Shard::default() };
+                inner.shards.entry(id.clone()).or_insert_with(waiting);
+            }
+        });
     }
 
     pub fn set_position(&self, id: &str, position: &str) {

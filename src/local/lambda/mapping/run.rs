@@ -66,7 +66,7 @@ async fn run(mapping: &Mapping, config: &Arc<Config>, mut stop: watch::Receiver<
         let wait = match list_shards(mapping, config).await {
             Ok(shards) => {
                 start_pollers(mapping, config, &shards, &mut started, &mut pollers, &stop);
-                mapping.progress.set_begun();
+                mapping.progress.set_begun(shards.keys(), mapping.shared.ctx.clock.now_ms());
                 mapping.progress.set_running();
                 DISCOVER_EVERY
             }

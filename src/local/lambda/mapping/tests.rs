@@ -315,6 +315,57 @@ async fn children_of_a_shard_wait_for_its_end_and_are_read_from_their_start() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_child_of_a_merge_waits_for_both_parents_and_new_shards_are_found() {
+    let slow = |seen: &Seen| if seen.shard.ends_with('1') { fail() } else { ok(seen) };
+    let watching = watching(Duration::ZERO, slow);
+    let stage = Stage::in_process(watching.handler, Faults::none());
+    let ids: Vec<String> = (0..3).map(|n| format!("shardId-00000000000{n}")).collect();
+    stage.kinesis.put(&ids[0], "k", "left");
+    stage.kinesis.put(&ids[1], "k", "right, and bad");
+    stage.map(json!({"MaximumRetryAttempts": 2})).await;
+    pass(0.2).await;
+    stage.kinesis.put(&ids[2], "k", "merged");
+    {
+        let mut shards = stage.kinesis.shards.lock().unwrap();
+        for parent in &ids[..2] {
+            shards.get_mut(parent).unwrap().closed = true;
+        }
+        let child = shards.get_mut(&ids[2]).unwrap();
+        (child.parent, child.adjacent) = (Some(ids[0].clone()), Some(ids[1].clone()));
+    }
+    pass(11.5).await;
+    let order: Vec<_> = watching.seen.lock().unwrap().iter().map(|s| s.shard.clone()).collect();
+    assert_eq!(order.iter().filter(|id| **id == ids[1]).count(), 3, "the bad parent was tried to its end");
+    assert_eq!(order.last(), Some(&ids[2]), "then its child: {order:?}");
+    assert_eq!(order.iter().filter(|id| **id == ids[2]).count(), 1);
+    // A shard without parents, as a stream made larger by somebody else would have it.
+    stage.kinesis.put("shardId-000000000003", "k", "new");
+    pass(11.1).await;
+    assert!(watching.seen.lock().unwrap().last().unwrap().shard.ends_with('3'), "within ten seconds");
+}
+
+#[tokio::test(start_paused = true)]
+async fn latest_means_the_mappings_start_for_children_that_wait_too() {
+    let watching = watching(Duration::ZERO, ok);
+    let stage = Stage::in_process(watching.handler, Faults::none());
+    stage.kinesis.put("shardId-000000000000", "k", "old");
+    stage.kinesis.put("shardId-000000000001", "k", "older than the mapping");
+    {
+        let mut shards = stage.kinesis.shards.lock().unwrap();
+        shards.get_mut("shardId-000000000000").unwrap().closed = true;
+        shards.get_mut("shardId-000000000001").unwrap().parent = Some("shardId-000000000000".to_owned());
+    }
+    pass(1.0).await;
+    stage.map(json!({"StartingPosition": "LATEST"})).await;
+    pass(0.2).await;
+    stage.kinesis.put("shardId-000000000001", "k", "newer");
+    pass(20.0).await;
+    let seen: Vec<_> =
+        watching.seen.lock().unwrap().iter().map(|s| (s.shard.clone(), s.sequences())).collect();
+    assert_eq!(seen, [("shardId-000000000001".to_owned(), vec![2])]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn faults_redeliver_batches_and_swap_records_of_one_key() {
     let watching = watching(Duration::ZERO, ok);
     let faults = Faults::new(vec!["redeliver:count=1".parse().unwrap(), "swap:count=1".parse().unwrap()]);

@@ -26,6 +26,8 @@ pub const QUEUE_ARN: &str = "arn:aws:sqs:us-east-1:000000000000:dlq";
 pub struct FakeKinesis {
     pub clock: Clock,
     pub shards: Mutex<BTreeMap<String, Shard>>,
+    /// Retention of the stream, hours.
+    pub retention_h: Mutex<i64>,
     /// When each GetRecords came, ms since the epoch.
     pub polls: Mutex<Vec<i64>>,
 }
@@ -106,7 +108,10 @@ impl Service for FakeKinesis {
                 "ListShards" => Ok(self.list()),
                 "GetShardIterator" => Ok(self.iterator(&input)),
                 "GetRecords" => Ok(self.records(&input)),
-                "DescribeStreamSummary" if input["StreamName"] == "s" => Ok(json!({})),
+                "DescribeStreamSummary" if input["StreamName"] == "s" => {
+                    let hours = *self.retention_h.lock().unwrap();
+                    Ok(json!({"StreamDescriptionSummary": {"RetentionPeriodHours": hours}}))
+                }
                 _ => Err(ApiError::invalid("ResourceNotFoundException", "no such stream")),
             }
         })
@@ -190,7 +195,12 @@ pub struct Stage {
 
 impl Stage {
     pub fn new(clock: Clock, host: Arc<dyn FunctionHost>, faults: Faults) -> Stage {
-        let kinesis = Arc::new(FakeKinesis { clock, shards: Mutex::default(), polls: Mutex::default() });
+        let kinesis = Arc::new(FakeKinesis {
+            clock,
+            shards: Mutex::default(),
+            retention_h: Mutex::new(24),
+            polls: Mutex::default(),
+        });
         let (sqs, logs): (Arc<Recorder>, Arc<Recorder>) = Default::default();
         let metrics = Arc::new(Metrics::default());
         let faults = Arc::new(faults);

@@ -38,7 +38,7 @@ impl Deliverer {
 
     pub async fn deliver(&self, mut batch: Batch) -> Delivered {
         let clock = &self.mapping.shared.ctx.clock;
-        let old = expired(&batch, self.config.max_age, clock.now_ms());
+        let old = expired(&batch, self.max_age_ms(), clock.now_ms());
         let mut too_old = Vec::new();
         if old > 0 {
             let rest = batch.records.split_off(old);
@@ -64,6 +64,13 @@ impl Deliverer {
             self.give_up(given_up, Condition::RetryAttemptsExhausted, request_id).await;
         }
         Delivered { settled, expired: too_old }
+    }
+
+    /// The maximum record age, or the stream's retention where that is shorter: records that expired are not
+    /// tried again.
+    fn max_age_ms(&self) -> Option<i64> {
+        let own = self.config.max_age.map(|age| age.as_millis() as i64);
+        own.into_iter().chain(self.mapping.progress.retention_ms()).min()
     }
 
     async fn invoke(&self, batch: &mut Batch) -> Result<(String, InvokeOutcome), ApiError> {

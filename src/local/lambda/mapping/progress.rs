@@ -26,6 +26,8 @@ struct Inner {
     shards: BTreeMap<String, Shard>,
     /// Whether the shards that the mapping began with were found: later ones are read from their start.
     begun: bool,
+    /// How long the stream keeps records, ms; `None` until it told.
+    retention_ms: Option<i64>,
 }
 
 /// How far one shard is.
@@ -46,12 +48,20 @@ pub struct Shard {
 impl Progress {
     pub fn new(state: State) -> Progress {
         let last_result = "No records processed".to_owned();
-        let inner = Inner { state, last_result, shards: BTreeMap::new(), begun: false };
+        let inner = Inner { state, last_result, shards: BTreeMap::new(), begun: false, retention_ms: None };
         Progress { inner: Mutex::new(inner) }
     }
 
     fn with<T>(&self, work: impl FnOnce(&mut Inner) -> T) -> T {
         work(&mut self.inner.lock().expect("progress lock"))
+    }
+
+    pub fn retention_ms(&self) -> Option<i64> {
+        self.with(|inner| inner.retention_ms)
+    }
+
+    pub fn set_retention_ms(&self, retention_ms: i64) {
+        self.with(|inner| inner.retention_ms = Some(retention_ms));
     }
 
     pub fn state(&self) -> State {

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 
 use crate::local::faults::Faults;
-use crate::local::lambda::testing::{QUEUE_ARN, Seen, Stage, fail, ok, watching};
+use crate::local::lambda::testing::{QUEUE_ARN, START_MS, Seen, Stage, fail, ok, watching, zip_of};
 
 const SHARD: &str = "shardId-000000000000";
 
@@ -363,6 +363,79 @@ async fn latest_means_the_mappings_start_for_children_that_wait_too() {
     let seen: Vec<_> =
         watching.seen.lock().unwrap().iter().map(|s| (s.shard.clone(), s.sequences())).collect();
     assert_eq!(seen, [("shardId-000000000001".to_owned(), vec![2])]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_mapping_that_stops_lets_invocations_end_for_thirty_seconds() {
+    let watching = watching(Duration::from_millis(2_500), ok);
+    let stage = Stage::in_process(watching.handler, Faults::none());
+    stage.kinesis.put(SHARD, "k", "x");
+    let uuid = stage.map(json!({})).await;
+    let enable =
+        |enabled: bool| stage.call("UpdateEventSourceMapping", json!({"UUID": uuid, "Enabled": enabled}));
+    pass(1.0).await;
+    enable(false).await.unwrap();
+    pass(3.0).await;
+    assert_eq!(watching.seen.lock().unwrap().len(), 1, "it ended");
+    enable(true).await.unwrap();
+    pass(5.0).await;
+    assert_eq!(watching.seen.lock().unwrap().len(), 1, "and it counted");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_takes_longer_than_a_stop_waits_is_cut_off_and_comes_again() {
+    let hangs = watching(Duration::from_secs(60), ok);
+    let stage = Stage::in_process(hangs.handler, Faults::none());
+    stage.kinesis.put(SHARD, "k", "x");
+    stage.create_function(&zip_of("bootstrap", ""), json!({"Timeout": 900})).await;
+    let uuid = stage.map(json!({})).await;
+    pass(1.0).await;
+    stage.call("UpdateEventSourceMapping", json!({"UUID": uuid, "Enabled": false})).await.unwrap();
+    let state =
+        async || stage.call("GetEventSourceMapping", json!({"UUID": uuid})).await.unwrap()["State"].clone();
+    pass(29.0).await;
+    assert_eq!(state().await, "Disabling");
+    pass(2.0).await;
+    assert_eq!(state().await, "Disabled");
+    pass(60.0).await;
+    assert!(hangs.seen.lock().unwrap().is_empty(), "it was cut off");
+    stage.call("UpdateEventSourceMapping", json!({"UUID": uuid, "Enabled": true})).await.unwrap();
+    pass(70.0).await;
+    assert_eq!(hangs.seen.lock().unwrap()[0].sequences(), [1], "its record comes again");
+}
+
+/// With neither a number of retries nor an age, a batch that fails blocks its shard until the stream's own
+/// retention ends it.
+#[tokio::test(start_paused = true)]
+async fn what_the_stream_no_longer_keeps_is_given_up() {
+    let bad = |seen: &Seen| if seen.records[0].0 == "bad" { fail() } else { ok(seen) };
+    let watching = watching(Duration::ZERO, bad);
+    let stage = Stage::in_process(watching.handler, Faults::none());
+    *stage.kinesis.retention_h.lock().unwrap() = 1;
+    stage.map(json!({"DestinationConfig": {"OnFailure": {"Destination": QUEUE_ARN}}})).await;
+    stage.kinesis.put(SHARD, "bad", "x");
+    pass(3_500.0).await;
+    stage.kinesis.put(SHARD, "good", "x");
+    assert!(stage.sqs.of("SendMessage").is_empty());
+    pass(150.0).await;
+    let sent = stage.sqs.of("SendMessage");
+    let body: Value = serde_json::from_str(sent[0]["MessageBody"].as_str().unwrap()).unwrap();
+    assert_eq!((sent.len(), &body["requestContext"]["condition"]), (1, &json!("RecordAgeExceeded")));
+    assert_eq!(watching.seen.lock().unwrap().last().unwrap().records[0].0, "good");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_mapping_can_begin_at_a_time() {
+    let watching = watching(Duration::ZERO, ok);
+    let stage = Stage::in_process(watching.handler, Faults::none());
+    stage.kinesis.put(SHARD, "k", "before");
+    pass(10.0).await;
+    stage.kinesis.put(SHARD, "k", "at");
+    let at_s = (START_MS + 10_000) as f64 / 1_000.0;
+    let more = json!({"StartingPosition": "AT_TIMESTAMP", "StartingPositionTimestamp": at_s});
+    stage.map(more).await;
+    pass(1.0).await;
+    assert_eq!(watching.seen.lock().unwrap()[0].sequences(), [2]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -96,10 +96,14 @@ async fn look_on(state: Arc<State>) {
     let mut members = BTreeMap::new();
     let mut looks: u32 = 0;
     loop {
+        if state.groups().is_empty() {
+            state.entered.notified().await;
+            // Numbers of processes are given again: an old list may name strangers.
+            looks = 0;
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
         let watched: Vec<u32> = state.groups().keys().copied().collect();
         if watched.is_empty() {
-            state.entered.notified().await;
-            looks = 0;
             continue;
         }
         let lists = looks.is_multiple_of(LOOKS_A_LIST);
@@ -117,7 +121,6 @@ async fn look_on(state: Arc<State>) {
             }
         }
         looks = looks.wrapping_add(1);
-        tokio::time::sleep(LOOK_EVERY).await;
     }
 }
 

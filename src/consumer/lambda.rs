@@ -76,7 +76,7 @@ fn work_from(value: Option<String>) -> Result<Work, ConsumerError> {
 
 async fn serve(queue_url: String, work: Work) -> Result<(), ConsumerError> {
     let clock = Clock::start();
-    let sender = SqsSender { sqs: sqs_client().await, queue_url };
+    let sender = SqsSender { sqs: sqs_client(&queue_url).await, queue_url };
     // Seeded by the operating system: two sandboxes that start in one microsecond must still differ.
     let seed = fastrand::u64(..);
     let handler = Handler::new(sender, Arc::new(move || clock.now_us()), work, seed)
@@ -98,7 +98,7 @@ async fn serve(queue_url: String, work: Work) -> Result<(), ConsumerError> {
     lambda_runtime::run(function).await.map_err(|error| ConsumerError::RuntimeApi(error.to_string()))
 }
 
-async fn sqs_client() -> aws_sdk_sqs::Client {
+async fn sqs_client(queue_url: &str) -> aws_sdk_sqs::Client {
     let http =
         aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https();
     let timeouts = TimeoutConfig::builder()
@@ -110,7 +110,19 @@ async fn sqs_client() -> aws_sdk_sqs::Client {
         .timeout_config(timeouts)
         .load()
         .await;
-    aws_sdk_sqs::Client::new(&config)
+    let mut sqs = aws_sdk_sqs::config::Builder::from(&config);
+    if config.endpoint_url().is_none() && std::env::var_os("AWS_ENDPOINT_URL_SQS").is_none() {
+        sqs.set_endpoint_url(origin(queue_url).map(str::to_owned));
+    }
+    aws_sdk_sqs::Client::from_conf(sqs.build())
+}
+
+/// Where a queue is served: its own address says. On AWS that is the region's endpoint, which the SDK would take
+/// anyway; elsewhere nothing else tells.
+fn origin(queue_url: &str) -> Option<&str> {
+    let authority = queue_url.find("://")? + "://".len();
+    let path = queue_url[authority..].find('/').map_or(queue_url.len(), |at| authority + at);
+    (path > authority).then(|| &queue_url[..path])
 }
 
 struct SqsSender {
@@ -149,6 +161,15 @@ mod tests {
         for bad in ["-1", "25ms", "900001"] {
             assert!(work_from(Some(bad.into())).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_queue_is_served_where_its_address_says() {
+        let aws = "https://sqs.eu-west-1.amazonaws.com/123456789012/receipts";
+        assert_eq!(origin(aws), Some("https://sqs.eu-west-1.amazonaws.com"));
+        assert_eq!(origin("http://127.0.0.1:4566/000000000000/receipts"), Some("http://127.0.0.1:4566"));
+        assert_eq!(origin("receipts"), None);
+        assert_eq!(origin("https:///receipts"), None);
     }
 
     #[test]

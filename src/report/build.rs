@@ -337,6 +337,9 @@ fn flag_report(evidence: &Evidence, raised: &FlagRaised) -> FlagReport {
 
 fn notes(evidence: &Evidence) -> Vec<String> {
     let mut notes = evidence.notes.clone();
+    if evidence.environment.alarms == 0 && evidence.environment.dashboards == 0 {
+        notes.push("no alarms and no dashboard stood during the run".to_owned());
+    }
     if let Some(reason) = &evidence.cloudwatch.unsettled {
         notes.push(format!("CloudWatch had not settled: {reason}"));
     }

@@ -30,12 +30,10 @@ pub async fn down(
     let mut left = Vec::new();
     for part in Part::ALL.into_iter().rev() {
         let name = part.stack_name(env);
-        let Some(stack) = describe(clients, &name).await? else { continue };
-        if part == Part::Artifacts {
+        if part == Part::Artifacts && describe(clients, &name).await?.is_some() {
             empty_buckets(clients, &name, progress).await?;
         }
-        let settled = delete(clients, clock, &stack, progress).await?;
-        if settled.stack_status() != Some(&StackStatus::DeleteComplete) {
+        if let Some(settled) = remove(clients, clock, &name, progress).await? {
             left.extend(describe_left(clients, &name, &settled).await?);
         }
     }
@@ -50,6 +48,18 @@ pub async fn down(
         }
     }
     Ok(left)
+}
+
+/// Deletes a stack and waits. Gives what it came to when it is still there, `None` when it is gone.
+pub(super) async fn remove(
+    clients: &Clients,
+    clock: Clock,
+    name: &str,
+    progress: &dyn Fn(&str),
+) -> Result<Option<Stack>, StackError> {
+    let Some(stack) = describe(clients, name).await? else { return Ok(None) };
+    let settled = delete(clients, clock, &stack, progress).await?;
+    Ok((settled.stack_status() != Some(&StackStatus::DeleteComplete)).then_some(settled))
 }
 
 async fn delete(

@@ -167,12 +167,37 @@ pub async fn up_with(
         concurrency_limit: limit.unwrap_or(crate::platform::limits::ACCOUNT_CONCURRENCY_DEFAULT),
     };
     let parameters = templates::observability_parameters(&request.env, &request.environment, &watched);
-    deploy(Part::Observability, &templates.observability, parameters).await?;
+    if let Err(error) = deploy(Part::Observability, &templates.observability, parameters).await {
+        go_on_unobserved(clients, clock, request, error, progress).await?;
+    }
 
     let standing = status::standing(clients, &request.env).await?;
     let stack = Part::Pipeline.stack_name(&request.env);
     let standing = standing.ok_or(StackError::State { stack, status: "gone".into(), reason: None })?;
     Ok(Standing { up_us: Some(clock.now_us()), ..standing })
+}
+
+/// No figure of a run rests on alarms and dashboards: where they are refused (no permission, a quota, an endpoint
+/// without composite alarms) the pipeline is measured without them, and both the progress and the report say so.
+///
+/// # Errors
+/// Anything that would stop the rest as well; and when what was begun of the stack cannot be deleted.
+async fn go_on_unobserved(
+    clients: &Clients,
+    clock: Clock,
+    request: &UpRequest,
+    error: StackError,
+    progress: &dyn Fn(&str),
+) -> Result<(), StackError> {
+    match error {
+        StackError::Api { .. } | StackError::Denied { .. } | StackError::Failed { .. } => {}
+        other => return Err(other),
+    }
+    progress(&format!("going on without alarms and dashboard: {error}"));
+    match down::remove(clients, clock, &Part::Observability.stack_name(&request.env), progress).await? {
+        None => Ok(()),
+        Some(_) => Err(error),
+    }
 }
 
 fn check_name(env: &str) -> Result<(), StackError> {

@@ -12,7 +12,9 @@ const WAITED_PART: f64 = 0.01;
 
 /// Void levels: the generator could not keep its schedule.
 pub(super) fn lagging(evidence: &Evidence) -> Option<Finding> {
-    let void: Vec<_> = levels(evidence).filter(|placed| placed.level.void.is_some()).collect();
+    // A level that was never started, or of which nothing was sent, is void without any lag: no limit of the generator.
+    let lagged = |level: &LevelEvidence| level.void.is_some() && level.generator_lag.is_some();
+    let void: Vec<_> = levels(evidence).filter(|placed| lagged(placed.level)).collect();
     let first = void.first()?;
     let why = first.level.void.as_deref().unwrap_or_default();
     let mut items = Vec::new();

@@ -244,3 +244,15 @@ fn function_errors_are_counted() {
     });
     assert_eq!(only(&findings, Limit::LambdaErrors).evidence[0].value, 9.0);
 }
+
+/// A run that ended before its load says nothing about the generator.
+#[test]
+fn levels_that_never_started_are_no_limit_of_the_generator() {
+    let findings = found(|evidence| {
+        for level in evidence.tests.iter_mut().flat_map(|test| &mut test.levels) {
+            level.void = Some("the level was never started".into());
+            level.generator_lag = None;
+        }
+    });
+    assert!(!findings.list.iter().any(|finding| finding.limit == Limit::Generator), "{findings:#?}");
+}

@@ -5,7 +5,7 @@
 //! unread ones never do: the write is refused instead, because a record that was acked and then thrown away
 //! would be blamed on the pipeline under test. A shard that nobody ever read loses its oldest: nobody waits.
 
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 
 use super::Kinesis;
 use super::shard::Reclaim;
@@ -20,11 +20,17 @@ pub struct Memory {
     pub bound: u64,
     /// Until then there is nothing to forget.
     vain_until_us: AtomicI64,
+    refused: AtomicBool,
 }
 
 impl Memory {
     pub fn new(bound: u64) -> Memory {
-        Memory { held: AtomicU64::new(0), bound, vain_until_us: AtomicI64::new(0) }
+        Memory {
+            held: AtomicU64::new(0),
+            bound,
+            vain_until_us: AtomicI64::new(0),
+            refused: AtomicBool::new(false),
+        }
     }
 
     fn is_above(&self, bytes: u64) -> bool {
@@ -51,10 +57,12 @@ pub fn make_room(kinesis: &Kinesis) -> Result<(), ApiError> {
             return Ok(());
         }
         memory.vain_until_us.store(now_us + SEARCH_AGAIN_US, Ordering::Relaxed);
-        tracing::warn!(
-            bound_bytes = memory.bound,
-            "memory is full of records that were not read yet: writes are refused until they are"
-        );
+        if !memory.refused.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                bound_bytes = memory.bound,
+                "memory is full of records that were not read yet: writes are refused until they are"
+            );
+        }
     }
     Err(ApiError::new(
         500,

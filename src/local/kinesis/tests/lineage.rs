@@ -3,11 +3,13 @@
 
 use std::collections::BTreeSet;
 
+use base64::Engine;
+
 use super::*;
 
-/// Reads every shard to its end, children after their parents, as consumers do. Returns (key, data, sequence
-/// number) in the order of reading.
-async fn read_lineage(kinesis: &Kinesis) -> Vec<(String, String, String)> {
+/// Reads every shard to its end, children after their parents, as consumers do. Returns (key, number that was
+/// put, sequence number) in the order of reading.
+async fn read_lineage(kinesis: &Kinesis) -> Vec<(String, usize, String)> {
     let mut done = BTreeSet::new();
     let mut read = Vec::new();
     loop {
@@ -27,7 +29,9 @@ async fn read_lineage(kinesis: &Kinesis) -> Vec<(String, String, String)> {
             let page = ok(kinesis, "GetRecords", json!({"ShardIterator": from, "Limit": 50})).await;
             for record in page["Records"].as_array().expect("records") {
                 let text = |member: &str| record[member].as_str().expect("text").to_owned();
-                read.push((text("PartitionKey"), text("Data"), text("SequenceNumber")));
+                let data = base64::engine::general_purpose::STANDARD.decode(text("Data")).expect("base64");
+                let number = String::from_utf8(data).expect("text").parse().expect("number");
+                read.push((text("PartitionKey"), number, text("SequenceNumber")));
             }
             let ended = page.get("NextShardIterator").is_none();
             assert!(closed || !ended, "only a closed shard ends");
@@ -82,7 +86,7 @@ async fn every_record_is_read_once_and_those_of_a_key_in_order() {
         // Before, while and after the change comes into force.
         for _ in 0..6 {
             for key in 0..40 {
-                put(&kinesis, &format!("key {key}"), &format!("{put_count:08}")).await;
+                put(&kinesis, &format!("key {key}"), &put_count.to_string()).await;
                 put_count += 1;
             }
             tokio::time::sleep(Duration::from_millis(150)).await;
@@ -90,10 +94,10 @@ async fn every_record_is_read_once_and_those_of_a_key_in_order() {
     }
     let read = read_lineage(&kinesis).await;
     assert_eq!(read.len(), put_count);
-    let mut last: BTreeMap<&str, (&str, &str)> = BTreeMap::new();
-    for (key, data, sequence) in &read {
-        if let Some((before, sequence_before)) = last.insert(key, (data, sequence)) {
-            assert!(before < data.as_str(), "{key}: {data} after {before}");
+    let mut last: BTreeMap<&str, (usize, &str)> = BTreeMap::new();
+    for (key, number, sequence) in &read {
+        if let Some((before, sequence_before)) = last.insert(key, (*number, sequence)) {
+            assert!(before < *number, "{key}: {number} after {before}");
             assert!(sequence_before < sequence.as_str(), "numbers of a key rise over the lineage");
         }
     }

@@ -2,12 +2,15 @@
 
 use serde_json::{Value, json};
 
-use super::{Attributes, Call, ResourceType, Shape, attributes, gone, only, until_gone};
+use super::{Attributes, Call, Change, ResourceType, Shape, attributes, gone, only, until_gone};
 use crate::local::cloudformation::shape::TAGS;
 use crate::local::service::{ApiError, BoxFuture};
 
 /// Hours that a new stream keeps records; anything else is set afterwards. Kinesis API, CreateStream.
 const RETENTION_HOURS_AT_FIRST: i64 = 24;
+
+/// KiB of the largest record that a new stream takes. Same source, MaxRecordSizeInKiB.
+const RECORD_KIB_AT_FIRST: i64 = 1_024;
 
 pub struct Stream;
 
@@ -23,12 +26,21 @@ impl ResourceType for Stream {
             ("StreamModeDetails", Shape::Object(&[("StreamMode", Shape::Text)])),
             ("RetentionPeriodHours", Shape::Whole),
             ("MaxRecordSizeInKiB", Shape::Whole),
+            ("StreamEncryption", Shape::Object(&[("EncryptionType", Shape::Text), ("KeyId", Shape::Text)])),
             ("Tags", TAGS),
         ]
     }
 
     fn attributes(&self) -> &'static [&'static str] {
         &["Arn"]
+    }
+
+    fn create_only(&self) -> &'static [&'static str] {
+        &["Name"]
+    }
+
+    fn name_property(&self) -> Option<&'static str> {
+        Some("Name")
     }
 
     fn create<'a>(
@@ -56,8 +68,19 @@ impl ResourceType for Stream {
                 call.api("kinesis", "IncreaseStreamRetentionPeriod", input).await?;
                 until_active(call, &name).await?;
             }
+            if let Some(encryption) = properties.get("StreamEncryption") {
+                encrypt(call, &name, "StartStreamEncryption", encryption).await?;
+            }
             Ok(attributes([("Arn", arn)]))
         })
+    }
+
+    fn update<'a>(
+        &'a self,
+        call: &'a Call<'a>,
+        change: &'a Change<'a>,
+    ) -> BoxFuture<'a, Result<(), ApiError>> {
+        Box::pin(update(call, change))
     }
 
     fn delete<'a>(
@@ -83,4 +106,83 @@ async fn until_active(call: &Call<'_>, name: &str) -> Result<String, ApiError> {
     })
     .await?;
     Ok(arn)
+}
+
+/// Each change waits until the stream is active again: a stream takes one at a time.
+async fn update(call: &Call<'_>, change: &Change<'_>) -> Result<(), ApiError> {
+    let (name, after) = (change.id, change.after);
+    if change.differs("StreamModeDetails") {
+        let arn = until_active(call, name).await?;
+        let default = json!({"StreamMode": "PROVISIONED"});
+        let mode = after.get("StreamModeDetails").unwrap_or(&default);
+        call.api("kinesis", "UpdateStreamMode", json!({"StreamARN": arn, "StreamModeDetails": mode})).await?;
+        until_active(call, name).await?;
+    }
+    if after["StreamModeDetails"]["StreamMode"] != "ON_DEMAND" && change.differs("ShardCount") {
+        reshard(call, name, after["ShardCount"].as_i64().unwrap_or(1)).await?;
+    }
+    if change.differs("RetentionPeriodHours") {
+        retain(call, name, after["RetentionPeriodHours"].as_i64().unwrap_or(RETENTION_HOURS_AT_FIRST))
+            .await?;
+    }
+    if change.differs("MaxRecordSizeInKiB") {
+        let arn = until_active(call, name).await?;
+        let kib = after.get("MaxRecordSizeInKiB").cloned().unwrap_or(json!(RECORD_KIB_AT_FIRST));
+        call.api("kinesis", "UpdateMaxRecordSize", json!({"StreamARN": arn, "MaxRecordSizeInKiB": kib}))
+            .await?;
+        until_active(call, name).await?;
+    }
+    if change.differs("StreamEncryption") {
+        match (after.get("StreamEncryption"), change.before.get("StreamEncryption")) {
+            (Some(wanted), _) => encrypt(call, name, "StartStreamEncryption", wanted).await?,
+            (None, Some(was)) => encrypt(call, name, "StopStreamEncryption", was).await?,
+            (None, None) => {}
+        }
+    }
+    if let Some(tags) = call.tag_change(change) {
+        if !tags.removed.is_empty() {
+            let input = json!({"StreamName": name, "TagKeys": tags.removed});
+            call.api("kinesis", "RemoveTagsFromStream", input).await?;
+        }
+        call.api("kinesis", "AddTagsToStream", json!({"StreamName": name, "Tags": tags.set})).await?;
+    }
+    Ok(())
+}
+
+/// Nothing is asked for where the stream has that many open shards: a change that is undone may never have
+/// come about. Done is when the stream says that it has them.
+async fn reshard(call: &Call<'_>, name: &str, target: i64) -> Result<(), ApiError> {
+    if summary(call, name).await?["OpenShardCount"] == target {
+        return Ok(());
+    }
+    let input = json!({"StreamName": name, "TargetShardCount": target, "ScalingType": "UNIFORM_SCALING"});
+    call.api("kinesis", "UpdateShardCount", input).await?;
+    call.until("kinesis", "DescribeStreamSummary", json!({"StreamName": name}), |answer| {
+        let summary = &answer?["StreamDescriptionSummary"];
+        Ok(summary["StreamStatus"] == "ACTIVE" && summary["OpenShardCount"] == target)
+    })
+    .await
+}
+
+async fn retain(call: &Call<'_>, name: &str, hours: i64) -> Result<(), ApiError> {
+    let current = summary(call, name).await?["RetentionPeriodHours"].as_i64().unwrap_or_default();
+    let operation = match hours.cmp(&current) {
+        std::cmp::Ordering::Equal => return Ok(()),
+        std::cmp::Ordering::Greater => "IncreaseStreamRetentionPeriod",
+        std::cmp::Ordering::Less => "DecreaseStreamRetentionPeriod",
+    };
+    call.api("kinesis", operation, json!({"StreamName": name, "RetentionPeriodHours": hours})).await?;
+    until_active(call, name).await.map(drop)
+}
+
+async fn encrypt(call: &Call<'_>, name: &str, operation: &str, encryption: &Value) -> Result<(), ApiError> {
+    let mut input = only(encryption, &["EncryptionType", "KeyId"]);
+    input.insert("StreamName".into(), json!(name));
+    call.api("kinesis", operation, Value::Object(input)).await?;
+    until_active(call, name).await.map(drop)
+}
+
+async fn summary(call: &Call<'_>, name: &str) -> Result<Value, ApiError> {
+    let mut answer = call.api("kinesis", "DescribeStreamSummary", json!({"StreamName": name})).await?;
+    Ok(answer["StreamDescriptionSummary"].take())
 }

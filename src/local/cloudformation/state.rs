@@ -74,12 +74,19 @@ pub struct ResourceState {
     pub properties: Value,
     /// The stack's tags that it was given; none for a type without tags.
     pub tags: BTreeMap<String, String>,
+    /// After a change that failed: properties and tags that it may still have instead, whole or in part.
+    pub doubt: Option<(Value, BTreeMap<String, String>)>,
 }
 
 impl ResourceState {
     /// Whether there is, or may be, something to delete.
     pub fn exists(&self) -> bool {
         !self.physical.id.is_empty() && !matches!(self.status, "DELETE_COMPLETE" | "DELETE_SKIPPED")
+    }
+
+    /// Whether an earlier change failed, so that the resource may not be as recorded.
+    pub fn is_unsettled(&self) -> bool {
+        self.status == "UPDATE_FAILED" || self.doubt.is_some()
     }
 
     /// Whether `Ref` and `Fn::GetAtt` may yield it.
@@ -171,6 +178,7 @@ impl Stack {
             updated_ms: at_ms,
             properties: json!({}),
             tags: BTreeMap::new(),
+            doubt: None,
         });
         resource.status = status;
         resource.reason = reason.clone();

@@ -3,6 +3,7 @@
 
 mod create;
 mod delete;
+mod doubt;
 mod evaluate;
 mod rollback;
 mod update;

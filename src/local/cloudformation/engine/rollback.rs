@@ -57,7 +57,7 @@ impl Engine {
         if skip {
             let reason = "The resource was skipped: it is not known to be as the template says.";
             self.with(id, |stack, context| {
-                stack.resources.insert(logical_id.to_owned(), ResourceState { status: now.status, ..was });
+                stack.resources.insert(logical_id.to_owned(), ResourceState { doubt: now.doubt, ..was });
                 stack.set_resource_status(context, logical_id, "UPDATE_COMPLETE", Some(reason.into()));
             });
             return Ok(());
@@ -65,7 +65,7 @@ impl Engine {
         let same = now.properties == was.properties && now.tags == was.tags;
         let current = self.with(id, |stack, _| stack.resources.insert(logical_id.to_owned(), now.clone()));
         let replaced = current.is_none_or(|current| current.physical.id != now.physical.id);
-        if !same || now.status == "UPDATE_FAILED" {
+        if !same || now.is_unsettled() {
             let kind = resources::find(&was.kind).ok_or_else(|| unrecognized(&was.kind).message)?;
             self.change(id, logical_id, kind, was.properties).await?;
         } else if replaced {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::delete::deletion_policy;
+use super::doubt::presumed;
 use super::evaluate::properties;
 use super::{Engine, failed_to, handler_message, tags_for};
 use crate::local::cloudformation::definition::Definition;
@@ -133,25 +134,24 @@ impl Engine {
         kind: &'static dyn ResourceType,
         after: Value,
     ) -> Result<(), String> {
-        let before = self.with(id, |stack, context| {
+        let (physical_id, before, tags_before) = self.with(id, |stack, context| {
             stack.set_resource_status(context, logical_id, "UPDATE_IN_PROGRESS", None);
             let tags = tags_for(kind, stack);
             let resource = stack.resources.get_mut(logical_id).expect("a resource that changes exists");
-            let before = resource.clone();
+            let (before, tags_before) = presumed(resource, &after, &tags);
             // Recorded first: a change that fails halfway is undone from here.
             resource.properties = after.clone();
             resource.tags = tags;
-            before
+            resource.doubt = Some((before.clone(), tags_before.clone()));
+            (resource.physical.id.clone(), before, tags_before)
         });
         let call = self.call(id, logical_id);
-        let change = Change {
-            id: &before.physical.id,
-            before: &before.properties,
-            after: &after,
-            tags_before: &before.tags,
-        };
+        let change = Change { id: &physical_id, before: &before, after: &after, tags_before: &tags_before };
         kind.update(&call, &change).await.map_err(|error| handler_message(kind, &error))?;
         self.with(id, |stack, context| {
+            if let Some(resource) = stack.resources.get_mut(logical_id) {
+                resource.doubt = None;
+            }
             stack.set_resource_status(context, logical_id, "UPDATE_COMPLETE", None);
         });
         Ok(())
@@ -184,7 +184,7 @@ impl Engine {
             if physical.id.is_empty() {
                 return made;
             }
-            let now = ResourceState { physical, properties, tags, ..old.clone() };
+            let now = ResourceState { physical, properties, tags, doubt: None, ..old.clone() };
             stack.resources.insert(logical_id.to_owned(), now.clone());
             if let Some(update) = &mut stack.update {
                 update.set_aside.push((logical_id.to_owned(), old));
@@ -255,7 +255,7 @@ fn step(stack: &Stack, context: &Context, logical_id: &str) -> Result<Step, Stri
     };
     let (kind, properties) = properties(stack, context, logical_id)?;
     let changed = differing(&now.properties, &properties);
-    if changed.is_empty() && now.tags == tags_for(kind, stack) && now.status != "UPDATE_FAILED" {
+    if changed.is_empty() && now.tags == tags_for(kind, stack) && !now.is_unsettled() {
         return Ok(Step::Nothing);
     }
     if changed.iter().any(|member| kind.create_only().contains(&member.as_str())) {

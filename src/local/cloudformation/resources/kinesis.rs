@@ -1,4 +1,4 @@
-//! `AWS::Kinesis::Stream`.
+//! `AWS::Kinesis::Stream` and `AWS::Kinesis::StreamConsumer`.
 
 use serde_json::{Value, json};
 
@@ -185,4 +185,78 @@ async fn encrypt(call: &Call<'_>, name: &str, operation: &str, encryption: &Valu
 async fn summary(call: &Call<'_>, name: &str) -> Result<Value, ApiError> {
     let mut answer = call.api("kinesis", "DescribeStreamSummary", json!({"StreamName": name})).await?;
     Ok(answer["StreamDescriptionSummary"].take())
+}
+
+pub struct StreamConsumer;
+
+impl ResourceType for StreamConsumer {
+    fn kind(&self) -> &'static str {
+        "AWS::Kinesis::StreamConsumer"
+    }
+
+    fn properties(&self) -> &'static [(&'static str, Shape)] {
+        &[("ConsumerName", Shape::Text), ("StreamARN", Shape::Text), ("Tags", TAGS)]
+    }
+
+    fn required(&self) -> &'static [&'static str] {
+        &["ConsumerName", "StreamARN"]
+    }
+
+    fn attributes(&self) -> &'static [&'static str] {
+        &["ConsumerARN", "ConsumerCreationTimestamp", "ConsumerName", "ConsumerStatus", "StreamARN"]
+    }
+
+    fn create_only(&self) -> &'static [&'static str] {
+        &["ConsumerName", "StreamARN", "Tags"]
+    }
+
+    fn name_property(&self) -> Option<&'static str> {
+        Some("ConsumerName")
+    }
+
+    fn create<'a>(
+        &'a self,
+        call: &'a Call<'a>,
+        properties: &'a Value,
+        id: &'a mut String,
+    ) -> BoxFuture<'a, Result<Attributes, ApiError>> {
+        Box::pin(async move {
+            let mut input = only(properties, &["ConsumerName", "StreamARN"]);
+            input.insert("Tags".into(), json!(call.tags(properties)));
+            let created = call.api("kinesis", "RegisterStreamConsumer", Value::Object(input)).await?;
+            let arn = created["Consumer"]["ConsumerARN"].as_str().unwrap_or_default().to_owned();
+            *id = arn.clone();
+            let created_s = created["Consumer"]["ConsumerCreationTimestamp"].to_string();
+            call.until("kinesis", "DescribeStreamConsumer", json!({"ConsumerARN": arn}), |answer| {
+                Ok(answer?["ConsumerDescription"]["ConsumerStatus"] == "ACTIVE")
+            })
+            .await?;
+            let text = |member: &str| properties[member].as_str().unwrap_or_default().to_owned();
+            Ok(attributes([
+                ("ConsumerARN", arn),
+                ("ConsumerCreationTimestamp", created_s),
+                ("ConsumerName", text("ConsumerName")),
+                ("ConsumerStatus", "ACTIVE".to_owned()),
+                ("StreamARN", text("StreamARN")),
+            ]))
+        })
+    }
+
+    /// Everything about a consumer is fixed when it is made; nothing of it is ever changed.
+    fn update<'a>(&'a self, _: &'a Call<'a>, _: &'a Change<'a>) -> BoxFuture<'a, Result<(), ApiError>> {
+        Box::pin(async { Ok(()) })
+    }
+
+    fn delete<'a>(
+        &'a self,
+        call: &'a Call<'a>,
+        _: &'a Value,
+        id: &'a str,
+    ) -> BoxFuture<'a, Result<(), ApiError>> {
+        Box::pin(async move {
+            let input = json!({"ConsumerARN": id});
+            gone(call.api("kinesis", "DeregisterStreamConsumer", input.clone()).await)?;
+            call.until("kinesis", "DescribeStreamConsumer", input, until_gone).await
+        })
+    }
 }

@@ -73,13 +73,14 @@ pub trait ResourceType: Send + Sync {
     ) -> BoxFuture<'a, Result<(), ApiError>>;
 }
 
-const TYPES: [&dyn ResourceType; 13] = [
+const TYPES: [&dyn ResourceType; 14] = [
     &cloudwatch::Alarm,
     &cloudwatch::CompositeAlarm,
     &cloudwatch::Dashboard,
     &iam::Policy,
     &iam::Role,
     &kinesis::Stream,
+    &kinesis::StreamConsumer,
     &lambda::EventSourceMapping,
     &lambda::Function,
     &logs::LogGroup,

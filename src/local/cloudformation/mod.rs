@@ -67,6 +67,7 @@ impl Service for CloudFormation {
                 "DescribeStackResources" => describe::describe_stack_resources(engine, &input),
                 "DescribeStackResource" => describe::describe_stack_resource(engine, &input),
                 "ListStacks" => describe::list_stacks(engine, &input),
+                "ListExports" => describe::list_exports(engine, &input),
                 "ListStackResources" => describe::list_stack_resources(engine, &input),
                 _ => Err(unknown_operation(operation)),
             }

@@ -86,3 +86,17 @@ pub fn list_stack_resources(engine: &Arc<Engine>, input: &Value) -> ApiResult {
         .collect();
     page(summaries, input, "StackResourceSummaries")
 }
+
+/// What stacks export under a name of the account and region.
+pub fn list_exports(engine: &Arc<Engine>, input: &Value) -> ApiResult {
+    let state = engine.state();
+    let mut exports = Vec::new();
+    for stack in state.stacks.iter().filter(|stack| !stack.is_deleted()) {
+        for output in &stack.outputs {
+            if let Some(name) = &output.export_name {
+                exports.push(json!({"ExportingStackId": stack.id, "Name": name, "Value": output.value}));
+            }
+        }
+    }
+    page(exports, input, "Exports")
+}

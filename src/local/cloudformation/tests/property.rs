@@ -23,6 +23,7 @@ const RESOURCES: [(&str, &str, &str, &[Choice], &str); 8] = [
             ("ShardCount", &["1", "2"]),
             ("RetentionPeriodHours", &["24", "30", "48"]),
             ("Name", &["st", "ts"]),
+            ("DesiredShardLevelMetrics", &["[IncomingBytes]", "[IncomingBytes, OutgoingBytes]"]),
             ("Tags", &["[{Key: a, Value: b}]", "[{Key: a, Value: c}, {Key: d, Value: e}]"]),
             ("StreamEncryption", &["{EncryptionType: KMS, KeyId: k}"]),
         ],

@@ -306,6 +306,11 @@ async fn resources_are_listed_and_names_are_taken() {
     assert_eq!(listed["StackResourceSummaries"].as_array().unwrap().len(), 3);
     let template = bench.call("GetTemplate", json!({"StackName": "s"})).await.unwrap();
     assert_eq!(template["TemplateBody"], CHAIN);
+    let exports = bench.call("ListExports", json!({})).await.unwrap();
+    assert_eq!(
+        (&exports["Exports"][0]["Name"], &exports["Exports"][0]["Value"]),
+        (&json!("s-arn"), &json!("arn:stream:st"))
+    );
 
     let again = json!({"StackName": "s", "TemplateBody": CHAIN});
     assert_eq!(bench.call("CreateStack", again).await.unwrap_err().code, "AlreadyExistsException");

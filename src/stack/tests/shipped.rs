@@ -66,12 +66,19 @@ async fn the_pipeline_gets_what_the_plan_asks_for() {
     let parameters =
         pipeline_parameters("dev", &environment, Architecture::Arm64, "bucket", "function/1.zip");
     let stack = deploy(&bench, &Templates::embedded().pipeline, parameters).await;
-    let tags = json!({"streamgauge:env": "dev", "streamgauge:managed": "true"});
+    // CloudFormation marks what it makes.
+    let tags = |logical_id: &str| {
+        json!({
+            "streamgauge:env": "dev", "streamgauge:managed": "true",
+            "aws:cloudformation:stack-name": "s", "aws:cloudformation:stack-id": stack["StackId"],
+            "aws:cloudformation:logical-id": logical_id,
+        })
+    };
     assert_eq!(
         bench.calls("CreateStream"),
         [json!({
             "StreamName": "streamgauge-dev-stream", "ShardCount": 2, "MaxRecordSizeInKiB": 2048,
-            "StreamModeDetails": {"StreamMode": "PROVISIONED"}, "Tags": tags,
+            "StreamModeDetails": {"StreamMode": "PROVISIONED"}, "Tags": tags("Stream"),
         })]
     );
     assert_eq!(bench.calls("IncreaseStreamRetentionPeriod")[0]["RetentionPeriodHours"], 48);
@@ -92,7 +99,7 @@ async fn the_pipeline_gets_what_the_plan_asks_for() {
                 "STREAMGAUGE_WORK_MS_PER_BATCH": "7",
             }},
             "LoggingConfig": {"LogFormat": "Text", "LogGroup": "/aws/lambda/streamgauge-dev-function"},
-            "Tags": tags,
+            "Tags": tags("Function"),
         })]
     );
     assert_eq!(bench.calls("PutFunctionConcurrency")[0]["ReservedConcurrentExecutions"], 5);
@@ -111,7 +118,7 @@ async fn the_pipeline_gets_what_the_plan_asks_for() {
             "FunctionResponseTypes": ["ReportBatchItemFailures"],
             "DestinationConfig": {"OnFailure": {"Destination": "arn:queue:streamgauge-dev-dlq"}},
             "MetricsConfig": {"Metrics": ["EventCount"]},
-            "Tags": tags,
+            "Tags": tags("Mapping"),
         })]
     );
     for queue in bench.calls("CreateQueue") {

@@ -96,7 +96,10 @@ pub trait HttpService: Send + Sync {
     fn http<'a>(&'a self, request: http::Request<Bytes>) -> BoxFuture<'a, http::Response<Bytes>>;
 }
 
+/// The code of [`unknown_operation`], which the doors spell as each protocol does.
+pub const UNKNOWN_OPERATION: &str = "UnknownOperationException";
+
 /// The error for an operation that this endpoint does not have.
 pub fn unknown_operation(operation: &str) -> ApiError {
-    ApiError::invalid("UnknownOperationException", format!("the local endpoint has no operation {operation}"))
+    ApiError::invalid(UNKNOWN_OPERATION, format!("the local endpoint has no operation {operation}"))
 }

@@ -145,6 +145,10 @@ async fn call_query(
     }
     let address = parts.uri.query().unwrap_or("");
     let form = query::parse(address, body).map_err(|why| ApiError::invalid("MalformedQueryString", why))?;
+    if form.operation.is_empty() {
+        let why = "the request is missing an action: it has no parameter Action";
+        return Err(ApiError::invalid("MissingAction", why));
+    }
     let output = found.call(&form.operation, form.input).await?;
     Ok(protocol.output(&form.operation, &output, request_id))
 }

@@ -1,5 +1,6 @@
 //! Runs batches of cases on a thread of their own and watches it: a case that does not end is a failure too.
 
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::time::Duration;
 
@@ -11,14 +12,20 @@ const CASE_MAX: Duration = Duration::from_secs(20);
 /// stores are bounded far below this by the number of cases.
 const GROWTH_MAX_BYTES: u64 = 1 << 30;
 
-/// Where a batch says which case comes next.
-pub struct Cases(Sender<String>);
+/// Where a batch says which case comes next. It stands in a file too: an overflowed stack ends the process
+/// without another word.
+pub struct Cases {
+    watcher: Sender<String>,
+    file: PathBuf,
+}
 
 impl Cases {
     /// Called before each case; `what` must be enough to see what was tried.
     pub fn next(&self, what: impl Into<String>) {
+        let what = what.into();
+        std::fs::write(&self.file, &what).expect("write the case");
         // Nobody listens only when the test has failed already.
-        let _ = self.0.send(what.into());
+        let _ = self.watcher.send(what);
     }
 }
 
@@ -46,8 +53,10 @@ pub fn run(batches: u64, batch: impl Fn(u64, &Cases) + Send + 'static) {
 
 /// Runs `work` on a thread with the stack of a runtime's worker; fails with the case that panicked or hung.
 pub fn watch(work: impl FnOnce(&Cases) + Send + 'static) {
-    let (sender, receiver) = mpsc::channel();
-    let worker = std::thread::spawn(move || work(&Cases(sender)));
+    let (watcher, receiver) = mpsc::channel();
+    let test = std::thread::current().name().unwrap_or("main").replace(':', "_");
+    let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("fuzz-last-case-of-{test}.txt"));
+    let worker = std::thread::spawn(move || work(&Cases { watcher, file }));
     let mut last = "before the first case".to_owned();
     loop {
         match receiver.recv_timeout(CASE_MAX) {

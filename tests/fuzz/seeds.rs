@@ -266,7 +266,7 @@ fn lambda_rest() -> Vec<Request> {
     let code = json!({"ZipFile": STANDARD.encode(zip("bootstrap", "#!/bin/sh\n"))});
     let create = json!({"FunctionName": "f", "Runtime": "provided.al2023", "Handler": "bootstrap", "Code": code,
         "Role": "arn:aws:iam::123456789012:role/r", "MemorySize": 512, "Timeout": 3,
-        "Environment": {"Variables": {"A": "b"}}, "Tags": {"a": "b"}});
+        "Environment": {"Variables": {"AB": "c"}}, "Tags": {"a": "b"}});
     let stream = "arn:aws:kinesis:us-east-1:123456789012:stream/s";
     let filter =
         json!({"Filters": [{"Pattern": "{\"data\":{\"a\":[{\"numeric\":[\">\",1]},{\"prefix\":\"x\"}]}}"}]});

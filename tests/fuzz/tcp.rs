@@ -78,23 +78,25 @@ async fn batch(seed: u64, cases: &runner::Cases) {
             _ => mutate::bytes(&mut rng, chosen.clone(), other),
         };
         cases.next(format!("batch {seed}, case {case}: {:?}", String::from_utf8_lossy(&sent)));
-        let answer = exchange(&address, &sent).await;
+        let answer = exchange(&address, &sent, true).await;
         assert!(answer.is_empty() || answer.starts_with(b"HTTP/1."), "{}", String::from_utf8_lossy(&answer));
-        let health =
-            exchange(&address, b"GET /_streamgauge/health HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
+        let health = b"GET /_streamgauge/health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+        let health = exchange(&address, health, false).await;
         assert!(health.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&health));
     }
     cloud.shut_down();
     serving.await.expect("no panic").expect("no error");
 }
 
-/// Sends everything, closes this side, and reads what comes back until the other side closes.
-async fn exchange(address: &str, request: &[u8]) -> Vec<u8> {
+/// Sends everything, closes this side if told to, and reads what comes back until the other side closes.
+async fn exchange(address: &str, request: &[u8], close: bool) -> Vec<u8> {
     let mut stream = TcpStream::connect(address).await.expect("connect");
     let talk = async {
         // The endpoint may close before it has read everything.
         let _ = stream.write_all(request).await;
-        let _ = stream.shutdown().await;
+        if close {
+            let _ = stream.shutdown().await;
+        }
         let mut answer = Vec::new();
         let _ = stream.read_to_end(&mut answer).await;
         answer

@@ -77,17 +77,28 @@ pub trait Service: Send + Sync {
     /// The JSON door's path: bytes in, bytes out. A service with a hot data path overrides it.
     fn call_json<'a>(&'a self, operation: &'a str, body: Bytes) -> BoxFuture<'a, Result<Bytes, ApiError>> {
         Box::pin(async move {
-            let input = if body.is_empty() {
-                Value::Object(serde_json::Map::new())
-            } else {
-                serde_json::from_slice(&body)
-                    .map_err(|error| ApiError::invalid("SerializationException", error.to_string()))?
+            let input = match body.is_empty() {
+                true => Value::Null,
+                false => serde_json::from_slice(&body)
+                    .map_err(|error| ApiError::invalid("SerializationException", error.to_string()))?,
             };
-            let output = self.call(operation, input).await?;
+            let output = self.call(operation, input_object(input)?).await?;
             let bytes = serde_json::to_vec(&output)
                 .map_err(|error| ApiError::new(500, "InternalFailure", error.to_string()))?;
             Ok(Bytes::from(bytes))
         })
+    }
+}
+
+/// What a service may rely on: an input is an object. None at all is an empty one.
+///
+/// # Errors
+/// `SerializationException` for a list, a number, a text.
+pub fn input_object(input: Value) -> ApiResult {
+    match input {
+        Value::Null => Ok(Value::Object(serde_json::Map::new())),
+        Value::Object(_) => Ok(input),
+        _ => Err(ApiError::invalid("SerializationException", "the input is no structure")),
     }
 }
 
@@ -96,7 +107,10 @@ pub trait HttpService: Send + Sync {
     fn http<'a>(&'a self, request: http::Request<Bytes>) -> BoxFuture<'a, http::Response<Bytes>>;
 }
 
+/// The code of [`unknown_operation`], which the doors spell as each protocol does.
+pub const UNKNOWN_OPERATION: &str = "UnknownOperationException";
+
 /// The error for an operation that this endpoint does not have.
 pub fn unknown_operation(operation: &str) -> ApiError {
-    ApiError::invalid("UnknownOperationException", format!("the local endpoint has no operation {operation}"))
+    ApiError::invalid(UNKNOWN_OPERATION, format!("the local endpoint has no operation {operation}"))
 }

@@ -271,6 +271,9 @@ impl Scope<'_> {
     }
 }
 
+/// Conditions that may refer to each other in a chain. AWS documents no bound; here it bounds the stack.
+const CONDITION_DEPTH_MAX: usize = 100;
+
 /// All conditions of a template, each evaluated once.
 ///
 /// # Errors
@@ -312,6 +315,11 @@ impl Conditions<'_> {
         if self.open.borrow().iter().any(|open| open == name) {
             return Err(invalid(format!(
                 "Template format error: Circular dependency between conditions: {name}"
+            )));
+        }
+        if self.open.borrow().len() >= CONDITION_DEPTH_MAX {
+            return Err(invalid(format!(
+                "Template format error: conditions refer to each other more than {CONDITION_DEPTH_MAX} deep at {name}"
             )));
         }
         let Some(expression) = self.scope.template.conditions.get(name) else {

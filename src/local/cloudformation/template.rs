@@ -86,6 +86,9 @@ pub(super) fn format_error(message: impl std::fmt::Display) -> ApiError {
     invalid(format!("Template format error: {message}"))
 }
 
+/// Resources of one template. CloudFormation user guide, "Understand CloudFormation quotas".
+const RESOURCES_MAX: usize = 500;
+
 impl Template {
     /// # Errors
     /// `ValidationError` with CloudFormation's wording and, where the text is not well-formed, its position.
@@ -102,7 +105,14 @@ impl Template {
             resources: BTreeMap::new(),
             outputs: BTreeMap::new(),
         };
-        for (name, definition) in section(&sections, "Resources")? {
+        let resources = section(&sections, "Resources")?;
+        if resources.len() > RESOURCES_MAX {
+            return Err(format_error(format!(
+                "Number of resources, {}, is greater than maximum allowed, {RESOURCES_MAX}",
+                resources.len()
+            )));
+        }
+        for (name, definition) in resources {
             check_logical_id(&name, "Resources")?;
             template.resources.insert(name.clone(), resource(&name, definition)?);
         }

@@ -192,6 +192,11 @@ fn evaluator(store: &Store, queries: &[Query], from_s: i64, to_s: i64) -> Result
             }
         }
     }
+    // What TIME_SERIES makes without a metric has a period of a minute.
+    let period_s = metrics.first().map_or(60, |(_, series): &(String, TimeSeries)| series.period_s);
+    if !expressions.is_empty() && (to_s - from_s) / period_s > GRID_MAX {
+        return Err(validation("The expressions ask for too many periods"));
+    }
     Ok(Evaluator::new(from_s, to_s, metrics, expressions))
 }
 

@@ -1,11 +1,13 @@
 //! Responses in each protocol's style.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
 use serde_json::{Map, Value, json};
 
 use super::{cbor, xml};
-use crate::local::service::ApiError;
+use crate::local::service::{ApiError, UNKNOWN_OPERATION};
 
 /// Member of an [`ApiError`] for the door alone: the code that clients knew before the service's protocol
 /// changed from query, sent in `x-amzn-query-error`.
@@ -35,6 +37,7 @@ impl Protocol {
             response.extensions_mut().insert(NoAnswer);
             return response;
         }
+        let error = &self.spelled(error);
         let status = StatusCode::from_u16(error.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let mut response = match self {
             Protocol::Json(content_type) => plain(status, content_type, json_error(error)),
@@ -53,6 +56,22 @@ impl Protocol {
             put(&mut response, "x-amzn-query-error", &format!("{code};{fault}"));
         }
         response
+    }
+
+    /// An unknown operation as the protocol tells it: query `InvalidAction` (common errors of the query
+    /// APIs), REST and CBOR 404 because the address is unknown (the server of the Smithy project for RPC v2 CBOR),
+    /// JSON 400.
+    fn spelled<'a>(&self, error: &'a ApiError) -> Cow<'a, ApiError> {
+        if error.code != UNKNOWN_OPERATION {
+            return Cow::Borrowed(error);
+        }
+        let mut error = error.clone();
+        match self {
+            Protocol::Json(_) => {}
+            Protocol::Cbor | Protocol::Rest => error.status = 404,
+            Protocol::Query(_) => error.code = "InvalidAction".to_owned(),
+        }
+        Cow::Owned(error)
     }
 
     /// The answer to an operation, for the protocols that are asked with a tree.

@@ -10,7 +10,7 @@ use http::{Request, Response, header};
 use super::response::Protocol;
 use super::{BODY_MAX_BYTES, cbor, control, guard, json, query};
 use crate::local::cloud::Cloud;
-use crate::local::service::{ApiError, Service};
+use crate::local::service::{ApiError, Service, input_object};
 
 /// Answers one request. A response that carries [`super::response::NoAnswer`] must not be sent: the door
 /// closes the connection instead.
@@ -128,7 +128,7 @@ async fn call_cbor(
         .map(|(_, operation)| operation)
         .ok_or_else(|| ApiError::new(404, "UnknownOperationException", "the path names no operation"))?;
     let input = cbor::decode(body).map_err(|why| ApiError::invalid("SerializationException", why))?;
-    let output = found.call(operation, input).await?;
+    let output = found.call(operation, input_object(input)?).await?;
     Ok(protocol.output(operation, &output, request_id))
 }
 
@@ -145,6 +145,10 @@ async fn call_query(
     }
     let address = parts.uri.query().unwrap_or("");
     let form = query::parse(address, body).map_err(|why| ApiError::invalid("MalformedQueryString", why))?;
+    if form.operation.is_empty() {
+        let why = "the request is missing an action: it has no parameter Action";
+        return Err(ApiError::invalid("MissingAction", why));
+    }
     let output = found.call(&form.operation, form.input).await?;
     Ok(protocol.output(&form.operation, &output, request_id))
 }

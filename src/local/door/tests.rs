@@ -182,7 +182,70 @@ async fn sts_and_errors_of_the_query_protocol_are_read_by_the_sdk() {
     let identity = sts.get_caller_identity().send().await.expect("identity");
     assert_eq!(identity.account(), Some(LOCAL_ACCOUNT));
     let error = sts.get_session_token().send().await.expect_err("not there").into_service_error();
-    assert_eq!(error.meta().code(), Some("UnknownOperationException"));
+    assert_eq!(error.meta().code(), Some("InvalidAction"));
+}
+
+/// Every service that speaks the protocol, with an operation that none has.
+#[tokio::test(start_paused = true)]
+async fn unknown_operations_are_refused_as_each_protocol_does() {
+    let cloud = cloud(Clock::starting_at(0), &[]);
+    let ask =
+        async |service: &str, method: &str, path: &str, headers: &[(&str, &str)], body: &'static str| {
+            let scope = format!("Credential=a/20261121/us-east-1/{service}/aws4_request");
+            let authorization = format!("AWS4-HMAC-SHA256 {scope}, SignedHeaders=host, Signature=0");
+            let mut request = http::Request::builder().method(method).uri(path).header("host", "localhost");
+            request = request.header("authorization", authorization);
+            for (name, value) in headers {
+                request = request.header(*name, *value);
+            }
+            let request = request.body(bytes::Bytes::from_static(body.as_bytes())).expect("request");
+            let response = super::router::handle(&cloud, request).await;
+            let kind = response
+                .headers()
+                .get("x-amzn-errortype")
+                .map(|kind| kind.to_str().expect("text").to_owned());
+            (response.status().as_u16(), kind, response.into_body())
+        };
+    let unknown = Some("UnknownOperationException".to_owned());
+    for (service, prefix) in [
+        ("kinesis", "Kinesis_20131202"),
+        ("sqs", "AmazonSQS"),
+        ("logs", "Logs_20140328"),
+        ("monitoring", "GraniteServiceVersion20100801"),
+    ] {
+        let target = format!("{prefix}.Nope");
+        let (status, kind, body) = ask(service, "POST", "/", &[("x-amz-target", &target)], "{}").await;
+        assert_eq!((status, &kind), (400, &unknown), "{service}");
+        let body: serde_json::Value = serde_json::from_slice(&body).expect("JSON");
+        assert_eq!(body["__type"], "UnknownOperationException", "{service}");
+    }
+    let form = ("content-type", "application/x-www-form-urlencoded");
+    for service in ["cloudformation", "iam", "monitoring", "sts"] {
+        for (body, code) in [("Action=Nope&Version=1", "InvalidAction"), ("Version=1", "MissingAction")] {
+            let (status, _, body) = ask(service, "POST", "/", &[form], body).await;
+            let text = String::from_utf8(body.to_vec()).expect("text");
+            assert_eq!(status, 400, "{service}");
+            assert!(text.contains(&format!("<Type>Sender</Type><Code>{code}</Code>")), "{service}: {text}");
+        }
+    }
+    let cbor = ("smithy-protocol", "rpc-v2-cbor");
+    for path in ["/service/GraniteServiceVersion20100801/operation/Nope", "/service/x"] {
+        let (status, kind, body) = ask("monitoring", "POST", path, &[cbor], "").await;
+        assert_eq!((status, &kind), (404, &unknown), "{path}");
+        let body = super::cbor::decode(&body).expect("CBOR");
+        assert_eq!(body["__type"], "com.amazonaws.cloudwatch#UnknownOperationException", "{path}");
+    }
+    for (service, method, path) in
+        [("lambda", "GET", "/2015-03-31/nope"), ("lambda", "PATCH", "/"), ("kinesis", "GET", "/")]
+    {
+        let (status, kind, body) = ask(service, method, path, &[], "").await;
+        assert_eq!((status, &kind), (404, &unknown), "{service} {path}");
+        let body: serde_json::Value = serde_json::from_slice(&body).expect("JSON");
+        assert!(body["message"].is_string(), "{service} {path}: {body}");
+    }
+    let (status, _, body) = ask("s3", "GET", "/bucket?torrent", &[], "").await;
+    assert_eq!(status, 501);
+    assert!(String::from_utf8_lossy(&body).contains("<Code>NotImplemented</Code>"));
 }
 
 /// A server on a free port, its address, and what ends it.

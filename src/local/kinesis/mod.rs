@@ -39,7 +39,7 @@ use self::memory::Memory;
 use self::meter::Meter;
 use self::stream::{Status, Stream};
 use self::validate::{Text, invalid_argument};
-use super::service::{ApiError, ApiResult, BoxFuture, Context, Service, unknown_operation};
+use super::service::{ApiError, ApiResult, BoxFuture, Context, Service, input_object, unknown_operation};
 
 /// Bytes of records kept over all streams unless told otherwise: a day at 2 MiB/s would take 170 GiB. What
 /// happens beyond it: see `memory.rs`.
@@ -190,8 +190,7 @@ impl Service for Kinesis {
             }
             let input = if body.is_empty() { Ok(Value::Null) } else { serde_json::from_slice(&body) };
             let input = input.map_err(validate::serialization)?;
-            let input = if input.is_null() { Value::Object(serde_json::Map::new()) } else { input };
-            bytes(self.answer(operation, input)?)
+            bytes(self.answer(operation, input_object(input)?)?)
         })
     }
 }

@@ -1,6 +1,6 @@
 //! Expression trees over time series.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::parse::{Binary, Expression};
@@ -30,6 +30,29 @@ pub struct Evaluator {
     pub expressions: BTreeMap<String, Expression>,
     /// Ids under evaluation: an id among them again is a cycle.
     under_way: RefCell<BTreeSet<String>>,
+    /// Expressions that were evaluated: one that many refer to is evaluated once.
+    known: RefCell<BTreeMap<String, Operand>>,
+    points: Cell<usize>,
+}
+
+/// Expressions that may refer to each other in a chain. AWS documents no bound; here it bounds the stack.
+const REFERENCES_MAX: usize = 32;
+/// Data points of all expressions of a request, and of one list; a time series counts as one more. Here it
+/// bounds memory: the largest answer, of 500 queries, has 100,800.
+const POINTS_MAX: usize = 4_000_000;
+
+fn too_many_points() -> String {
+    format!("the expressions have more than {POINTS_MAX} data points")
+}
+
+impl Operand {
+    fn points(&self) -> usize {
+        match self {
+            Operand::Scalar(_) => 1,
+            Operand::Series(series) => series.points.len() + 1,
+            Operand::Array(array) => array.iter().map(|series| series.points.len() + 1).sum(),
+        }
+    }
 }
 
 type Evaluated = Result<Operand, String>;
@@ -41,7 +64,8 @@ impl Evaluator {
         metrics: Vec<(String, TimeSeries)>,
         expressions: BTreeMap<String, Expression>,
     ) -> Evaluator {
-        Evaluator { from_s, to_s, metrics, expressions, under_way: RefCell::default() }
+        let (under_way, known, points) = Default::default();
+        Evaluator { from_s, to_s, metrics, expressions, under_way, known, points }
     }
 
     /// The value of a query.
@@ -52,13 +76,25 @@ impl Evaluator {
         if let Some((_, series)) = self.metrics.iter().find(|(name, _)| name == id) {
             return Ok(Operand::Series(series.clone()));
         }
+        if let Some(known) = self.known.borrow().get(id) {
+            return Ok(known.clone());
+        }
         let expression = self.expressions.get(id).ok_or_else(|| format!("no query has the id {id}"))?;
+        if self.under_way.borrow().len() >= REFERENCES_MAX {
+            return Err(format!("expressions refer to each other more than {REFERENCES_MAX} deep at {id}"));
+        }
         if !self.under_way.borrow_mut().insert(id.to_owned()) {
             return Err(format!("the expression {id} refers to itself"));
         }
         let value = self.evaluate(expression);
         self.under_way.borrow_mut().remove(id);
-        value
+        let value = value?;
+        self.points.set(self.points.get() + value.points());
+        if self.points.get() > POINTS_MAX {
+            return Err(too_many_points());
+        }
+        self.known.borrow_mut().insert(id.to_owned(), value.clone());
+        Ok(value)
     }
 
     fn evaluate(&self, expression: &Expression) -> Evaluated {
@@ -78,6 +114,9 @@ impl Evaluator {
                         Operand::Series(series) => all.push(series),
                         Operand::Array(array) => all.extend(array),
                         Operand::Scalar(_) => return Err("a list takes time series".to_owned()),
+                    }
+                    if all.iter().map(|series| series.points.len() + 1).sum::<usize>() > POINTS_MAX {
+                        return Err(too_many_points());
                     }
                 }
                 Ok(Operand::Array(all))

@@ -80,7 +80,6 @@ pub struct RunReport {
     pub end: String,
     pub rehearsal: bool,
     /// Faults planted on purpose, as `--fault` writes them; empty for a run as it comes.
-    #[serde(default)]
     pub faults: Vec<String>,
     pub verdict: Verdict,
     pub generator_peak_mb: Option<f64>,

@@ -12,6 +12,8 @@ use crate::support::{Bench, plan, report, wait_for};
 fn crashes_and_lost_receipts_of_real_functions_come_out_as_the_truth_says() {
     let bench = Bench::alone();
     let text = plan(100, "8s", &["lost == 0"]).replace("drain: 30s", "drain: 5s");
+    // Counted faults take up to 40 invocations.
+    let text = text.replace("stream: {shards: 1}", "stream: {shards: 1}\n  function: {batch_size: 10}");
     bench.write("plan.yaml", text);
     let faults =
         ["kill-function:count=1,at=receipt", "kill-function:count=1,at=work,seed=9", "lost-receipt:count=1"];

@@ -28,22 +28,23 @@ enum When {
 
 impl Strikes {
     pub fn of(spec: &FaultSpec) -> Strikes {
-        let random = |per_million| Strikes::with(spec.seed, When::Random { per_million });
+        let seed = spec.seed ^ mark_of(spec.kind.name());
+        let random = |per_million| Strikes::with(seed, When::Random { per_million });
         match spec.kind {
             Kind::Drop { count } | Kind::LostAnswer { share: Share::Count(count) } => {
-                Strikes::counted(count, spec.seed, RECORD_SPAN)
+                Strikes::counted(count, seed, RECORD_SPAN)
             }
             Kind::Redeliver { count }
             | Kind::Swap { count }
             | Kind::LostReceipt { count }
             | Kind::KillFunction { when: KillWhen::Count(count), .. } => {
-                Strikes::counted(count, spec.seed, BATCH_SPAN)
+                Strikes::counted(count, seed, BATCH_SPAN)
             }
-            Kind::KillFunction { when: KillWhen::Every(every), .. } => Strikes::periodic(every, spec.seed),
+            Kind::KillFunction { when: KillWhen::Every(every), .. } => Strikes::periodic(every, seed),
             Kind::LostAnswer { share: Share::PerMillion(per_million) }
             | Kind::Error { per_million }
             | Kind::Throttle { per_million } => random(per_million),
-            Kind::Latency { .. } | Kind::Stall { .. } => Strikes::with(spec.seed, When::Always),
+            Kind::Latency { .. } | Kind::Stall { .. } => Strikes::with(seed, When::Always),
         }
     }
 
@@ -94,6 +95,11 @@ impl Strikes {
     pub fn crash_point(&mut self) -> CrashPoint {
         if self.rng.bool() { CrashPoint::Work } else { CrashPoint::Receipt }
     }
+}
+
+/// Sets the kinds apart: with one seed, those that count the same things would otherwise strike the same ones.
+fn mark_of(kind: &str) -> u64 {
+    kind.bytes().fold(0, |mark: u64, byte| mark.wrapping_mul(0x0100_0000_01B3) ^ u64::from(byte))
 }
 
 #[cfg(test)]

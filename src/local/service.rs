@@ -105,6 +105,12 @@ pub fn input_object(input: Value) -> ApiResult {
 /// A service whose API is REST (Lambda, S3): it sees the request as it came, protections already passed.
 pub trait HttpService: Send + Sync {
     fn http<'a>(&'a self, request: http::Request<Bytes>) -> BoxFuture<'a, http::Response<Bytes>>;
+
+    /// The operation that the request means, by its name in the API model; empty when it means none.
+    fn operation(&self, request: &http::Request<Bytes>) -> String;
+
+    /// An error as this API answers a request with this method and path.
+    fn refusal(&self, method: &http::Method, path: &str, error: &ApiError) -> http::Response<Bytes>;
 }
 
 /// The code of [`unknown_operation`], which the doors spell as each protocol does.

@@ -120,7 +120,11 @@ pub fn put_record(
     }
     dry_run(input.dry_run)?;
     let (slot, size) = (&layout.open()[ready.shard], ready.record.size());
-    let written = write(kinesis, &stream, slot, "PutRecord", ready.record, keep_ms);
+    let throttled = throttled(kinesis, &stream, "PutRecord", std::slice::from_ref(&ready));
+    let written = match throttled(0) {
+        true => None,
+        false => write(kinesis, &stream, slot, "PutRecord", ready.record, keep_ms),
+    };
     let meter = kinesis.meter(&stream);
     meter.count("PutRecord.Success", u64::from(written.is_some()));
     meter.ms("PutRecord.Latency", (kinesis.now_us() - began_us) as f64 / 1_000.0);
@@ -158,10 +162,14 @@ pub fn put_records(
     let (mut accepted, mut accepted_bytes) = (0, 0);
     let mut touched: Vec<usize> = Vec::new();
     let mut records = Vec::with_capacity(ready.len());
-    for ready in ready {
+    let throttled = throttled(kinesis, &stream, "PutRecords", &ready);
+    for (index, ready) in ready.into_iter().enumerate() {
         let (shard, size) = (ready.shard, ready.record.size());
         let slot = &layout.open()[shard];
-        let written = write(kinesis, &stream, slot, "PutRecords", ready.record, keep_ms);
+        let written = match throttled(index) {
+            true => None,
+            false => write(kinesis, &stream, slot, "PutRecords", ready.record, keep_ms),
+        };
         tally.add(slot, written.is_some().then_some(size));
         records.push(match written {
             Some(sequence_number) => {
@@ -202,6 +210,18 @@ pub fn put_records(
     Ok(PutRecordsOutput { failed_record_count: refused, records, encryption_type })
 }
 
+/// Which of the records, by their place, a fault makes their shards refuse.
+fn throttled(
+    kinesis: &Kinesis,
+    stream: &Stream,
+    op: &str,
+    ready: &[Ready],
+) -> impl Fn(usize) -> bool + use<> {
+    let data = ready.iter().map(|ready| ready.record.data());
+    let struck = kinesis.ctx.faults.throttle_records(op, kinesis.now_us(), &stream.name, data);
+    move |index| struck.get(index).copied().unwrap_or(false)
+}
+
 /// Writes one record: `None` when its shard's rate refuses it.
 fn write(
     kinesis: &Kinesis,
@@ -218,7 +238,14 @@ fn write(
     let sequence = shard.admit(record.size(), now_us).ok()?;
     let dropped = faults.drops() && faults::may_drop(record.data()) && {
         let shard_name = format!("{}/{}", stream.name, slot.id);
-        faults.drop_after_ack(op, now_us, &shard_name, &sequence.to_string())
+        let acked = faults::Acked {
+            at_us: now_us,
+            shard: &shard_name,
+            kinesis_sequence: &sequence.to_string(),
+            partition_key: record.key(),
+            data: record.data(),
+        };
+        faults.drop_after_ack(op, &acked)
     };
     if !dropped {
         shard.store(record, sequence.count, now_us, keep_ms, &kinesis.memory);

@@ -100,7 +100,7 @@ impl InProcessHost {
 
     /// Calls the handler, until its answer, its timeout or its end by [`FunctionHost::kill_running`].
     async fn work(&self, function: &FunctionVersion, invocation: Invocation) -> Ended {
-        let mut ticket = self.running.enter(&function.name);
+        let mut ticket = self.running.enter(&function.name, &invocation.request_id);
         let ended = tokio::select! {
             biased;
             () = ticket.killed() => Ended::Killed,
@@ -205,6 +205,14 @@ impl FunctionHost for InProcessHost {
 
     fn kill_running(&self, function: &str) -> usize {
         self.running.kill(function)
+    }
+
+    fn kill_invocation(&self, request_id: &str) -> bool {
+        self.running.kill_invocation(request_id)
+    }
+
+    fn runs(&self, request_id: &str) -> bool {
+        self.running.runs(request_id)
     }
 
     fn shutdown(&self) -> BoxFuture<'_, ()> {

@@ -86,6 +86,12 @@ pub trait FunctionHost: Send + Sync {
     /// await still happens: wait after the call to keep it from going on.
     fn kill_running(&self, function: &str) -> usize;
 
+    /// As [`FunctionHost::kill_running`], for one invocation. False when it does not run (any more).
+    fn kill_invocation(&self, request_id: &str) -> bool;
+
+    /// Whether this invocation runs now.
+    fn runs(&self, request_id: &str) -> bool;
+
     /// Ends every sandbox, busy or not, and removes every temporary folder. Later invocations fail.
     fn shutdown(&self) -> BoxFuture<'_, ()>;
 }

@@ -14,8 +14,14 @@ pub struct Running {
 #[derive(Default)]
 struct Entries {
     next: u64,
-    /// Function name, and what tells the invocation that it was killed.
-    invocations: BTreeMap<u64, (String, watch::Sender<bool>)>,
+    invocations: BTreeMap<u64, Invocation>,
+}
+
+struct Invocation {
+    function: String,
+    request_id: String,
+    /// Tells the invocation that it was killed.
+    killed: watch::Sender<bool>,
 }
 
 /// One invocation's place among those that run; given back on drop.
@@ -30,21 +36,37 @@ fn locked(entries: &Mutex<Entries>) -> MutexGuard<'_, Entries> {
 }
 
 impl Running {
-    pub fn enter(&self, function: &str) -> Ticket {
+    pub fn enter(&self, function: &str, request_id: &str) -> Ticket {
         let (sender, killed) = watch::channel(false);
+        let (function, request_id) = (function.to_owned(), request_id.to_owned());
         let mut entries = locked(&self.entries);
         let number = entries.next;
         entries.next += 1;
-        entries.invocations.insert(number, (function.to_owned(), sender));
+        entries.invocations.insert(number, Invocation { function, request_id, killed: sender });
         Ticket { entries: self.entries.clone(), number, killed }
     }
 
     /// Tells every running invocation of the function that it is killed. Returns how many were told for the
     /// first time.
     pub fn kill(&self, function: &str) -> usize {
+        self.kill_all(|invocation| invocation.function == function)
+    }
+
+    /// As [`Running::kill`], for one invocation.
+    pub fn kill_invocation(&self, request_id: &str) -> bool {
+        self.kill_all(|invocation| invocation.request_id == request_id) > 0
+    }
+
+    pub fn runs(&self, request_id: &str) -> bool {
+        let living = |invocation: &Invocation| !*invocation.killed.borrow();
         let entries = locked(&self.entries);
-        let of_function = entries.invocations.values().filter(|(name, _)| name == function);
-        of_function.filter(|(_, killed)| !killed.send_replace(true)).count()
+        entries.invocations.values().any(|found| found.request_id == request_id && living(found))
+    }
+
+    fn kill_all(&self, wanted: impl Fn(&Invocation) -> bool) -> usize {
+        let entries = locked(&self.entries);
+        let found = entries.invocations.values().filter(|invocation| wanted(invocation));
+        found.filter(|invocation| !invocation.killed.send_replace(true)).count()
     }
 }
 

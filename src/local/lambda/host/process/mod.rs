@@ -131,6 +131,14 @@ impl FunctionHost for ProcessHost {
         self.inner.running.kill(function)
     }
 
+    fn kill_invocation(&self, request_id: &str) -> bool {
+        self.inner.running.kill_invocation(request_id)
+    }
+
+    fn runs(&self, request_id: &str) -> bool {
+        self.inner.running.runs(request_id)
+    }
+
     fn shutdown(&self) -> BoxFuture<'_, ()> {
         Box::pin(async move {
             self.inner.closed.send_replace(true);
@@ -171,7 +179,7 @@ impl Inner {
                 Err(outcome) => return outcome,
             },
         };
-        let ticket = self.running.enter(&function.name);
+        let ticket = self.running.enter(&function.name, request_id);
         let (outcome, alive) = sandbox.invoke(&self.clock, function, event, request_id, ticket, began).await;
         if alive {
             let now = self.clock.instant();

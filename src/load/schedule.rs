@@ -28,6 +28,8 @@ pub struct LevelPlan {
     /// Its first record, as a number within the test.
     pub first: u64,
     pub count: u64,
+    /// How many of them are poison.
+    pub poison: u64,
     /// Integral of the rate before this stage, records.
     area_before: f64,
 }
@@ -82,6 +84,7 @@ impl Schedule {
                 duration: stage.duration,
                 first,
                 count: total - first,
+                poison: stage.poison.min(total - first),
                 area_before,
             });
             start += stage.duration;
@@ -110,6 +113,12 @@ impl Schedule {
         &self.levels[after.saturating_sub(1)]
     }
 
+    /// Whether the function is to fail on record `k`.
+    pub fn is_poison(&self, k: u64) -> bool {
+        let level = self.level_of(k);
+        k.checked_sub(level.first).is_some_and(|index| is_poison(index, level.count, level.poison))
+    }
+
     /// When record `k` is due, from the start of the test; its end for a `k` past the last record.
     pub fn due(&self, k: u64) -> Duration {
         if k >= self.total {
@@ -118,6 +127,19 @@ impl Schedule {
         let level = self.level_of(k);
         level.start + level.offset_of((k + 1) as f64 - level.area_before)
     }
+}
+
+/// Whether the record at `index` (from 0) of a level of `count` records is one of its `poison` ones: the level
+/// is cut into so many equal parts, and the middle of each is poisoned. Plain, so that a repeated run fails on
+/// the same records, and a single one stands in the middle of its level.
+pub fn is_poison(index: u64, count: u64, poison: u64) -> bool {
+    if index >= count || poison == 0 {
+        return false;
+    }
+    let (index, count, poison) = (u128::from(index), u128::from(count), u128::from(poison.min(count)));
+    let part = index * poison / count;
+    // The part may begin between two records: its middle one is looked for among those of its neighbour too.
+    [part, (part + 1).min(poison - 1)].iter().any(|part| (2 * part + 1) * count / (2 * poison) == index)
 }
 
 #[cfg(test)]

@@ -175,6 +175,8 @@ pub struct Stage {
     pub from_rps: f64,
     pub target_rps: f64,
     pub kind: StageKind,
+    /// Records of the stage that the function is to fail on, evenly spread (`load::schedule`).
+    pub poison: u64,
 }
 
 /// One criterion, for example `put_latency.p95 < 100ms`.

@@ -246,6 +246,9 @@ pub(super) struct StageDoc {
     /// Records a second at the stage's end.
     #[schemars(required)]
     pub target: Option<Rate>,
+    /// Records of the stage, evenly spread, that the function fails on however often they come. Default 0.
+    #[schemars(range(min = 0))]
+    pub poison: Option<i64>,
 }
 
 #[derive(Clone, Copy, Deserialize, JsonSchema)]

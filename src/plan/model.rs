@@ -82,6 +82,8 @@ pub struct FunctionSpec {
     pub partial_batch_response: bool,
     /// What each record costs the function on purpose, in ms of busy work: a stand-in for real work.
     pub work_ms_per_batch: u32,
+    /// Prints the custom metric that the dashboard shows: a metric, and a log line an invocation.
+    pub end_to_end_metric: bool,
 }
 
 /// Thresholds of the alarms in `stacks/observability.yaml`.

@@ -138,6 +138,8 @@ pub(super) struct FunctionDoc {
     /// Busy work that each batch costs the function on purpose. Default 0.
     #[schemars(range(min = 0, max = 900_000))]
     pub work_ms_per_batch: Option<i64>,
+    /// Whether the function prints the custom metric `EndToEndLatency` for the dashboard. Default true.
+    pub end_to_end_metric: Option<bool>,
 }
 
 /// Thresholds of the alarms.

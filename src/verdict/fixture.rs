@@ -108,6 +108,7 @@ fn environment_spec() -> Environment {
             max_record_age_s: -1,
             partial_batch_response: true,
             work_ms_per_batch: 0,
+            end_to_end_metric: false,
         },
         alarms: AlarmSpec {
             iterator_age_ms: 60_000,

@@ -49,6 +49,7 @@ fn plan() -> Plan {
         max_record_age_s: -1,
         partial_batch_response: true,
         work_ms_per_batch: 0,
+        end_to_end_metric: false,
     };
     let alarms = plan::AlarmSpec {
         iterator_age_ms: 60_000,

@@ -23,7 +23,7 @@ pub(super) fn blocked(evidence: &Evidence) -> Option<Finding> {
         .collect();
     let blocks = || held.iter().flat_map(|(_, blocked)| &blocked.blocks);
     let first = blocks().min_by_key(|block| block.from_us)?;
-    let total = Total::of(blocks(), evidence);
+    let total = Total::of(blocks());
     let change = change(evidence, &total);
     let level = level_at(evidence, first.from_us).map(|placed| placed.name());
     let item = |metric: &str, value: f64, unit| EvidenceItem {
@@ -53,7 +53,9 @@ pub(super) fn blocked(evidence: &Evidence) -> Option<Finding> {
 }
 
 struct Total {
-    blocks: u64,
+    ended: u64,
+    /// Not over when the run ended: how long they would have lasted nobody knows.
+    open: u64,
     blocked_s: f64,
     attempts: u64,
     poison: u64,
@@ -64,9 +66,10 @@ struct Total {
 }
 
 impl Total {
-    fn of<'a>(blocks: impl Iterator<Item = &'a Block>, evidence: &Evidence) -> Total {
+    fn of<'a>(blocks: impl Iterator<Item = &'a Block>) -> Total {
         let mut total = Total {
-            blocks: 0,
+            ended: 0,
+            open: 0,
             blocked_s: 0.0,
             attempts: 0,
             poison: 0,
@@ -76,10 +79,13 @@ impl Total {
             dead_unprocessed: 0,
         };
         for block in blocks {
-            // One that did not end held its shard for as long as anybody looked.
-            let until_us = block.until_us.or(evidence.run.ended_us).unwrap_or(block.from_us);
-            total.blocks += 1;
-            total.blocked_s += (until_us - block.from_us) as f64 / 1e6;
+            match block.until_us {
+                Some(until_us) => {
+                    total.ended += 1;
+                    total.blocked_s += (until_us - block.from_us) as f64 / 1e6;
+                }
+                None => total.open += 1,
+            }
             total.attempts += block.failed_attempts;
             total.poison += block.poison.len() as u64;
             total.waited += block.added_wait.map_or(0, |wait| wait.count);
@@ -104,7 +110,7 @@ fn change(evidence: &Evidence, total: &Total) -> Option<Change> {
     if evidence.delivery.duplicated_redelivery > 0 && !partial(evidence) {
         return Some(Change::PartialBatchResponse);
     }
-    let waits_s = total.blocked_s / total.blocks.max(1) as f64;
+    let waits_s = total.blocked_s / total.ended.max(1) as f64;
     (retries > RETRIES_KEPT && waits_s >= WAITED_S_MIN)
         .then_some(Change::Retries { from: retries, to: RETRIES_KEPT })
 }
@@ -134,6 +140,12 @@ fn explanation(evidence: &Evidence, total: &Total, change: Option<Change>) -> St
         total.blocked_s,
         count(total.waited)
     );
+    if total.open > 0 {
+        text.push_str(&format!(
+            " {} more blocked times were not over when the run ended.",
+            count(total.open)
+        ));
+    }
     if total.dead > 0 {
         text.push_str(&format!(
             " Of {} dead-lettered records {} were good, and {} of those were never processed.",

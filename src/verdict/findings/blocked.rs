@@ -3,6 +3,7 @@
 use rust_decimal::Decimal;
 
 use crate::evidence::model::{Block, Blocked, Evidence, TestEvidence};
+use crate::platform::clock::WallUs;
 
 use super::{Change, EvidenceItem, Finding, Limit, level_at, shown};
 
@@ -10,6 +11,9 @@ use super::{Change, EvidenceItem, Finding, Limit, level_at, shown};
 const RETRIES_KEPT: i32 = 1;
 /// What stands in for "until the record expires".
 const RETRIES_BOUNDED: i32 = 3;
+/// Seconds of the charts begin at whole ones: a block may have begun within.
+const SECOND_US: i64 = 1_000_000;
+const CATCH_UP_US: i64 = 5_000_000;
 /// Shorter than this, waiting for retries is not worth a change.
 const WAITED_S_MIN: f64 = 1.0;
 
@@ -49,6 +53,17 @@ pub(super) fn blocked(evidence: &Evidence) -> Option<Finding> {
         // Settings of the mapping are free.
         monthly_cost_of_change: change.map(|_| Decimal::ZERO),
         explanation: explanation(evidence, &total, change),
+    })
+}
+
+/// Whether a shard was blocked at a time, or had been within the seconds that it takes to catch up.
+pub(super) fn explains(evidence: &Evidence, at_us: Option<WallUs>) -> bool {
+    let blocks = evidence.tests.iter().filter_map(|test| test.blocked.as_ref()).flat_map(|held| &held.blocks);
+    at_us.is_some_and(|at_us| {
+        blocks.into_iter().any(|block| {
+            let until_us = block.until_us.map_or(WallUs::MAX, |until_us| until_us + CATCH_UP_US);
+            (block.from_us - SECOND_US..=until_us).contains(&at_us)
+        })
     })
 }
 

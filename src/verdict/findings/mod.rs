@@ -111,7 +111,9 @@ pub fn findings(evidence: &Evidence, book: &PriceBook, verdicts: &Verdicts) -> F
     list.extend(kinesis::errors(evidence));
     list.extend(kinesis::read(evidence, book));
     list.extend(function::throttled(evidence));
-    list.extend(function::falling_behind(evidence, book));
+    // Waiting behind a failing batch is the blocked shard's finding.
+    let behind = function::falling_behind(evidence, book);
+    list.extend(behind.filter(|finding| !blocked::explains(evidence, finding.at_us)));
     list.extend(function::near_timeout(evidence));
     list.extend(function::memory(evidence, book));
     let blocked = blocked::blocked(evidence);

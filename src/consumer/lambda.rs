@@ -11,13 +11,19 @@ use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
 use serde_json::Value;
 
 use super::event::KinesisEvent;
-use super::handler::{Handler, HandlerError, InvocationContext, ReceiptSender, Work};
+use super::handler::{Handler, HandlerError, InvocationContext, OnPoison, ReceiptSender, Work};
 use crate::platform::clock::Clock;
 
 /// Variable with the URL of the queue that receipts go to; the stack sets it.
 pub const QUEUE_URL_VARIABLE: &str = "STREAMGAUGE_RECEIPTS_QUEUE_URL";
 /// Variable with the busy work of each batch, in ms; absent is none.
 pub const WORK_VARIABLE: &str = "STREAMGAUGE_WORK_MS_PER_BATCH";
+/// Variable with `fail_batch` (also when absent) or `report_item`: see [`OnPoison`].
+pub const ON_POISON_VARIABLE: &str = "STREAMGAUGE_ON_POISON";
+/// Variable that switches the line of embedded metrics on with `true`; absent is off.
+pub const METRIC_VARIABLE: &str = "STREAMGAUGE_END_TO_END_METRIC";
+/// Lambda developer guide, "Defined runtime environment variables".
+const FUNCTION_NAME_VARIABLE: &str = "AWS_LAMBDA_FUNCTION_NAME";
 /// Host and port of the Runtime API: Lambda developer guide, "Building a custom runtime".
 const RUNTIME_API_VARIABLE: &str = "AWS_LAMBDA_RUNTIME_API";
 
@@ -33,6 +39,8 @@ pub enum ConsumerError {
     Missing(&'static str),
     #[error("the variable {name} is '{value}', not a number of milliseconds up to 900000")]
     BadNumber { name: &'static str, value: String },
+    #[error("the variable {name} is '{value}', not one of {expected}")]
+    BadChoice { name: &'static str, value: String, expected: &'static str },
     #[error("the runtime could not be built: {0}")]
     Runtime(#[from] std::io::Error),
     #[error("the Runtime API is gone: {0}")]
@@ -58,10 +66,17 @@ pub fn run() -> Result<(), ConsumerError> {
     if std::env::var_os(RUNTIME_API_VARIABLE).is_none() {
         return Err(ConsumerError::Missing(RUNTIME_API_VARIABLE));
     }
-    let work = work_from(std::env::var(WORK_VARIABLE).ok())?;
+    let settings = Settings {
+        queue_url,
+        work: work_from(std::env::var(WORK_VARIABLE).ok())?,
+        on_poison: on_poison_from(std::env::var(ON_POISON_VARIABLE).ok())?,
+        metric_of: metric_from(std::env::var(METRIC_VARIABLE).ok())?
+            .then(|| std::env::var(FUNCTION_NAME_VARIABLE).ok())
+            .flatten(),
+    };
     // One invocation at a time needs one thread: that of the SDK's and the runtime's small talk.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(serve(queue_url, work))
+    runtime.block_on(serve(settings))
 }
 
 fn work_from(value: Option<String>) -> Result<Work, ConsumerError> {
@@ -74,13 +89,54 @@ fn work_from(value: Option<String>) -> Result<Work, ConsumerError> {
     }
 }
 
-async fn serve(queue_url: String, work: Work) -> Result<(), ConsumerError> {
+/// How batches are to fail, from the variable's value.
+///
+/// # Errors
+/// The value is neither of the two.
+pub fn on_poison_from(value: Option<String>) -> Result<OnPoison, ConsumerError> {
+    match value.as_deref() {
+        None | Some("" | "fail_batch") => Ok(OnPoison::FailBatch),
+        Some("report_item") => Ok(OnPoison::ReportItem),
+        Some(other) => Err(ConsumerError::BadChoice {
+            name: ON_POISON_VARIABLE,
+            value: other.to_owned(),
+            expected: "fail_batch, report_item",
+        }),
+    }
+}
+
+fn metric_from(value: Option<String>) -> Result<bool, ConsumerError> {
+    match value.as_deref() {
+        None | Some("" | "false") => Ok(false),
+        Some("true") => Ok(true),
+        Some(other) => Err(ConsumerError::BadChoice {
+            name: METRIC_VARIABLE,
+            value: other.to_owned(),
+            expected: "true, false",
+        }),
+    }
+}
+
+/// What the variables say.
+struct Settings {
+    queue_url: String,
+    work: Work,
+    on_poison: OnPoison,
+    metric_of: Option<String>,
+}
+
+async fn serve(settings: Settings) -> Result<(), ConsumerError> {
     let clock = Clock::start();
-    let sender = SqsSender { sqs: sqs_client(&queue_url).await, queue_url };
+    let sqs = sqs_client(&settings.queue_url).await;
+    let sender = SqsSender { sqs, queue_url: settings.queue_url };
     // Seeded by the operating system: two sandboxes that start in one microsecond must still differ.
     let seed = fastrand::u64(..);
-    let handler = Handler::new(sender, Arc::new(move || clock.now_us()), work, seed)
-        .with_log(Arc::new(|line| eprintln!("{line}")));
+    let mut handler = Handler::new(sender, Arc::new(move || clock.now_us()), settings.work, seed)
+        .with_log(Arc::new(|line| eprintln!("{line}")))
+        .on_poison(settings.on_poison);
+    if let Some(function) = settings.metric_of {
+        handler = handler.with_metric(function);
+    }
     let handler = &handler;
     let function = service_fn(move |event: LambdaEvent<KinesisEvent>| async move {
         let context = InvocationContext {
@@ -170,6 +226,16 @@ mod tests {
         assert_eq!(origin("http://127.0.0.1:4566/000000000000/receipts"), Some("http://127.0.0.1:4566"));
         assert_eq!(origin("receipts"), None);
         assert_eq!(origin("https:///receipts"), None);
+    }
+
+    #[test]
+    fn choices_are_one_of_the_documented_words() {
+        assert_eq!(on_poison_from(None).expect("absent"), OnPoison::FailBatch);
+        assert_eq!(on_poison_from(Some("report_item".into())).expect("known"), OnPoison::ReportItem);
+        assert!(on_poison_from(Some("ignore".into())).is_err());
+        assert!(metric_from(Some("true".into())).expect("known"));
+        assert!(!metric_from(None).expect("absent"));
+        assert!(metric_from(Some("yes".into())).is_err());
     }
 
     #[test]

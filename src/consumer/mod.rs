@@ -5,12 +5,16 @@
 mod event;
 mod handler;
 mod lambda;
+mod metric;
 
 pub use event::{KinesisData, KinesisEvent, KinesisRecord};
 pub use handler::{
-    ClockFn, DurationModel, Handler, HandlerError, InvocationContext, LogFn, ReceiptSender, Work,
+    ClockFn, DurationModel, Handler, HandlerError, InvocationContext, LogFn, OnPoison, ReceiptSender, Work,
 };
-pub use lambda::{ConsumerError, QUEUE_URL_VARIABLE, WORK_VARIABLE, is_bootstrap, memory_used_mb, run};
+pub use lambda::{
+    ConsumerError, METRIC_VARIABLE, ON_POISON_VARIABLE, QUEUE_URL_VARIABLE, WORK_VARIABLE, is_bootstrap,
+    memory_used_mb, on_poison_from, run,
+};
 
 use std::process::ExitCode;
 

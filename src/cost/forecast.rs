@@ -1,6 +1,6 @@
 //! What a plan will use, before anything is created. Every assumption is written down in the result.
 
-use crate::evidence::model::{BilledBasis, Usage};
+use crate::evidence::model::{BilledBasis, METRIC_LINE_BYTES, Usage};
 use crate::plan::{Architecture, Plan, Stage, StreamMode};
 use crate::platform::limits;
 
@@ -56,6 +56,7 @@ pub fn forecast(plan: &Plan, region: &str, assumed: &ForecastAssumptions) -> Usa
         billed_basis: BilledBasis::Estimate,
         alarms: assumed.alarms,
         dashboards: assumed.dashboards,
+        custom_metrics: u32::from(function.end_to_end_metric),
         ..Usage::default()
     };
     let mut invocations = 0.0;
@@ -76,7 +77,9 @@ pub fn forecast(plan: &Plan, region: &str, assumed: &ForecastAssumptions) -> Usa
     usage.invocations = invocations.ceil() as u64;
     let each_ms = assumed.invocation_ms + f64::from(function.work_ms_per_batch);
     usage.billed_ms = (invocations * each_ms).ceil() as u64;
-    usage.log_bytes = usage.invocations * assumed.log_bytes_per_invocation;
+    let metric_line = if function.end_to_end_metric { METRIC_LINE_BYTES } else { 0 };
+    let log_bytes = assumed.log_bytes_per_invocation + metric_line;
+    usage.log_bytes = usage.invocations * log_bytes;
     // A receipt is one send; receiving and deleting go in batches of ten.
     usage.sqs_requests = usage.invocations + 2 * usage.invocations.div_ceil(10);
     usage.standing_s = usage.load_window_s + assumed.idle_s;
@@ -84,7 +87,7 @@ pub fn forecast(plan: &Plan, region: &str, assumed: &ForecastAssumptions) -> Usa
         format!("{each_ms} ms an invocation"),
         "one invocation a second and shard, or a full batch, or the batch window, whichever comes first"
             .into(),
-        format!("{} log bytes an invocation", assumed.log_bytes_per_invocation),
+        format!("{log_bytes} log bytes an invocation"),
         format!("{} s standing before and after, no time to drain", assumed.idle_s),
         "every record acked and delivered once".into(),
     ];

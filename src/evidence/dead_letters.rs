@@ -9,7 +9,7 @@ use aws_sdk_sqs::error::DisplayErrorContext;
 use serde::Deserialize;
 
 use super::confirm::sequence_of;
-use super::events::Event;
+use super::events::{DeadBatch, Event};
 use super::reread::{Begin, StreamReader};
 use super::sequences::SequenceSet;
 use crate::platform::clock::Clock;
@@ -25,8 +25,18 @@ const BATCHES_MAX: usize = 1_000;
 /// records for a Kinesis data stream event source".
 #[derive(Deserialize)]
 struct OnFailure {
+    #[serde(rename = "requestContext", default)]
+    context: RequestContext,
+    #[serde(default)]
+    timestamp: String,
     #[serde(rename = "KinesisBatchInfo")]
     batch: BatchInfo,
+}
+
+#[derive(Default, Deserialize)]
+struct RequestContext {
+    #[serde(default)]
+    condition: String,
 }
 
 #[derive(Deserialize)]
@@ -53,14 +63,20 @@ pub struct DeadLetters<'a> {
 /// sequences of this run were in them. The text says what could not be looked up.
 pub async fn dead_letters(lookup: &DeadLetters<'_>) -> (Event, Option<String>) {
     let deadline = lookup.clock.instant() + lookup.bound;
-    let mut found = SequenceSet::new();
+    let mut found = Vec::new();
     let read = async {
         let batches = tokio::time::timeout_at(deadline, batches(lookup))
             .await
             .map_err(|_| "listing the on-failure queue took longer than it may".to_owned())??;
         let reader = StreamReader { kinesis: lookup.kinesis, stream_arn: lookup.stream_arn, deadline };
-        for batch in &batches {
-            read_batch(&reader, lookup.run, batch, &mut found).await?;
+        for message in &batches {
+            let mut sequences = SequenceSet::new();
+            let read = read_batch(&reader, lookup.run, &message.batch, &mut sequences).await;
+            // Batches of other runs stay in the queue too; they are none of this one's.
+            if !sequences.is_empty() {
+                found.push(dead_batch(message, &sequences));
+            }
+            read?;
         }
         if batches.len() == BATCHES_MAX {
             return Err(format!("only the first {BATCHES_MAX} dead-lettered batches were looked up"));
@@ -68,7 +84,22 @@ pub async fn dead_letters(lookup: &DeadLetters<'_>) -> (Event, Option<String>) {
         Ok(())
     };
     let problem: Result<(), String> = read.await;
-    (Event::DeadLettered { ranges: found.ranges().collect() }, problem.err())
+    let all = found.iter().fold(SequenceSet::new(), |all, batch: &DeadBatch| {
+        all.union(&SequenceSet::from_ranges(&batch.ranges))
+    });
+    (Event::DeadLettered { ranges: all.ranges().collect(), batches: found }, problem.err())
+}
+
+fn dead_batch(message: &OnFailure, sequences: &SequenceSet) -> DeadBatch {
+    let given_up: Option<jiff::Timestamp> = message.timestamp.parse().ok();
+    DeadBatch {
+        shard: message.batch.shard_id.clone(),
+        first: message.batch.start_sequence_number.clone(),
+        last: message.batch.end_sequence_number.clone(),
+        condition: message.context.condition.clone(),
+        given_up_us: given_up.map(jiff::Timestamp::as_microsecond),
+        ranges: sequences.ranges().collect(),
+    }
 }
 
 async fn read_batch(
@@ -101,7 +132,7 @@ fn order(number: &str) -> (usize, &str) {
 }
 
 /// Distinct messages about this stream, until a poll comes back empty.
-async fn batches(lookup: &DeadLetters<'_>) -> Result<Vec<BatchInfo>, String> {
+async fn batches(lookup: &DeadLetters<'_>) -> Result<Vec<OnFailure>, String> {
     let mut by_id = BTreeMap::new();
     while by_id.len() < BATCHES_MAX {
         let call = lookup.sqs.receive_message().queue_url(lookup.dlq_url).max_number_of_messages(10);
@@ -112,10 +143,10 @@ async fn batches(lookup: &DeadLetters<'_>) -> Result<Vec<BatchInfo>, String> {
         }
         for message in answer.messages() {
             let body = message.body().unwrap_or_default();
-            if let Ok(OnFailure { batch }) = serde_json::from_str(body)
-                && batch.stream_arn == lookup.stream_arn
+            if let Ok(failure) = serde_json::from_str::<OnFailure>(body)
+                && failure.batch.stream_arn == lookup.stream_arn
             {
-                by_id.insert(message.message_id().unwrap_or_default().to_owned(), batch);
+                by_id.insert(message.message_id().unwrap_or_default().to_owned(), failure);
             }
         }
     }
@@ -201,6 +232,16 @@ mod tests {
             bound: Duration::from_secs(60),
         })
         .await;
-        assert_eq!((event, problem), (Event::DeadLettered { ranges: vec![(97, 102), (110, 110)] }, None));
+        let batch = |first: u64, last: u64, ranges| DeadBatch {
+            shard: "shardId-000000000001".into(),
+            first: first.to_string(),
+            last: last.to_string(),
+            condition: "RetryAttemptsExhausted".into(),
+            given_up_us: Some(1_573_691_886_021_000),
+            ranges,
+        };
+        let batches = vec![batch(1_010, 1_010, vec![(110, 110)]), batch(997, 1_002, vec![(97, 102)])];
+        let wanted = Event::DeadLettered { ranges: vec![(97, 102), (110, 110)], batches };
+        assert_eq!((event, problem), (wanted, None));
     }
 }

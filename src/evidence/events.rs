@@ -93,14 +93,32 @@ pub enum Event {
         /// Why some were not looked for, if so.
         incomplete: Option<String>,
     },
-    /// Sequences in the ranges that messages of the on-failure destination name.
+    /// Sequences in the ranges that messages of the on-failure destination name. What one look found: a later
+    /// one may find more.
     DeadLettered {
         ranges: Vec<Range>,
+        /// One for each message; absent in runs of older versions.
+        #[serde(default)]
+        batches: Vec<DeadBatch>,
     },
     RunEnded {
         end: End,
         generator_peak_mb: Option<f64>,
     },
+}
+
+/// A batch that the mapping gave up, and which records of the run its range turned out to hold.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeadBatch {
+    pub shard: String,
+    /// Kinesis sequence numbers.
+    pub first: String,
+    pub last: String,
+    /// `RetryAttemptsExhausted` or `RecordAgeExceeded`.
+    pub condition: String,
+    /// When the mapping gave it up, on the service's clock; `None` where the message does not say.
+    pub given_up_us: Option<WallUs>,
+    pub ranges: Vec<Range>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,7 +1,7 @@
 //! Everything that a report is made of, as plain data. A pure function of the run directory makes it;
 //! cost, verdict and report only read it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::plan;
 use crate::platform::clock::WallUs;
@@ -103,6 +103,8 @@ pub struct TestEvidence {
     /// From the last record sent to the last acked record seen; `None` when it never drained.
     pub drain_s: Option<f64>,
     pub finished: bool,
+    /// What failing batches held up; `None` where nothing failed and the plan poisoned nothing.
+    pub blocked: Option<Blocked>,
     /// CloudWatch over the whole test: key as in [`CloudWatch::series`], statistic already applied.
     pub cloudwatch: BTreeMap<String, f64>,
 }
@@ -153,6 +155,43 @@ pub struct LevelEvidence {
     pub delivery: LevelDelivery,
     /// Per-level CloudWatch values from whole minutes inside the level; `Err` says why there is none.
     pub cloudwatch: BTreeMap<String, Result<f64, String>>,
+}
+
+/// How failing batches held shards up during a test.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Blocked {
+    /// Acked records that the plan had poisoned.
+    pub poisoned: u64,
+    /// In order of their start.
+    pub blocks: Vec<Block>,
+    /// Of all blocks: by how much longer good records waited.
+    pub added_wait: Option<Dist>,
+}
+
+/// One time during which a shard waited for a batch that failed.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Block {
+    /// Level of the first record that failed.
+    pub level: u32,
+    pub shard: String,
+    /// Start of the first attempt that failed.
+    pub from_us: WallUs,
+    /// When the last record that had failed was processed or given up; `None`: not while it was watched.
+    pub until_us: Option<WallUs>,
+    /// Invocations that failed.
+    pub failed_attempts: u64,
+    /// Sequences of the poisoned records in it.
+    pub poison: BTreeSet<u64>,
+    /// Messages of the on-failure queue about it, the range of each read again.
+    pub dead_ranges: u64,
+    /// Sequences in those ranges, first and last.
+    pub dead_lettered: Vec<(u64, u64)>,
+    /// How many of them the plan had not poisoned, and how many of those were never processed.
+    pub dead_good: u64,
+    pub dead_good_unprocessed: u64,
+    /// By how much longer the good records waited that were in the batch or arrived behind it, and were processed
+    /// in the end. With a parallelization above 1 an upper bound: other lanes of the shard went on.
+    pub added_wait: Option<Dist>,
 }
 
 /// A latency distribution, milliseconds.
@@ -225,6 +264,10 @@ pub struct MetricSeries {
     /// (start of the period in ms since the epoch, value), ascending.
     pub points: Vec<(i64, f64)>,
 }
+
+/// Log bytes of one line of embedded metrics, where they are not measured: 230 around the ages of up to 100 records,
+/// each three digits and a comma, and the 26 that CloudWatch Logs adds.
+pub const METRIC_LINE_BYTES: u64 = 600;
 
 /// Measured use, the input of cost. Where a number was assumed instead, `assumptions` says so.
 #[derive(Clone, Debug, Default, PartialEq)]

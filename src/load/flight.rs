@@ -23,6 +23,8 @@ pub(super) const BACKOFF_MAX: Duration = Duration::from_secs(5);
 pub(super) struct DueRecord {
     pub k: u64,
     pub due_us: WallUs,
+    /// The function is to fail on it.
+    pub poison: bool,
     /// Ready since then, but without a slot; `None`: a slot was free at once.
     pub waiting_since: Option<Instant>,
 }
@@ -86,7 +88,8 @@ impl Flight {
             .iter()
             .map(|record| {
                 let sequence = shared.first_sequence + record.k;
-                let envelope = Envelope { run: shared.run.clone(), level, sequence, due_us: record.due_us };
+                let (run, due_us, poison) = (shared.run.clone(), record.due_us, record.poison);
+                let envelope = Envelope { run, level, sequence, due_us, poison };
                 OutRecord { key: shared.keys.key(sequence), data: shared.template.build(&envelope) }
             })
             .collect();

@@ -285,7 +285,8 @@ impl Pacer {
                 None => span.ready,
             });
             let due_us = self.start_wall_us + due.as_micros() as i64;
-            records.push(DueRecord { k: span.first, due_us, waiting_since });
+            let poison = self.schedule.is_poison(span.first);
+            records.push(DueRecord { k: span.first, due_us, poison, waiting_since });
             span.first += 1;
             span.count -= 1;
             if span.count == 0 {

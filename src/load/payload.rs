@@ -1,8 +1,6 @@
 //! Payloads: JSON of an exact size, the envelope first. What does not change from record to record is
 //! prepared once a test; a record costs one allocation and a copy.
 
-use std::io::Write;
-
 use bytes::Bytes;
 
 use super::keys::mix;
@@ -10,17 +8,18 @@ use crate::plan;
 use crate::wire::envelope::Envelope;
 use crate::wire::run_id::RUN_ID_LEN;
 
-/// Digits of the largest level index and sequence, and of microseconds since the epoch until the year 2286.
-const LEVEL_DIGITS: usize = 10;
+/// Digits of the largest level index (the probes' 999) and sequence, and of microseconds since the epoch until
+/// the year 2286.
+const LEVEL_DIGITS: usize = 3;
 const SEQUENCE_DIGITS: usize = 20;
 const DUE_DIGITS: usize = 16;
-/// What stands around the numbers: `{"sg":{"r":"`, `","l":`, `,"s":`, `,"d":` and `}}`.
-const ENVELOPE_PUNCTUATION: usize = 12 + 6 + 5 + 5 + 2;
+/// What stands around the numbers: `{"sg":{"r":"`, `","l":`, `,"s":`, `,"d":`, `,"p":true` and `}}`.
+const ENVELOPE_PUNCTUATION: usize = 12 + 6 + 5 + 5 + 9 + 2;
 /// `,"pad":"` and `"`: what a filler costs. A gap that is smaller is filled with spaces, which JSON allows.
 const PAD_BEFORE: &str = ",\"pad\":\"";
 const PAD_AFTER: &str = "\"";
 
-/// Bytes of the smallest payload: the envelope alone, with the largest numbers that it can hold.
+/// Bytes of the smallest payload: the envelope of a poisoned record alone, with the largest numbers.
 pub const fn min_bytes() -> usize {
     ENVELOPE_PUNCTUATION + RUN_ID_LEN + LEVEL_DIGITS + SEQUENCE_DIGITS + DUE_DIGITS
 }
@@ -47,9 +46,8 @@ impl Template {
     /// [`min_bytes`], which a plan cannot say, the envelope alone.)
     pub fn build(&self, envelope: &Envelope) -> Bytes {
         let mut data = Vec::with_capacity(self.bytes.max(min_bytes()));
-        let Envelope { run, level, sequence, due_us } = envelope;
-        write!(data, "{{\"sg\":{{\"r\":\"{}\",\"l\":{level},\"s\":{sequence},\"d\":{due_us}}}", run.as_str())
-            .expect("writing to memory does not fail");
+        data.push(b'{');
+        envelope.write_member(&mut data);
         data.extend_from_slice(&self.members);
         let gap = self.bytes.saturating_sub(data.len() + 1);
         match gap.checked_sub(PAD_BEFORE.len() + PAD_AFTER.len()) {
@@ -156,13 +154,14 @@ mod tests {
 
     use super::*;
     use crate::load::testing::run_id;
+    use crate::wire::envelope::PROBE_LEVEL;
 
     fn payload(bytes: usize) -> plan::Payload {
         plan::Payload { name: format!("{bytes} bytes"), bytes }
     }
 
     fn envelope(level: u32, sequence: u64) -> Envelope {
-        Envelope { run: run_id(), level, sequence, due_us: 1_763_688_760_123_456 }
+        Envelope { run: run_id(), level, sequence, due_us: 1_763_688_760_123_456, poison: false }
     }
 
     #[test]
@@ -177,13 +176,18 @@ mod tests {
 
     #[test]
     fn the_smallest_payload_is_what_the_plan_counts_with() {
-        let largest =
-            Envelope { run: run_id(), level: u32::MAX, sequence: u64::MAX, due_us: 9_999_999_999_999_999 };
+        let largest = Envelope {
+            run: run_id(),
+            level: PROBE_LEVEL,
+            sequence: u64::MAX,
+            due_us: 9_999_999_999_999_999,
+            poison: true,
+        };
         assert_eq!(build(&largest, &payload(min_bytes())).len(), min_bytes());
         assert_eq!(build(&largest, &payload(0)).len(), min_bytes(), "the envelope alone is that large");
         assert_eq!(min_bytes(), plan::PAYLOAD_MIN_BYTES);
         assert!(min_bytes() <= 100);
-        assert_eq!(plan::LEVELS_MAX as u32, crate::wire::envelope::PROBE_LEVEL);
+        assert_eq!(plan::LEVELS_MAX as u32, PROBE_LEVEL);
     }
 
     #[test]
@@ -201,14 +205,16 @@ mod tests {
         #[test]
         fn every_size_is_exact_and_valid(
             bytes in prop_oneof![min_bytes()..1_200, 1_200_usize..20_000],
-            level in 0..=u32::MAX,
+            level in 0..=PROBE_LEVEL,
             sequence in 0..=u64::MAX,
+            poison: bool,
         ) {
-            let data = build(&envelope(level, sequence), &payload(bytes));
+            let envelope = Envelope { poison, ..envelope(level, sequence) };
+            let data = build(&envelope, &payload(bytes));
             prop_assert_eq!(data.len(), bytes);
             let read: serde_json::Value = serde_json::from_slice(&data).unwrap();
             let back: Envelope = serde_json::from_value(read["sg"].clone()).unwrap();
-            prop_assert_eq!(back, envelope(level, sequence));
+            prop_assert_eq!(back, envelope);
         }
     }
 }

@@ -28,6 +28,8 @@ pub struct LevelPlan {
     /// Its first record, as a number within the test.
     pub first: u64,
     pub count: u64,
+    /// How many of them are poison.
+    pub poison: u64,
     /// Integral of the rate before this stage, records.
     area_before: f64,
 }
@@ -82,6 +84,7 @@ impl Schedule {
                 duration: stage.duration,
                 first,
                 count: total - first,
+                poison: stage.poison.min(total - first),
                 area_before,
             });
             start += stage.duration;
@@ -110,6 +113,12 @@ impl Schedule {
         &self.levels[after.saturating_sub(1)]
     }
 
+    /// Whether the function is to fail on record `k`.
+    pub fn is_poison(&self, k: u64) -> bool {
+        let level = self.level_of(k);
+        k.checked_sub(level.first).is_some_and(|index| is_poison(index, level.count, level.poison))
+    }
+
     /// When record `k` is due, from the start of the test; its end for a `k` past the last record.
     pub fn due(&self, k: u64) -> Duration {
         if k >= self.total {
@@ -118,6 +127,28 @@ impl Schedule {
         let level = self.level_of(k);
         level.start + level.offset_of((k + 1) as f64 - level.area_before)
     }
+}
+
+/// The poisoned records of a level, as [`is_poison`] has them, ascending.
+pub fn poison_places(count: u64, poison: u64) -> impl Iterator<Item = u64> {
+    let poison = poison.min(count);
+    (0..poison).map(move |part| {
+        let (part, count, poison) = (u128::from(part), u128::from(count), u128::from(poison));
+        ((2 * part + 1) * count / (2 * poison)) as u64
+    })
+}
+
+/// Whether the record at `index` (from 0) of a level of `count` records is one of its `poison` ones: the level
+/// is cut into so many equal parts, and the middle of each is poisoned. Plain, so that a repeated run fails on
+/// the same records, and a single one stands in the middle of its level.
+pub fn is_poison(index: u64, count: u64, poison: u64) -> bool {
+    if index >= count || poison == 0 {
+        return false;
+    }
+    let (index, count, poison) = (u128::from(index), u128::from(count), u128::from(poison.min(count)));
+    let part = index * poison / count;
+    // A part may begin between two records, so the middle of the next one may be this record too.
+    [part, (part + 1).min(poison - 1)].iter().any(|part| (2 * part + 1) * count / (2 * poison) == index)
 }
 
 #[cfg(test)]
@@ -253,6 +284,23 @@ mod tests {
             prop_assert_eq!(schedule.total(), counts(&schedule).iter().sum::<u64>());
             let area = integrated(&stages, schedule.duration());
             prop_assert!((schedule.total() as f64) <= area + 1e-3 && area < schedule.total() as f64 + 1.0 + 1e-3);
+        }
+    }
+
+    #[test]
+    fn poison_stands_in_the_middle_of_equal_parts() {
+        let places = |count, poison| poison_places(count, poison).collect::<Vec<_>>();
+        assert_eq!(places(500, 1), [250]);
+        assert_eq!(places(10, 3), [1, 5, 8]);
+        assert_eq!(places(2, 5), [0, 1], "no more than there are");
+        assert!(places(7, 0).is_empty());
+    }
+
+    proptest! {
+        #[test]
+        fn each_record_knows_whether_it_is_poison(count in 0_u64..500, poison in 0_u64..600) {
+            let asked: Vec<u64> = (0..count + 2).filter(|index| is_poison(*index, count, poison)).collect();
+            prop_assert_eq!(asked, poison_places(count, poison).collect::<Vec<_>>());
         }
     }
 }

@@ -30,6 +30,7 @@ pub fn test_of(stages: &[(f64, f64)]) -> Test {
                 from_rps,
                 target_rps: *target_rps,
                 kind,
+                poison: 0,
             };
             from_rps = *target_rps;
             stage
@@ -53,7 +54,7 @@ pub fn test_of(stages: &[(f64, f64)]) -> Test {
 pub fn hold(seconds: u64, rps: f64) -> Test {
     let mut test = test_of(&[]);
     let duration = Duration::from_secs(seconds);
-    test.stages = vec![Stage { duration, from_rps: rps, target_rps: rps, kind: StageKind::Hold }];
+    test.stages = vec![Stage { duration, from_rps: rps, target_rps: rps, kind: StageKind::Hold, poison: 0 }];
     test
 }
 

@@ -82,6 +82,8 @@ pub struct FunctionSpec {
     pub partial_batch_response: bool,
     /// What each record costs the function on purpose, in ms of busy work: a stand-in for real work.
     pub work_ms_per_batch: u32,
+    /// Prints the custom metric that the dashboard shows: a metric, and a log line an invocation.
+    pub end_to_end_metric: bool,
 }
 
 /// Thresholds of the alarms in `stacks/observability.yaml`.
@@ -175,6 +177,8 @@ pub struct Stage {
     pub from_rps: f64,
     pub target_rps: f64,
     pub kind: StageKind,
+    /// Records of the stage that the function is to fail on, evenly spread (`load::schedule`).
+    pub poison: u64,
 }
 
 /// One criterion, for example `put_latency.p95 < 100ms`.

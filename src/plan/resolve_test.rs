@@ -185,7 +185,9 @@ impl Resolver<'_> {
                 self.duration(stage.duration.as_ref(), &duration_at, STAGE_MIN..=STAGE_MAX, STAGE_MIN);
             let target_rps = self.rate(stage.target, &at.key("target"));
             let kind = if target_rps == from_rps { StageKind::Hold } else { StageKind::Ramp };
-            resolved.push(Stage { duration, from_rps, target_rps, kind });
+            let records = ((from_rps + target_rps) / 2.0 * duration.as_secs_f64()) as u64;
+            let poison = self.whole(stage.poison, &at.key("poison"), 0..=records, 0);
+            resolved.push(Stage { duration, from_rps, target_rps, kind, poison });
             from_rps = target_rps;
         }
         let is_silent = resolved.iter().all(|stage| stage.target_rps == 0.0);

@@ -137,7 +137,7 @@ phases:
             "5:23: environment.stream.shard: found the unknown key `shard`, expected one of mode, shards, retention_hours, max_record_kib (did you mean `shards`?)",
             "6:25: environment.function.memory_mb: found `big`, expected a whole number",
             "6:39: environment.function.retries: found the number 20000, expected -1 to 10000",
-            "7:21: defaults.payload: found `50B`, expected at least 96 bytes: the envelope must fit",
+            "7:21: defaults.payload: found `50B`, expected at least 98 bytes: the envelope must fit",
             "7:31: defaults.put: found `both`, expected one of record, batch",
             "10:11: phases[0].week: found the number 0, expected 1 to 52",
             "12:13: phases[0].tests[0].id: found the number 1.1, expected text in quotes: \"1.1\"",

@@ -138,6 +138,8 @@ pub(super) struct FunctionDoc {
     /// Busy work that each batch costs the function on purpose. Default 0.
     #[schemars(range(min = 0, max = 900_000))]
     pub work_ms_per_batch: Option<i64>,
+    /// Whether the function prints the custom metric `EndToEndLatency` for the dashboard. Default true.
+    pub end_to_end_metric: Option<bool>,
 }
 
 /// Thresholds of the alarms.
@@ -246,6 +248,9 @@ pub(super) struct StageDoc {
     /// Records a second at the stage's end.
     #[schemars(required)]
     pub target: Option<Rate>,
+    /// Records of the stage, evenly spread, that the function fails on however often they come. Default 0.
+    #[schemars(range(min = 0))]
+    pub poison: Option<i64>,
 }
 
 #[derive(Clone, Copy, Deserialize, JsonSchema)]

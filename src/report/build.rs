@@ -6,6 +6,7 @@ use crate::cost::{self, Cost, ForecastAssumptions, Line, Lines, PriceBook};
 use crate::evidence::model::*;
 use crate::verdict::{self, CriterionVerdict, Finding, Findings, TestVerdict, Verdicts};
 
+use super::blocked;
 use super::charts::TestCharts;
 use super::model::*;
 use super::summary;
@@ -118,6 +119,7 @@ fn test_report(
             .iter()
             .map(|level| level_report(evidence, book, test, level, judged.contains(&level.index)))
             .collect(),
+        blocked: test.blocked.as_ref().map(blocked::report),
         cloudwatch: test
             .cloudwatch
             .iter()
@@ -186,7 +188,7 @@ fn cloudwatch(value: &Result<f64, String>) -> CloudWatchValue {
     }
 }
 
-fn dist(dist: Dist) -> DistReport {
+pub(super) fn dist(dist: Dist) -> DistReport {
     let r = |value| rounded(value).unwrap_or(0.0);
     DistReport {
         count: dist.count,

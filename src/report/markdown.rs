@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use super::blocked;
 use super::model::*;
 use super::text::{self, NONE, count, number, observed, or_none, percent, rate, usd};
 
@@ -166,6 +167,10 @@ fn test_section(out: &mut String, test: &TestReport) {
         if let Some(why) = &level.void {
             line(out, &format!("\n**{} is void**: {}", escaped(&level.name), escaped(why)));
         }
+    }
+    if let Some(blocked) = &test.blocked {
+        line(out, &format!("\n### Blocked shards\n\n{}\n", escaped(&blocked::sentences(blocked).join(" "))));
+        table(out, &blocked::HEADER, 2, blocked::rows(blocked).map(Vec::from));
     }
 }
 

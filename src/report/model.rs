@@ -135,6 +135,8 @@ pub struct TestReport {
     pub drain_s: Option<f64>,
     pub criteria: Vec<CriterionReport>,
     pub levels: Vec<LevelReport>,
+    /// What batches that failed held up; null where none did and the plan poisoned no record.
+    pub blocked: Option<BlockedReport>,
     /// What CloudWatch gave for the whole test, by `service.Metric.Statistic`.
     pub cloudwatch: BTreeMap<String, f64>,
     /// Drawn, not serialized: the per-second rows are in `series.csv`.
@@ -286,6 +288,55 @@ pub struct DuplicatedReport {
     pub producer: u64,
     /// One Kinesis sequence number, seen twice.
     pub redelivery: u64,
+}
+
+/// How batches that failed held shards up. Good records are those that the plan did not poison.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BlockedReport {
+    /// Acked records that the plan had poisoned.
+    pub poisoned: u64,
+    /// Seconds, summed over the blocks that ended.
+    pub blocked_s: f64,
+    /// Null where no block ended.
+    pub longest_s: Option<f64>,
+    /// Invocations that failed.
+    pub failed_attempts: u64,
+    /// Good records that waited and were processed in the end.
+    pub good_waited: u64,
+    /// By how much longer they waited.
+    pub added_wait_ms: Option<DistReport>,
+    /// Messages of the on-failure queue; the range of each was read again to name its records.
+    pub dead_letter_ranges: u64,
+    pub dead_lettered: u64,
+    /// How many of them were good, and how many of those no attempt had processed.
+    pub good_dead_lettered: u64,
+    pub good_never_processed: u64,
+    /// In order of their start.
+    pub blocks: Vec<BlockReport>,
+}
+
+/// One time during which a shard waited for a batch that failed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BlockReport {
+    pub shard: String,
+    /// Start of the first attempt that failed.
+    pub from: String,
+    /// When the last of its records was processed or given up; null: not before the run ended.
+    pub until: Option<String>,
+    pub blocked_s: Option<f64>,
+    pub failed_attempts: u64,
+    /// Sequences of the poisoned records in it.
+    pub poison: Vec<u64>,
+    pub good_waited: u64,
+    pub added_wait_ms: Option<DistReport>,
+    pub dead_letter_ranges: u64,
+    pub dead_lettered: u64,
+    /// First and last sequence of each range of dead-lettered records.
+    pub dead_lettered_sequences: Vec<(u64, u64)>,
+    pub good_dead_lettered: u64,
+    pub good_never_processed: u64,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]

@@ -105,9 +105,13 @@ fn delivered(model: &ReportModel) -> String {
     };
     let acked = plural(delivery.acked, "acked record");
     let seen = text::count(delivery.delivered);
+    let dead = match delivery.dead_lettered {
+        0 => String::new(),
+        dead => format!(" The mapping gave up {}: see the on-failure queue.", plural(dead, "record")),
+    };
     match delivery.lost {
-        Some(0) => format!("Of {acked}, {seen} were delivered and none was lost."),
-        Some(lost) => format!("Of {acked}, {seen} were delivered and {} lost.", text::count(lost)),
+        Some(0) => format!("Of {acked}, {seen} were delivered and none was lost.{dead}"),
+        Some(lost) => format!("Of {acked}, {seen} were delivered and {} lost.{dead}", text::count(lost)),
         None => format!(
             "Of {acked}, {seen} were seen to arrive; the collection of receipts did not end, so nothing is said \
              about losses ({} unconfirmed).",

@@ -8,6 +8,7 @@ use comfy_table::{
 
 use crate::verdict::Verdict;
 
+use super::blocked;
 use super::model::*;
 use super::text::{self, NONE, count, number, observed, or_none, percent, rate, usd};
 
@@ -49,7 +50,7 @@ struct Page {
 impl Page {
     /// Wraps at words; lines after the first are indented by the width of `lead`.
     fn paragraph(&self, out: &mut String, lead: &str, text: &str) {
-        let indent = lead.chars().count();
+        let indent = lead.trim_start_matches('\n').chars().count();
         let mut column = indent;
         out.push_str(lead);
         for (index, word) in text.split_whitespace().enumerate() {
@@ -158,6 +159,9 @@ fn test_section(out: &mut String, test: &TestReport, page: &Page) {
     if !test.criteria.is_empty() {
         out.push('\n');
         out.push_str(&criteria_table(&test.criteria, page));
+    }
+    if let Some(blocked) = &test.blocked {
+        page.paragraph(out, "\nblocked   ", &blocked::sentences(blocked).join(" "));
     }
 }
 

@@ -2,7 +2,7 @@ use rust_decimal::Decimal;
 use serde_json::Value;
 
 use crate::cost::{BUILTIN_PRICES, PriceBook};
-use crate::evidence::model::{Evidence, RunEnd};
+use crate::evidence::model::{Block, Blocked, Dist, Evidence, RunEnd};
 use crate::verdict::fixture::evidence;
 
 use super::charts::{LevelSpan, Point, TestCharts};
@@ -95,6 +95,71 @@ fn colours_are_only_there_when_asked_for() {
     let colored = terminal(&model, 120, true);
     assert!(colored.contains("\u{1b}[1;31mFAIL\u{1b}[0m"));
     assert!(colored.contains("\u{1b}[38;5;9mfail") || colored.contains("\u{1b}[31mfail"), "{colored}");
+}
+
+/// A batch of 100 with one poisoned record, given up after five attempts; and a second that was not.
+fn poisoned(evidence: &mut Evidence) {
+    complete(evidence);
+    let wait = |count: u64| Dist {
+        count,
+        avg: 3_770.0,
+        p50: 3_750.0,
+        p95: 7_200.0,
+        p99: 7_500.0,
+        p999: 7_600.0,
+        max: 7_608.0,
+    };
+    let from_us = evidence.tests[0].started_us.expect("started") + 40_000_000;
+    let given_up = Block {
+        level: 1,
+        shard: "shardId-000000000000".into(),
+        from_us,
+        until_us: Some(from_us + 7_575_000),
+        failed_attempts: 5,
+        poison: [950].into(),
+        dead_ranges: 1,
+        dead_lettered: vec![(900, 999)],
+        dead_good: 99,
+        dead_good_unprocessed: 49,
+        added_wait: Some(wait(380)),
+    };
+    let open = Block {
+        level: 1,
+        shard: "shardId-000000000000".into(),
+        from_us: from_us + 20_000_000,
+        failed_attempts: 2,
+        poison: [1_950].into(),
+        ..Block::default()
+    };
+    let blocked = Blocked { poisoned: 2, blocks: vec![given_up, open], added_wait: Some(wait(380)) };
+    evidence.tests[0].blocked = Some(blocked);
+    evidence.delivery.dead_lettered = 100;
+}
+
+#[test]
+fn blocked_shards_read_alike_in_every_format() {
+    let model = changed(poisoned);
+    let sentences = "2 poisoned records. 7 attempts failed and held a shard for 7.58 s in 2 blocks, 7.58 s the longest (1 not \
+                     over when the run ended). 380 good records waited in the shard meanwhile and came through, 3.77 s \
+                     longer on average and 7.61 s at most. 100 records were dead-lettered, named by reading 1 range of \
+                     Kinesis sequence numbers again: 1 poisoned, 99 good (of which 49 never processed).";
+    let flat = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(
+        flat(&terminal(&model, 80, false)).contains(&format!("blocked {sentences}")),
+        "{}",
+        terminal(&model, 80, false)
+    );
+    assert!(markdown(&model).contains(sentences), "{}", markdown(&model));
+    assert!(markdown(&model).contains("| shardId-000000000000 | "));
+    assert!(html(&model).contains(sentences));
+    let json: Value = serde_json::from_str(&json(&model)).expect("JSON");
+    assert!(schema_of_the_repository().is_valid(&json));
+    let blocked = &json["tests"][0]["blocked"];
+    assert_eq!(blocked["blocks"][0]["dead_lettered_sequences"], serde_json::json!([[900, 999]]));
+    assert_eq!(
+        (&blocked["blocks"][1]["until"], &blocked["blocks"][1]["blocked_s"]),
+        (&Value::Null, &Value::Null)
+    );
 }
 
 const SCHEMA_FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/schemas/report-v1.schema.json");

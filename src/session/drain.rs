@@ -1,26 +1,33 @@
-//! After a test: wait until every acked record has been seen, or until nothing comes any more.
+//! After a test: wait until every acked record was processed or given up, or until nothing comes any more.
 
 use std::time::Duration;
 
 use tokio::sync::watch;
 
-use crate::evidence::EvidenceError;
 use crate::evidence::collector::Collector;
 use crate::evidence::recorder::LoadRecorder;
+use crate::evidence::sequences::SequenceSet;
 use crate::platform::clock::Clock;
 
+use super::SessionError;
+use super::lookups::OnFailureQueue;
 use super::progress::Progress;
 
 /// Nothing new for this long beyond the batch window, although records are outstanding, means that they
 /// will not come by themselves: idle polls are a second apart, a retry waits a few.
 const QUIET: Duration = Duration::from_secs(10);
+/// The same while batches fail: a mapping waits longer before each retry. Lambda does not say how long; the
+/// local endpoint waits 30 s at most.
+const QUIET_FAILING: Duration = Duration::from_secs(60);
+/// The on-failure queue is looked into this often at most, while records that failed are outstanding.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
 
 /// What the recorder holds is written this often while nothing is sent.
 const TICK: Duration = Duration::from_secs(1);
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Drained {
-    /// All acked records were seen, this long after the last was sent.
+    /// All acked records were processed or given up, this long after the last was sent.
     All { after: Duration },
     /// Records are outstanding, but none came for a while.
     Quiet { outstanding: u64, waited: Duration },
@@ -57,28 +64,34 @@ pub struct DrainSpec {
     pub batch_window: Duration,
 }
 
-/// Waits for the records of the run so far.
+/// Waits for the records of the run so far. What failed is looked for in the on-failure queue.
 ///
 /// # Errors
-/// The recorder cannot write.
-pub async fn drain(
+/// The recorder or the event log cannot write.
+pub(super) async fn drain(
     spec: DrainSpec,
     recorder: &LoadRecorder,
     collector: &Collector,
     clock: Clock,
     patience: Patience,
     progress: &dyn Progress,
-) -> Result<Drained, EvidenceError> {
+    on_failure: OnFailureQueue<'_>,
+) -> Result<Drained, SessionError> {
     let started = clock.instant();
-    let quiet_bound = QUIET + spec.batch_window * 2;
     let mut live = collector.live();
     let mut seen_before = 0;
-    let mut last_new = started;
+    let (mut last_new, mut last_look) = (started, None);
+    let mut dead = SequenceSet::new();
     loop {
         recorder.tick(clock.now_us())?;
         let acked = recorder.live().acked_total;
-        let seen = live.borrow_and_update().records_seen;
-        let outstanding = collector.unseen_of(&recorder.acked());
+        let seen = {
+            let live = live.borrow_and_update();
+            live.records_seen + live.records_failed
+        };
+        let waited_for = collector.unseen_of(&recorder.acked()).minus(&dead);
+        let failing = collector.failed_of(&waited_for);
+        let outstanding = waited_for.len();
         let now = clock.instant();
         if outstanding == 0 {
             return Ok(Drained::All { after: now - started });
@@ -86,11 +99,22 @@ pub async fn drain(
         if seen > seen_before {
             (seen_before, last_new) = (seen, now);
         }
+        let quiet = if failing.is_empty() { QUIET } else { QUIET_FAILING };
+        let quiet_bound = quiet + spec.batch_window * 2;
         if now - last_new >= quiet_bound {
             return Ok(Drained::Quiet { outstanding, waited: now - started });
         }
         if now - started >= spec.bound {
             return Ok(Drained::Bound { outstanding, waited: now - started });
+        }
+        if !failing.is_empty() && last_look.is_none_or(|last| now - last >= LOOK_EVERY) {
+            last_look = Some(now);
+            let found = on_failure.look().await?;
+            if !found.minus(&dead).is_empty() {
+                dead = dead.union(&found);
+                last_new = clock.instant();
+                continue;
+            }
         }
         progress.step_live(&format!("draining: {outstanding} of {acked} acked records not seen yet"));
         let wake = (last_new + quiet_bound).min(started + spec.bound).min(now + TICK);

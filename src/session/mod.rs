@@ -7,6 +7,7 @@ pub mod environment;
 pub mod flags;
 mod live;
 pub mod lock;
+mod lookups;
 pub mod metrics;
 pub mod progress;
 pub mod publish;

@@ -88,7 +88,8 @@ impl Probing<'_> {
     /// Sends one probe; the error says what went wrong.
     async fn send(&self, sequence: u64) -> Result<(), String> {
         let due_us = self.clock.now_us();
-        let envelope = Envelope { run: self.run.clone(), level: PROBE_LEVEL, sequence, due_us };
+        let envelope =
+            Envelope { run: self.run.clone(), level: PROBE_LEVEL, sequence, due_us, poison: false };
         let payload = Payload { name: "probe".to_owned(), bytes: payload::min_bytes() };
         let record =
             OutRecord { key: format!("probe-{sequence}"), data: payload::build(&envelope, &payload) };

@@ -7,10 +7,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use crate::cost::PriceBook;
-use crate::evidence::accounting;
 use crate::evidence::collector::{Collector, CollectorConfig, Durability};
-use crate::evidence::confirm::{self, Lookup};
-use crate::evidence::dead_letters::{self, DeadLetters};
 use crate::evidence::events::{End, Event, EventLog};
 use crate::evidence::model::RunEnd;
 use crate::evidence::recorder::{LevelRate, LoadRecorder};
@@ -30,6 +27,7 @@ use super::budget::Budget;
 use super::drain::{DrainSpec, Drained, Patience, drain};
 use super::flags::{Second, Watch};
 use super::live::{LiveState, Next};
+use super::lookups::{CONFIRM_BOUND, OnFailureQueue, confirm};
 use super::progress::{LiveLevel, Progress};
 use super::{SessionError, environment, metrics, readiness};
 
@@ -37,8 +35,6 @@ use super::{SessionError, environment, metrics, readiness};
 const POLLERS: usize = 3;
 /// The queue gets this long to be found empty at the end.
 const COLLECT_BOUND: Duration = Duration::from_secs(60);
-/// Re-reading the shards for missing records ends after this.
-const CONFIRM_BOUND: Duration = Duration::from_secs(600);
 /// From asking for the first level to its start.
 const LEAD: Duration = Duration::from_millis(100);
 
@@ -385,8 +381,15 @@ impl Running {
         };
         let patience = Patience::new(&self.request.stop);
         let progress = &*self.request.progress;
+        let on_failure = OnFailureQueue {
+            request: &self.request,
+            id: &self.id,
+            events: &self.events,
+            bound: self.request.plan.drain,
+        };
+        let clock = self.request.clock;
         let drained =
-            drain(spec, &self.recorder, &self.collector, self.request.clock, patience, progress).await?;
+            drain(spec, &self.recorder, &self.collector, clock, patience, progress, on_failure).await?;
         match drained {
             Drained::All { after } => Ok(Some(after.as_secs_f64())),
             Drained::Quiet { outstanding, waited } | Drained::Bound { outstanding, waited } => {
@@ -420,7 +423,9 @@ impl Running {
         events
             .append(clock.now_us(), &Event::CollectionEnded { complete, unreadable: collected.unreadable })?;
         if reachable {
-            dead_letters(&request, &id, &events).await?;
+            OnFailureQueue { request: &request, id: &id, events: &events, bound: CONFIRM_BOUND }
+                .look()
+                .await?;
             confirm(&request, &id, &dir, &events).await?;
         }
         let (end, failure) = match ended {
@@ -465,51 +470,6 @@ impl Drop for StopOnDrop {
     fn drop(&mut self) {
         self.0.send_replace(true);
     }
-}
-
-/// Looks up whose records the messages in the on-failure queue are about.
-async fn dead_letters(request: &RunRequest, id: &RunId, events: &EventLog) -> Result<(), SessionError> {
-    let lookup = DeadLetters {
-        sqs: &request.clients.sqs,
-        dlq_url: &request.standing.dlq_url,
-        kinesis: &request.clients.kinesis,
-        stream_arn: &request.standing.stream_arn,
-        run: id,
-        clock: request.clock,
-        bound: CONFIRM_BOUND,
-    };
-    let (found, problem) = dead_letters::dead_letters(&lookup).await;
-    events.append(request.clock.now_us(), &found)?;
-    if let Some(text) = problem {
-        events.append(request.clock.now_us(), &Event::Note { text })?;
-    }
-    Ok(())
-}
-
-/// Re-reads the shards for acked records that no receipt names.
-async fn confirm(
-    request: &RunRequest,
-    id: &RunId,
-    dir: &RunDir,
-    events: &EventLog,
-) -> Result<(), SessionError> {
-    let missing = accounting::missing(dir)?;
-    if missing.is_empty() {
-        return Ok(());
-    }
-    request.progress.step("looking in the stream itself for the records without a receipt");
-    let lookup = Lookup {
-        kinesis: &request.clients.kinesis,
-        stream_arn: &request.standing.stream_arn,
-        run: id,
-        missing: &missing,
-        from_us: dir.read_run()?.started_us,
-        clock: request.clock,
-        retention: Duration::from_secs(3_600 * u64::from(request.standing.retention_hours)),
-        bound: CONFIRM_BOUND,
-    };
-    let found = confirm::confirm(&lookup).await;
-    Ok(events.append(request.clock.now_us(), &found)?)
 }
 
 /// Peak resident memory of this process, MB, where the system tells.

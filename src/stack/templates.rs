@@ -100,6 +100,7 @@ pub fn pipeline_parameters(
         ("FunctionReservedConcurrency", reserved),
         ("FunctionLogRetentionDays", function.log_retention_days.to_string()),
         ("WorkMsPerBatch", function.work_ms_per_batch.to_string()),
+        ("EndToEndMetric", function.end_to_end_metric.to_string()),
         ("BatchSize", function.batch_size.to_string()),
         ("BatchWindowSeconds", function.batch_window_s.to_string()),
         ("ParallelizationFactor", function.parallelization.to_string()),

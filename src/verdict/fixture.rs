@@ -19,7 +19,7 @@ pub(crate) fn criterion(text: &str, metric: Metric, stat: Option<Stat>, op: Op, 
 
 fn stage(seconds: u64, from_rps: f64, target_rps: f64) -> Stage {
     let kind = if from_rps == target_rps { StageKind::Hold } else { StageKind::Ramp };
-    Stage { duration: Duration::from_secs(seconds), from_rps, target_rps, kind }
+    Stage { duration: Duration::from_secs(seconds), from_rps, target_rps, kind, poison: 0 }
 }
 
 fn test(id: &str, name: &str, payload: (&str, usize), stages: Vec<Stage>, criteria: Vec<Criterion>) -> Test {
@@ -108,6 +108,7 @@ fn environment_spec() -> Environment {
             max_record_age_s: -1,
             partial_batch_response: true,
             work_ms_per_batch: 0,
+            end_to_end_metric: false,
         },
         alarms: AlarmSpec {
             iterator_age_ms: 60_000,
@@ -213,6 +214,7 @@ fn tests(plan: &Plan) -> Vec<TestEvidence> {
             ended_us: Some(START_US + after_s as i64 * 1_000_000),
             drain_s: Some(3.25),
             finished: true,
+            blocked: None,
             cloudwatch: BTreeMap::from([
                 ("lambda.Throttles.Sum".to_owned(), 0.0),
                 ("lambda.Errors.Sum".to_owned(), 0.0),
@@ -314,6 +316,7 @@ fn interrupt(test: &mut TestEvidence) {
         from_rps: never.from_rps,
         target_rps: never.target_rps,
         kind: StageKind::Ramp,
+        poison: 0,
     };
     *never = LevelEvidence {
         started_us: None,

@@ -58,7 +58,7 @@ pub struct RecordSeen {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RecordOutcome {
     Processed,
-    /// Reported as a batch item failure: it will come again.
+    /// Not processed, because it failed or one before it did: it will come again, or be given up.
     Failed,
 }
 

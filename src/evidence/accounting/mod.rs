@@ -100,7 +100,7 @@ impl LookedUp {
                     looked_up.absent = looked_up.absent.union(&SequenceSet::from_ranges(absent));
                     looked_up.absent = looked_up.absent.minus(&SequenceSet::from_ranges(present));
                 }
-                Event::DeadLettered { ranges } => {
+                Event::DeadLettered { ranges, .. } => {
                     looked_up.dead_lettered =
                         looked_up.dead_lettered.union(&SequenceSet::from_ranges(ranges));
                 }

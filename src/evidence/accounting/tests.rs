@@ -249,7 +249,8 @@ fn write(scenario: &Scenario, root: &std::path::Path) -> (RunDir, Vec<Logged>) {
     }
     receipts.sync().expect("sync");
     log.append(0, &Event::CollectionEnded { complete: scenario.complete, unreadable: 0 }).expect("append");
-    log.append(0, &Event::DeadLettered { ranges: ranges(&scenario.dead) }).expect("append");
+    log.append(0, &Event::DeadLettered { ranges: ranges(&scenario.dead), batches: Vec::new() })
+        .expect("append");
     let (absent, present) = (ranges(&scenario.absent), ranges(&scenario.present));
     log.append(0, &Event::Confirmed { absent, present, incomplete: None }).expect("append");
     log.sync().expect("sync");

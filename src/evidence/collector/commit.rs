@@ -11,13 +11,12 @@ use tokio::sync::{mpsc, watch};
 
 use super::live::LiveReceipts;
 use super::poll::requests_for;
-use super::{CollectorConfig, Durability};
+use super::{CollectorConfig, Durability, Named};
 use crate::evidence::append::AppendFile;
 use crate::evidence::error::EvidenceError;
 use crate::evidence::receipts::{PartId, ReceiptLine, part_id};
-use crate::evidence::sequences::SequenceSet;
 use crate::wire::envelope::PROBE_LEVEL;
-use crate::wire::receipt::Receipt;
+use crate::wire::receipt::{Receipt, RecordOutcome};
 
 /// Messages in one DeleteMessageBatch or ChangeMessageVisibilityBatch: SQS API reference.
 const BATCH_MAX: usize = 10;
@@ -33,7 +32,7 @@ const DISK_RETRY: Duration = Duration::from_secs(1);
 pub(super) struct Writer {
     config: CollectorConfig,
     file: Arc<Mutex<AppendFile>>,
-    seen: Arc<Mutex<SequenceSet>>,
+    named: Arc<Mutex<Named>>,
     live: Arc<watch::Sender<LiveReceipts>>,
     parts: HashSet<PartId>,
     unreadable: HashSet<String>,
@@ -54,14 +53,14 @@ impl Writer {
     pub(super) fn new(
         config: CollectorConfig,
         file: AppendFile,
-        seen: Arc<Mutex<SequenceSet>>,
+        named: Arc<Mutex<Named>>,
         live: Arc<watch::Sender<LiveReceipts>>,
     ) -> Writer {
         let file = Arc::new(Mutex::new(file));
         Writer {
             config,
             file,
-            seen,
+            named,
             live,
             parts: HashSet::new(),
             unreadable: HashSet::new(),
@@ -160,17 +159,25 @@ impl Writer {
     }
 
     fn publish(&self, group: &Group) {
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut new = 0;
+        let mut named = self.named.lock().unwrap_or_else(PoisonError::into_inner);
+        let (mut new, mut failed) = (0, 0);
         for record in group.fresh.iter().flat_map(|receipt| &receipt.records) {
-            if record.level != PROBE_LEVEL && record.sequence < self.config.planned_sequences {
-                new += u64::from(seen.insert(record.sequence));
+            if record.level == PROBE_LEVEL || record.sequence >= self.config.planned_sequences {
+                continue;
+            }
+            match record.outcome {
+                RecordOutcome::Processed => new += u64::from(named.seen.insert(record.sequence)),
+                RecordOutcome::Failed => {
+                    failed += 1;
+                    named.failed.insert(record.sequence);
+                }
             }
         }
-        drop(seen);
+        drop(named);
         let now_us = self.config.clock.now_us();
         self.live.send_modify(|live| {
             live.records_seen += new;
+            live.records_failed += failed;
             for receipt in &group.fresh {
                 live.take(receipt, now_us);
             }

@@ -19,8 +19,10 @@ const PROBES_KEPT: usize = 10_000;
 pub struct LiveReceipts {
     /// Sequences of the readiness probes that came through.
     pub probes_seen: BTreeSet<u64>,
-    /// Distinct sequences of the run seen, probes left out.
+    /// Distinct sequences of the run that were processed, probes left out.
     pub records_seen: u64,
+    /// Records that came back unprocessed, each time counted.
+    pub records_failed: u64,
     /// Distinct receipt parts.
     pub receipts: u64,
     /// Distinct invocations.

@@ -59,9 +59,18 @@ pub struct CollectionEnd {
     pub receipts: u64,
 }
 
+/// Sequences that receipts have named.
+#[derive(Default)]
+struct Named {
+    /// Processed.
+    seen: SequenceSet,
+    /// In a batch that failed on them, or on one before them; they may have been processed since.
+    failed: SequenceSet,
+}
+
 pub struct Collector {
     live: watch::Receiver<LiveReceipts>,
-    seen: Arc<Mutex<SequenceSet>>,
+    named: Arc<Mutex<Named>>,
     stop: watch::Sender<bool>,
     pollers: JoinSet<bool>,
     writer: tokio::task::JoinHandle<bool>,
@@ -74,7 +83,7 @@ impl Collector {
     /// `receipts.jsonl` cannot be opened.
     pub fn start(dir: &RunDir, config: CollectorConfig) -> Result<Collector, EvidenceError> {
         let file = AppendFile::open(&dir.receipts_jsonl())?;
-        let seen = Arc::new(Mutex::new(SequenceSet::new()));
+        let named = Arc::new(Mutex::new(Named::default()));
         let (live_sender, live) = watch::channel(LiveReceipts::default());
         let live_sender = Arc::new(live_sender);
         let (stop, stop_seen) = watch::channel(false);
@@ -90,9 +99,9 @@ impl Collector {
                 clock: config.clock,
             }));
         }
-        let writer = commit::Writer::new(config, file, Arc::clone(&seen), live_sender);
+        let writer = commit::Writer::new(config, file, Arc::clone(&named), live_sender);
         let writer = tokio::spawn(writer.run(received));
-        Ok(Collector { live, seen, stop, pollers, writer })
+        Ok(Collector { live, named, stop, pollers, writer })
     }
 
     /// What is known so far; changes with every batch of receipts.
@@ -100,9 +109,14 @@ impl Collector {
         self.live.clone()
     }
 
-    /// How many of `acked` have not been seen: zero when the pipeline is drained.
-    pub fn unseen_of(&self, acked: &SequenceSet) -> u64 {
-        acked.minus(&self.seen.lock().unwrap_or_else(PoisonError::into_inner)).len()
+    /// Which of `acked` no receipt says were processed: none when the pipeline is drained.
+    pub fn unseen_of(&self, acked: &SequenceSet) -> SequenceSet {
+        acked.minus(&self.named.lock().unwrap_or_else(PoisonError::into_inner).seen)
+    }
+
+    /// On which of these, or on a record before them in their batch, the function has failed.
+    pub fn failed_of(&self, sequences: &SequenceSet) -> SequenceSet {
+        sequences.intersection(&self.named.lock().unwrap_or_else(PoisonError::into_inner).failed)
     }
 
     /// Polls until the queue is empty, at most for `bound`, writes what is there, and ends.

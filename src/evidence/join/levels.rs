@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use super::blocks::PoisonedLevel;
 use super::timeline::{LevelTimes, TestTimes, Timeline};
 use super::{Files, clocks, cloudwatch_values, dist};
+use crate::evidence::accounting::LevelRange;
 use crate::evidence::hlog::LoadMetric;
 use crate::evidence::model::{Dist, LevelDelivery, LevelEvidence, TestEvidence};
 use crate::evidence::sends::LevelCounters;
@@ -50,8 +52,31 @@ fn test(
         ended_us: times.ended_us,
         drain_s: times.drained_s,
         finished: times.complete,
+        blocked: None,
         cloudwatch,
     })
+}
+
+/// The started levels that have records, with what the plan poisoned of them. Tests count as [`tests`] has them.
+pub(super) fn poisoned(files: &Files, timeline: &Timeline) -> Vec<PoisonedLevel> {
+    let planned = timeline.tests.iter().filter_map(|times| {
+        let test = files.plan.tests().nth(times.plan_index)?;
+        Some((times.started_us, (times.first_level..).zip(&test.stages)))
+    });
+    let mut levels = Vec::new();
+    for (test, (started_us, stages)) in planned.enumerate() {
+        // A level that has the number of another test's is not this test's.
+        for (level, stage) in stages.filter(|_| started_us.is_some()) {
+            let Some(times) = timeline.levels.get(&level).filter(|times| times.count > 0) else { continue };
+            let (first, last) = (times.first_sequence, times.first_sequence.saturating_add(times.count - 1));
+            levels.push(PoisonedLevel {
+                range: LevelRange { level, first, last },
+                test,
+                poison: stage.poison,
+            });
+        }
+    }
+    levels
 }
 
 fn level(

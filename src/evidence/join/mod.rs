@@ -2,6 +2,7 @@
 //! was killed, that never collected a receipt, or whose metrics were never pulled; what is missing is `None`
 //! or a note, never a zero.
 
+mod blocks;
 mod clocks;
 mod cloudwatch_values;
 mod levels;
@@ -71,7 +72,18 @@ pub fn load_with(dir: &Path, rooms: &Rooms<'_>) -> Result<Evidence, EvidenceErro
     let accounting = accounting::account(&dir, &files.events, &files.sends.acked, &key_of)?;
     notes.extend(accounting.notes);
     let seconds = series::read(&dir.series_csv(), &mut notes)?;
-    let tests = levels::tests(&files, &timeline, &accounting.levels);
+    let mut tests = levels::tests(&files, &timeline, &accounting.levels);
+    let sources = blocks::Sources {
+        dir: &dir,
+        events: &files.events,
+        acked: &files.sends.acked,
+        failed: &files.receipts.failed,
+        levels: &levels::poisoned(&files, &timeline),
+    };
+    let blocked = blocks::blocked(&sources, tests.len(), &mut notes)?;
+    for (test, blocked) in tests.iter_mut().zip(blocked) {
+        test.blocked = blocked;
+    }
     let usage = usage::usage(&files, &timeline, &accounting.delivery);
     let flags = flags(&files.events, &mut notes);
     note_events(&files, &mut notes);

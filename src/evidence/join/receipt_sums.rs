@@ -10,9 +10,10 @@ use crate::evidence::error::EvidenceError;
 use crate::evidence::hlog::histogram;
 use crate::evidence::model::ReceiptSecond;
 use crate::evidence::receipts::{Found, each_receipt, part_id};
+use crate::evidence::sequences::SequenceSet;
 use crate::platform::limits::SQS_BILLED_CHUNK_BYTES;
 use crate::wire::envelope::PROBE_LEVEL;
-use crate::wire::receipt::{LevelHistograms, Receipt};
+use crate::wire::receipt::{LevelHistograms, Receipt, RecordOutcome, RecordSeen};
 
 /// Seconds whose latencies are still open: receipts come nearly in order. One that comes later still counts,
 /// only its latencies are not in its second's percentiles any more.
@@ -27,6 +28,8 @@ pub(super) struct ReceiptSums {
     pub invocations: u64,
     /// From function start to receipt, summed.
     pub duration_us: u64,
+    /// Every planned sequence that some attempt failed on, or before.
+    pub failed: SequenceSet,
     /// Requests of 64 KiB to send the receipts, receive and delete them.
     pub sqs_requests: u64,
 }
@@ -55,6 +58,7 @@ impl ReceiptSums {
             arrivals: BTreeMap::new(),
             invocations: 0,
             duration_us: 0,
+            failed: SequenceSet::new(),
             sqs_requests: 0,
         };
         let mut seconds = Seconds::default();
@@ -66,6 +70,11 @@ impl ReceiptSums {
             sums.sqs_requests += 2 * (message_bytes as u64).max(1).div_ceil(SQS_BILLED_CHUNK_BYTES) + 1;
             sums.take(&receipt, &mut in_parts);
             seconds.take(&receipt);
+            for record in receipt.records.iter().filter(|record| is_failed(record)) {
+                if planned(record.sequence) {
+                    sums.failed.insert(record.sequence);
+                }
+            }
             for (sequence, arrival_ms) in &receipt.arrivals {
                 if planned(*sequence) {
                     let earliest = sums.arrivals.entry(*sequence).or_insert(*arrival_ms);
@@ -118,6 +127,10 @@ impl ReceiptSums {
     }
 }
 
+fn is_failed(record: &RecordSeen) -> bool {
+    record.outcome == RecordOutcome::Failed && record.level != PROBE_LEVEL
+}
+
 fn add(total: &mut LevelHistograms, one: &LevelHistograms) {
     let pairs = [
         (&mut total.e2e, &one.e2e),
@@ -142,7 +155,7 @@ impl Seconds {
         let new = !self.done.contains_key(&second);
         let row = self.done.entry(second).or_default();
         row.at_ms = second * 1_000;
-        row.records += records;
+        row.records += records - receipt.records.iter().filter(|record| is_failed(record)).count() as u64;
         row.invocations += u64::from(receipt.part == 0);
         let age_ms = receipt.started_us as f64 / 1e3 - receipt.arrival_ms.0 as f64;
         row.iterator_age_max_ms = row.iterator_age_max_ms.max(age_ms);

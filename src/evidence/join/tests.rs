@@ -19,7 +19,7 @@ const RUN: &str = "20261121-013240-k3f9";
 
 fn stage(from_rps: f64, target_rps: f64, duration_s: u64) -> Stage {
     let kind = if from_rps == target_rps { StageKind::Hold } else { StageKind::Ramp };
-    Stage { duration: Duration::from_secs(duration_s), from_rps, target_rps, kind }
+    Stage { duration: Duration::from_secs(duration_s), from_rps, target_rps, kind, poison: 0 }
 }
 
 fn plan() -> Plan {
@@ -49,6 +49,7 @@ fn plan() -> Plan {
         max_record_age_s: -1,
         partial_batch_response: true,
         work_ms_per_batch: 0,
+        end_to_end_metric: false,
     };
     let alarms = plan::AlarmSpec {
         iterator_age_ms: 60_000,

@@ -3,7 +3,7 @@
 use super::Files;
 use super::timeline::Timeline;
 use crate::evidence::events::Event;
-use crate::evidence::model::{BilledBasis, Delivery, Usage};
+use crate::evidence::model::{BilledBasis, Delivery, METRIC_LINE_BYTES, Usage};
 use crate::platform::clock::WallUs;
 
 /// START, END and REPORT lines of an invocation, with the 26 bytes that CloudWatch Logs adds to each event:
@@ -25,6 +25,8 @@ pub(super) fn usage(files: &Files, timeline: &Timeline, delivery: &Delivery) -> 
         sqs_requests: files.receipts.sqs_requests,
         alarms: files.environment.alarms,
         dashboards: files.environment.dashboards,
+        // The end-to-end metric, which the function prints for the dashboard.
+        custom_metrics: u32::from(files.plan.environment.function.end_to_end_metric),
         ..Usage::default()
     };
     for level in files.sends.levels.values() {
@@ -66,12 +68,14 @@ fn function(usage: &mut Usage, files: &Files) {
     usage.invocations = invocations;
     // Billed durations are rounded up to whole milliseconds: half of one on average.
     usage.billed_ms = (duration_ms + 0.5 * invocations as f64).round() as u64;
-    usage.log_bytes = invocations * LOG_BYTES_PER_INVOCATION;
+    let metric_line = if usage.custom_metrics > 0 { METRIC_LINE_BYTES } else { 0 };
+    let log_bytes = LOG_BYTES_PER_INVOCATION + metric_line;
+    usage.log_bytes = invocations * log_bytes;
     if invocations > 0 {
         usage.assumptions.push(format!(
             "billed duration is estimated from {source}; the REPORT lines were not read, INIT is missing"
         ));
-        usage.assumptions.push(format!("logs are taken as {LOG_BYTES_PER_INVOCATION} bytes an invocation"));
+        usage.assumptions.push(format!("logs are taken as {log_bytes} bytes an invocation"));
     }
 }
 

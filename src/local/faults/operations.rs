@@ -24,11 +24,13 @@ const SERVICES: [(&str, &str); 9] = [
     ),
     (
         "lambda",
-        "AddPermission CreateEventSourceMapping CreateFunction DeleteEventSourceMapping DeleteFunction
-         DeleteFunctionConcurrency GetAccountSettings GetEventSourceMapping GetFunction GetFunctionConcurrency
-         GetFunctionConfiguration GetPolicy Invoke ListEventSourceMappings ListFunctions ListTags
-         ListVersionsByFunction PutFunctionConcurrency RemovePermission TagResource UntagResource
-         UpdateEventSourceMapping UpdateFunctionCode UpdateFunctionConfiguration",
+        "AddPermission CreateAlias CreateEventSourceMapping CreateFunction DeleteEventSourceMapping DeleteFunction
+         DeleteFunctionConcurrency DeleteFunctionEventInvokeConfig GetAccountSettings GetEventSourceMapping
+         GetFunction GetFunctionConcurrency GetFunctionConfiguration GetFunctionEventInvokeConfig GetPolicy
+         Invoke ListEventSourceMappings ListFunctionEventInvokeConfigs ListFunctions ListTags
+         ListVersionsByFunction PublishVersion PutFunctionConcurrency PutFunctionEventInvokeConfig
+         PutProvisionedConcurrencyConfig RemovePermission TagResource UntagResource UpdateEventSourceMapping
+         UpdateFunctionCode UpdateFunctionConfiguration UpdateFunctionEventInvokeConfig",
     ),
     (
         "sqs",
@@ -95,7 +97,10 @@ mod tests {
     /// `"PutRecord" | "PutRecords" => ...`: the quoted names before the arrow.
     fn matched_names(source: &str) -> impl Iterator<Item = &str> {
         let arms = source.lines().filter_map(|line| Some(line.trim().split_once("=>")?.0));
-        let names = arms.filter(|arm| arm.starts_with('"')).flat_map(|arm| arm.split('"').skip(1).step_by(2));
+        // Without what a guard compares with.
+        let patterns = arms.map(|arm| arm.split(" if ").next().unwrap_or(arm));
+        let names =
+            patterns.filter(|arm| arm.starts_with('"')).flat_map(|arm| arm.split('"').skip(1).step_by(2));
         names.filter(|name| name.starts_with(char::is_uppercase) && name.len() > 6)
     }
 

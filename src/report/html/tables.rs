@@ -2,6 +2,7 @@
 
 use maud::{Markup, html};
 
+use crate::report::blocked;
 use crate::report::model::*;
 use crate::report::text::{self, NONE, count, number, observed, or_none, percent, rate, usd};
 
@@ -107,6 +108,21 @@ fn level_table(caption: &str, levels: &[LevelReport], columns: &[Column]) -> Mar
                             @for (_, cell) in columns { td { (cell(level)) } }
                         }
                     }
+                }
+            }
+        }
+    }
+}
+
+pub(super) fn blocked(blocked: &BlockedReport) -> Markup {
+    html! {
+        h3 { "Blocked shards" }
+        p { (blocked::sentences(blocked).join(" ")) }
+        @if !blocked.blocks.is_empty() {
+            div.scroll {
+                table {
+                    thead { tr { @for title in blocked::HEADER { th { (title) } } } }
+                    tbody { @for row in blocked::rows(blocked) { tr { @for cell in row { td { (cell) } } } } }
                 }
             }
         }

@@ -29,6 +29,7 @@ pub fn environment() -> Environment {
             max_record_age_s: 3_600,
             partial_batch_response: true,
             work_ms_per_batch: 7,
+            end_to_end_metric: false,
         },
         alarms: AlarmSpec {
             iterator_age_ms: 30_000,

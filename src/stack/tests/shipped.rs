@@ -97,6 +97,8 @@ async fn the_pipeline_gets_what_the_plan_asks_for() {
             "Environment": {"Variables": {
                 "STREAMGAUGE_RECEIPTS_QUEUE_URL": "http://sqs/streamgauge-dev-receipts",
                 "STREAMGAUGE_WORK_MS_PER_BATCH": "7",
+                "STREAMGAUGE_ON_POISON": "report_item",
+                "STREAMGAUGE_END_TO_END_METRIC": "false",
             }},
             "LoggingConfig": {"LogFormat": "Text", "LogGroup": "/aws/lambda/streamgauge-dev-function"},
             "Tags": tags("Function"),

@@ -44,6 +44,15 @@ pub enum Change {
         from: u32,
         to: u32,
     },
+    /// Failing batches are cut in two.
+    BisectOnError,
+    /// `ReportBatchItemFailures`, and a function that names the record it failed on.
+    PartialBatchResponse,
+    /// Of a failing batch; -1 is until its records expire.
+    Retries {
+        from: i32,
+        to: i32,
+    },
 }
 
 impl fmt::Display for Change {
@@ -58,6 +67,11 @@ impl fmt::Display for Change {
             Change::TimeoutS { from, to } => write!(f, "function timeout {from} s -> {to} s"),
             Change::PutBatch => f.write_str("put: record -> batch"),
             Change::GeneratorHost => f.write_str("a larger generator host"),
+            Change::BisectOnError => f.write_str("bisect_on_error: false -> true"),
+            Change::PartialBatchResponse => {
+                f.write_str("partial_batch_response: false -> true (ReportBatchItemFailures)")
+            }
+            Change::Retries { from, to } => write!(f, "retries {from} -> {to}"),
             Change::MaxInFlight { from, to } => write!(f, "max_in_flight {from} -> {to}"),
         }
     }

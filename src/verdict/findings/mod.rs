@@ -1,6 +1,7 @@
 //! Findings: what limits the pipeline, from which rate on, by which evidence, and the change that should
 //! move it with what that change costs a month. Worked out from the numbers; none is canned.
 
+mod blocked;
 mod change;
 mod function;
 mod generator;
@@ -36,6 +37,7 @@ pub enum Limit {
     LambdaDuration,
     LambdaMemory,
     LambdaErrors,
+    BlockedShard,
 }
 
 impl Limit {
@@ -54,6 +56,7 @@ impl Limit {
             Limit::LambdaDuration => "Lambda duration",
             Limit::LambdaMemory => "Lambda memory",
             Limit::LambdaErrors => "function errors",
+            Limit::BlockedShard => "blocked shard",
         }
     }
 }
@@ -108,10 +111,15 @@ pub fn findings(evidence: &Evidence, book: &PriceBook, verdicts: &Verdicts) -> F
     list.extend(kinesis::errors(evidence));
     list.extend(kinesis::read(evidence, book));
     list.extend(function::throttled(evidence));
-    list.extend(function::falling_behind(evidence, book));
+    // Waiting behind a failing batch is the blocked shard's finding.
+    let behind = function::falling_behind(evidence, book);
+    list.extend(behind.filter(|finding| !blocked::explains(evidence, finding.at_us)));
     list.extend(function::near_timeout(evidence));
     list.extend(function::memory(evidence, book));
-    list.extend(function::errors(evidence));
+    let blocked = blocked::blocked(evidence);
+    // A batch that failed as a whole is an error of the function too: one finding tells of it.
+    list.extend(function::errors(evidence).filter(|_| blocked.is_none()));
+    list.extend(blocked);
     // Stable: what has the same time keeps the order from the generator down the pipeline.
     list.sort_by_key(|finding| (finding.at_us.is_none(), finding.at_us));
     let known_up_to = known_up_to(evidence, verdicts, &list);

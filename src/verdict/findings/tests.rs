@@ -256,3 +256,66 @@ fn levels_that_never_started_are_no_limit_of_the_generator() {
     });
     assert!(!findings.list.iter().any(|finding| finding.limit == Limit::Generator), "{findings:#?}");
 }
+
+/// The calm fixture with one block of 7.5 s.
+fn poisoned(change: impl FnOnce(&mut Evidence, &mut Block)) -> Findings {
+    found(|evidence| {
+        calm(evidence);
+        let mut block = Block {
+            shard: "shardId-000000000000".into(),
+            from_us: START_US + 60_000_000,
+            until_us: Some(START_US + 67_500_000),
+            failed_attempts: 5,
+            poison: [950].into(),
+            dead_ranges: 1,
+            dead_lettered: vec![(950, 950)],
+            ..Block::default()
+        };
+        evidence.environment.retries = 4;
+        evidence.environment.bisect_on_error = true;
+        evidence.plan.environment.function.partial_batch_response = true;
+        evidence.delivery.duplicated_redelivery = 0;
+        change(evidence, &mut block);
+        evidence.tests[0].blocked = Some(Blocked { poisoned: 1, blocks: vec![block], added_wait: None });
+    })
+}
+
+#[test]
+fn a_blocked_shard_asks_for_what_would_have_helped_most() {
+    let change_of = |findings: &Findings| only(findings, Limit::BlockedShard).change;
+    let thrown_away = poisoned(|evidence, block| {
+        evidence.environment.bisect_on_error = false;
+        (block.dead_lettered, block.dead_good, block.dead_good_unprocessed) = (vec![(900, 999)], 99, 49);
+    });
+    assert_eq!(change_of(&thrown_away), Some(Change::BisectOnError));
+    let finding = only(&thrown_away, Limit::BlockedShard);
+    assert_eq!(finding.monthly_cost_of_change, Some(Decimal::ZERO));
+    assert!(finding.explanation.contains("held a shard for 7.5 s"), "{}", finding.explanation);
+    assert!(finding.explanation.contains("99 were good, and 49 of those"), "{}", finding.explanation);
+
+    let unbounded = poisoned(|evidence, _| evidence.environment.retries = -1);
+    assert_eq!(change_of(&unbounded), Some(Change::Retries { from: -1, to: 3 }));
+    let twice = poisoned(|evidence, _| {
+        evidence.plan.environment.function.partial_batch_response = false;
+        evidence.delivery.duplicated_redelivery = 40;
+    });
+    assert_eq!(change_of(&twice), Some(Change::PartialBatchResponse));
+    assert_eq!(change_of(&poisoned(|_, _| {})), Some(Change::Retries { from: 4, to: 1 }));
+    let short = poisoned(|_, block| block.until_us = Some(block.from_us + 600_000));
+    assert_eq!(change_of(&short), None, "nothing is gained");
+}
+
+#[test]
+fn one_finding_tells_of_failed_batches() {
+    let error = |evidence: &mut Evidence| {
+        evidence.tests[0].cloudwatch.insert("lambda.Errors.Sum".into(), 5.0);
+    };
+    let limits = |findings: &Findings| findings.list.iter().map(|finding| finding.limit).collect::<Vec<_>>();
+    let with = poisoned(|evidence, _| error(evidence));
+    assert!(!limits(&with).contains(&Limit::LambdaErrors), "{:?}", limits(&with));
+    let without = found(|evidence| {
+        calm(evidence);
+        error(evidence);
+    });
+    assert!(limits(&without).contains(&Limit::LambdaErrors), "{:?}", limits(&without));
+}

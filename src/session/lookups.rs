@@ -1,0 +1,79 @@
+//! What is looked up beside the receipts: the on-failure queue, and the stream itself.
+
+use std::time::Duration;
+
+use crate::evidence::accounting;
+use crate::evidence::confirm::{self, Lookup};
+use crate::evidence::dead_letters::{self, DeadLetters};
+use crate::evidence::events::{Event, EventLog};
+use crate::evidence::rundir::RunDir;
+use crate::evidence::sequences::SequenceSet;
+use crate::wire::run_id::RunId;
+
+use super::SessionError;
+use super::run::RunRequest;
+
+/// Re-reading the shards for missing records ends after this.
+pub(super) const CONFIRM_BOUND: Duration = Duration::from_secs(600);
+
+/// What a look into the on-failure queue takes.
+pub(super) struct OnFailureQueue<'a> {
+    pub request: &'a RunRequest,
+    pub id: &'a RunId,
+    pub events: &'a EventLog,
+    /// A look ends after this.
+    pub bound: Duration,
+}
+
+impl OnFailureQueue<'_> {
+    /// Looks up whose records the messages in the queue are about; writes it down, and gives the sequences of
+    /// this run that were found. Messages of an earlier look may still be hidden, and their sequences left out.
+    pub(super) async fn look(&self) -> Result<SequenceSet, SessionError> {
+        let OnFailureQueue { request, id, events, bound } = *self;
+        let lookup = DeadLetters {
+            sqs: &request.clients.sqs,
+            dlq_url: &request.standing.dlq_url,
+            kinesis: &request.clients.kinesis,
+            stream_arn: &request.standing.stream_arn,
+            run: id,
+            clock: request.clock,
+            bound,
+        };
+        let (found, problem) = dead_letters::dead_letters(&lookup).await;
+        let sequences = match &found {
+            Event::DeadLettered { ranges, .. } => SequenceSet::from_ranges(ranges),
+            _ => SequenceSet::new(),
+        };
+        events.append(request.clock.now_us(), &found)?;
+        if let Some(text) = problem {
+            events.append(request.clock.now_us(), &Event::Note { text })?;
+        }
+        Ok(sequences)
+    }
+}
+
+/// Re-reads the shards for acked records that no receipt names.
+pub(super) async fn confirm(
+    request: &RunRequest,
+    id: &RunId,
+    dir: &RunDir,
+    events: &EventLog,
+) -> Result<(), SessionError> {
+    let missing = accounting::missing(dir)?;
+    if missing.is_empty() {
+        return Ok(());
+    }
+    request.progress.step("looking in the stream itself for the records without a receipt");
+    let lookup = Lookup {
+        kinesis: &request.clients.kinesis,
+        stream_arn: &request.standing.stream_arn,
+        run: id,
+        missing: &missing,
+        from_us: dir.read_run()?.started_us,
+        clock: request.clock,
+        retention: Duration::from_secs(3_600 * u64::from(request.standing.retention_hours)),
+        bound: CONFIRM_BOUND,
+    };
+    let found = confirm::confirm(&lookup).await;
+    Ok(events.append(request.clock.now_us(), &found)?)
+}

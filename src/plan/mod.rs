@@ -10,10 +10,12 @@ mod errors;
 mod metric;
 pub mod model;
 mod resolve;
+mod resolve_account;
 mod resolve_environment;
 mod resolve_test;
 mod tree;
 mod typed;
+mod typed_environment;
 mod units;
 
 #[cfg(test)]

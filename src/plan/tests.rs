@@ -18,7 +18,7 @@ fn errors(text: &str) -> Vec<String> {
 #[test]
 fn fills_in_every_default() {
     let plan = parse(&minimal("", "[{duration: 30s, target: 10}]")).unwrap();
-    let StreamSpec { mode, shards, retention_hours, max_record_kib } = plan.environment.stream;
+    let StreamSpec { mode, shards, retention_hours, max_record_kib, .. } = plan.environment.stream;
     assert_eq!((mode, shards, retention_hours, max_record_kib), (StreamMode::Provisioned, 1, 24, 1_024));
     let function = &plan.environment.function;
     assert_eq!((function.memory_mb, function.timeout_s, function.batch_size), (512, 60, 100));

@@ -25,6 +25,10 @@ pub(super) struct Request {
     pub template: String,
     pub parameters: Parameters,
     pub tags: BTreeMap<String, String>,
+    /// The template makes a role, which has to be allowed expressly.
+    pub makes_role: bool,
+    /// ARN of the role under which CloudFormation works; it stays with the stack, for its updates and deletion.
+    pub service_role: Option<String>,
 }
 
 /// A complete stack.
@@ -70,7 +74,8 @@ async fn create(clients: &Clients, request: &Request, progress: &dyn Fn(&str)) -
         .create_stack()
         .stack_name(&request.stack)
         .template_body(&request.template)
-        .capabilities(Capability::CapabilityNamedIam);
+        .set_capabilities(request.makes_role.then(|| vec![Capability::CapabilityNamedIam]))
+        .set_role_arn(request.service_role.clone());
     for (key, value) in &request.parameters {
         call = call.parameters(Parameter::builder().parameter_key(*key).parameter_value(value).build());
     }

@@ -5,8 +5,9 @@ use aws_sdk_s3::types::{Delete, ObjectIdentifier};
 
 use super::deploy::{Watch, describe, status_text};
 use super::error::failed;
-use super::status::{resources, stacks_of};
+use super::status::{prefix, resources, stacks_of};
 use super::{Part, StackError};
+use crate::plan::NAME_PREFIX;
 use crate::platform::clients::Clients;
 use crate::platform::clock::Clock;
 
@@ -28,8 +29,9 @@ pub async fn down(
 ) -> Result<Vec<String>, StackError> {
     super::check_name(env)?;
     let mut left = Vec::new();
+    let prefix = prefix(clients, env).await?.unwrap_or_else(|| NAME_PREFIX.to_owned());
     for part in Part::ALL.into_iter().rev() {
-        let name = part.stack_name(env);
+        let name = part.stack_name(&prefix, env);
         if part == Part::Artifacts && describe(clients, &name).await?.is_some() {
             empty_buckets(clients, &name, progress).await?;
         }
@@ -40,7 +42,7 @@ pub async fn down(
     // Whatever else bears the environment's tags was not made by this version: name it, leave it.
     for stack in stacks_of(clients, env).await? {
         let name = stack.stack_name().unwrap_or_default();
-        if !Part::ALL.iter().any(|part| part.stack_name(env) == name) {
+        if !Part::ALL.iter().any(|part| part.stack_name(&prefix, env) == name) {
             left.push(format!(
                 "stack {name}: {} (tagged with this environment, not made by it)",
                 status_text(&stack)

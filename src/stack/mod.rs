@@ -100,13 +100,17 @@ impl Part {
     /// In the order in which they are created.
     pub(crate) const ALL: [Part; 3] = [Part::Artifacts, Part::Pipeline, Part::Observability];
 
-    pub(crate) fn stack_name(self, env: &str) -> String {
+    pub(crate) fn stack_name(self, prefix: &str, env: &str) -> String {
+        format!("{prefix}{}", self.name_after_prefix(env))
+    }
+
+    fn name_after_prefix(self, env: &str) -> String {
         let part = match self {
             Part::Artifacts => "artifacts",
             Part::Pipeline => "pipeline",
             Part::Observability => "observability",
         };
-        format!("streamgauge-{env}-{part}")
+        format!("-{env}-{part}")
     }
 }
 
@@ -138,23 +142,28 @@ pub async fn up_with(
 ) -> Result<Standing, StackError> {
     check_name(&request.env)?;
     let architecture = architecture(request)?;
+    let account = &request.environment.account;
+    check_prefix(clients, request).await?;
     let deploy = |part: Part, template: &str, parameters: Parameters| {
         let request = Request {
-            stack: part.stack_name(&request.env),
+            stack: part.stack_name(&account.name_prefix, &request.env),
             template: template.to_owned(),
             parameters,
             tags: tags(request),
+            // Leave to make a role is asked for where one is made.
+            makes_role: part == Part::Pipeline && account.function_role.is_none(),
+            service_role: account.cloudformation_role.clone(),
         };
         async move { deploy::ensure(clients, clock, &request, progress).await }
     };
-    let artifacts =
-        deploy(Part::Artifacts, &templates.artifacts, templates::artifacts_parameters(&request.env)).await?;
+    let parameters = templates::artifacts_parameters(&request.env, account);
+    let artifacts = deploy(Part::Artifacts, &templates.artifacts, parameters).await?;
     let bucket = artifacts.output("ArtifactsBucketName")?;
     let key = upload(clients, &bucket, &request.function_zip, progress).await?;
 
     let parameters =
         templates::pipeline_parameters(&request.env, &request.environment, architecture, &bucket, &key);
-    let pipeline = deploy(Part::Pipeline, &templates.pipeline, parameters).await?;
+    let pipeline = deploy(Part::Pipeline, &templates.pipeline_for(account)?, parameters).await?;
     let limit = status::concurrency_limit(clients, request.environment.function.reserved_concurrency).await;
 
     let watched = Watched {
@@ -172,7 +181,7 @@ pub async fn up_with(
     }
 
     let standing = status::standing(clients, &request.env).await?;
-    let stack = Part::Pipeline.stack_name(&request.env);
+    let stack = Part::Pipeline.stack_name(&account.name_prefix, &request.env);
     let standing = standing.ok_or(StackError::State { stack, status: "gone".into(), reason: None })?;
     Ok(Standing { up_us: Some(clock.now_us()), ..standing })
 }
@@ -194,9 +203,22 @@ async fn go_on_unobserved(
         other => return Err(other),
     }
     progress(&format!("going on without alarms and dashboard: {error}"));
-    match down::remove(clients, clock, &Part::Observability.stack_name(&request.env), progress).await? {
+    let stack = Part::Observability.stack_name(&request.environment.account.name_prefix, &request.env);
+    match down::remove(clients, clock, &stack, progress).await? {
         None => Ok(()),
         Some(_) => Err(error),
+    }
+}
+
+/// The environment's name is what it is found by; the prefix is part of what stands.
+async fn check_prefix(clients: &Clients, request: &UpRequest) -> Result<(), StackError> {
+    let wanted = &request.environment.account.name_prefix;
+    match status::prefix(clients, &request.env).await? {
+        Some(stands) if stands != *wanted => Err(StackError::Differs {
+            stack: Part::Pipeline.stack_name(&stands, &request.env),
+            what: vec![format!("NamePrefix ({stands} instead of {wanted})")],
+        }),
+        _ => Ok(()),
     }
 }
 

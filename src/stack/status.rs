@@ -8,6 +8,7 @@ use aws_sdk_cloudformation::types::{Stack, StackStatus as Status};
 use super::deploy::{deployed, describe, parameters, state_error, status_text};
 use super::error::failed;
 use super::{Part, StackError, Standing, TAG_ENV, TAG_MANAGED};
+use crate::plan::NAME_PREFIX;
 use crate::platform::clients::Clients;
 use crate::platform::clock::WallUs;
 
@@ -64,7 +65,7 @@ pub async fn status(clients: &Clients, env: &str) -> Result<EnvStatus, StackErro
 
 /// Stacks with the environment's names, or with its tags.
 pub(super) async fn stacks_of(clients: &Clients, env: &str) -> Result<Vec<Stack>, StackError> {
-    let names = Part::ALL.map(|part| part.stack_name(env));
+    let names = Part::ALL.map(|part| part.stack_name(NAME_PREFIX, env));
     let mut found = Vec::new();
     let mut token = None;
     for _ in 0..PAGES_MAX {
@@ -81,6 +82,16 @@ pub(super) async fn stacks_of(clients: &Clients, env: &str) -> Result<Vec<Stack>
         }
     }
     Ok(found)
+}
+
+/// What the names of a standing environment start with; `None` when nothing of it stands.
+pub(super) async fn prefix(clients: &Clients, env: &str) -> Result<Option<String>, StackError> {
+    let stacks = stacks_of(clients, env).await?;
+    let mut prefixes = stacks.iter().filter_map(|stack| {
+        let name = stack.stack_name()?;
+        Part::ALL.iter().find_map(|part| name.strip_suffix(&part.name_after_prefix(env)))
+    });
+    Ok(prefixes.next().map(str::to_owned))
 }
 
 fn tagged(stack: &Stack, env: &str) -> bool {
@@ -118,7 +129,8 @@ pub(super) async fn resources(clients: &Clients, stack: &str) -> Result<Vec<Reso
 /// # Errors
 /// When the pipeline stack is there but not complete, or AWS cannot be asked.
 pub async fn standing(clients: &Clients, env: &str) -> Result<Option<Standing>, StackError> {
-    let Some(pipeline) = describe(clients, &Part::Pipeline.stack_name(env)).await? else {
+    let Some(prefix) = prefix(clients, env).await? else { return Ok(None) };
+    let Some(pipeline) = describe(clients, &Part::Pipeline.stack_name(&prefix, env)).await? else {
         return Ok(None);
     };
     if !matches!(pipeline.stack_status(), Some(Status::CreateComplete | Status::UpdateComplete)) {
@@ -132,9 +144,10 @@ pub async fn standing(clients: &Clients, env: &str) -> Result<Option<Standing>, 
     let reserved =
         parameters(&pipeline).get("FunctionReservedConcurrency").and_then(|text| text.parse().ok());
     standing.concurrency_limit = concurrency_limit(clients, reserved).await;
-    if let Some(observability) = describe(clients, &Part::Observability.stack_name(env)).await? {
+    let observability = Part::Observability.stack_name(&prefix, env);
+    if let Some(observability) = describe(clients, &observability).await? {
         standing.created_us = standing.created_us.max(created_us(&observability));
-        for resource in resources(clients, &Part::Observability.stack_name(env)).await? {
+        for resource in resources(clients, observability.stack_name().unwrap_or_default()).await? {
             match resource.kind.as_str() {
                 "AWS::CloudWatch::Alarm" | "AWS::CloudWatch::CompositeAlarm" => standing.alarms += 1,
                 "AWS::CloudWatch::Dashboard" => standing.dashboards += 1,

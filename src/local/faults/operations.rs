@@ -51,8 +51,8 @@ const SERVICES: [(&str, &str); 9] = [
     ),
     (
         "logs",
-        "CreateLogGroup CreateLogStream DeleteLogGroup DeleteLogStream DeleteRetentionPolicy DescribeLogGroups
-         DescribeLogStreams FilterLogEvents GetLogEvents ListTagsForResource ListTagsLogGroup PutLogEvents
+        "AssociateKmsKey CreateLogGroup CreateLogStream DeleteLogGroup DeleteLogStream DeleteRetentionPolicy DescribeLogGroups
+         DescribeLogStreams DisassociateKmsKey FilterLogEvents GetLogEvents ListTagsForResource ListTagsLogGroup PutLogEvents
          PutLogGroupDeletionProtection PutRetentionPolicy TagLogGroup TagResource UntagLogGroup UntagResource",
     ),
     (
@@ -71,8 +71,8 @@ const SERVICES: [(&str, &str); 9] = [
     ),
     (
         "iam",
-        "AttachRolePolicy CreateRole DeleteRole DeleteRolePolicy DetachRolePolicy GetRole GetRolePolicy
-         ListAttachedRolePolicies ListRolePolicies ListRoleTags ListRoles PutRolePolicy TagRole UntagRole
+        "AttachRolePolicy CreateRole DeleteRole DeleteRolePermissionsBoundary DeleteRolePolicy DetachRolePolicy GetRole GetRolePolicy
+         ListAttachedRolePolicies ListRolePolicies ListRoleTags ListRoles PutRolePermissionsBoundary PutRolePolicy TagRole UntagRole
          UpdateAssumeRolePolicy UpdateRole",
     ),
     ("sts", "AssumeRole GetCallerIdentity"),

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::environment;
 use crate::local::cloudformation::tests::{Bench, outputs};
-use crate::plan::{Architecture, StreamMode};
+use crate::plan::{AccountSpec, Architecture, StreamMode};
 use crate::stack::templates::{
     Parameters, Templates, Watched, artifacts_parameters, observability_parameters, pipeline_parameters,
 };
@@ -26,7 +26,12 @@ async fn deploy(bench: &Bench, template: &str, parameters: Parameters) -> Value 
 #[tokio::test(start_paused = true)]
 async fn the_artifacts_bucket_is_private_and_encrypted() {
     let bench = Bench::new();
-    let stack = deploy(&bench, &Templates::embedded().artifacts, artifacts_parameters("dev")).await;
+    let stack = deploy(
+        &bench,
+        &Templates::embedded().artifacts,
+        artifacts_parameters("dev", &AccountSpec::default()),
+    )
+    .await;
     assert_eq!(outputs(&stack)["ArtifactsBucketName"], "streamgauge-dev-111122223333-us-east-1");
     assert_eq!(
         bench.calls("PutPublicAccessBlock")[0]["PublicAccessBlockConfiguration"],

@@ -6,6 +6,7 @@ mod cloudwatch;
 mod iam;
 mod kinesis;
 mod lambda;
+mod lambda_version;
 mod logs;
 mod s3;
 mod sqs;
@@ -73,7 +74,7 @@ pub trait ResourceType: Send + Sync {
     ) -> BoxFuture<'a, Result<(), ApiError>>;
 }
 
-const TYPES: [&dyn ResourceType; 14] = [
+const TYPES: [&dyn ResourceType; 16] = [
     &cloudwatch::Alarm,
     &cloudwatch::CompositeAlarm,
     &cloudwatch::Dashboard,
@@ -83,6 +84,8 @@ const TYPES: [&dyn ResourceType; 14] = [
     &kinesis::StreamConsumer,
     &lambda::EventSourceMapping,
     &lambda::Function,
+    &lambda_version::Alias,
+    &lambda_version::Version,
     &logs::LogGroup,
     &s3::Bucket,
     &s3::BucketPolicy,

@@ -19,6 +19,8 @@ mod typed_environment;
 mod units;
 
 #[cfg(test)]
+mod account_tests;
+#[cfg(test)]
 mod docs_tests;
 #[cfg(test)]
 mod hostile_tests;

@@ -317,6 +317,25 @@ mod tests {
     }
 
     #[test]
+    fn the_role_can_be_left_out_of_ours_and_not_of_one_that_has_none() {
+        let pipeline = Templates::embedded().pipeline;
+        let left = without_role(&pipeline).unwrap();
+        let names = |template: &str| -> Vec<String> {
+            let yaml: serde_yaml::Value = serde_yaml::from_str(template).unwrap();
+            let resources = yaml["Resources"].as_mapping().unwrap();
+            resources.keys().map(|key| key.as_str().unwrap().to_owned()).collect()
+        };
+        let all: Vec<String> = names(&pipeline).into_iter().filter(|name| name != "FunctionRole").collect();
+        assert_eq!(names(&left), all);
+        assert!(!left.contains("GetAtt FunctionRole"), "nothing refers to it");
+        assert_eq!(declared(&left), declared(&pipeline));
+        let mut templates = Templates::embedded();
+        templates.pipeline = "Resources: {}\n".into();
+        let account = AccountSpec { function_role: Some("arn".into()), ..AccountSpec::default() };
+        assert!(matches!(templates.pipeline_for(&account), Err(StackError::Template { .. })));
+    }
+
+    #[test]
     fn a_directory_stands_in_for_what_it_has() {
         let dir = tempfile::tempdir().unwrap();
         fs_err::create_dir_all(dir.path().join("stacks")).unwrap();

@@ -2,6 +2,7 @@
 //! deploys the shipped templates.
 
 mod door;
+mod guardrails;
 mod shipped;
 mod up;
 

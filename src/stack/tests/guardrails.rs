@@ -113,9 +113,9 @@ async fn one_key_encrypts_everything_that_is_kept() {
     assert_eq!(groups.log_groups()[0].kms_key_id(), Some(KEY));
     let of = account.clients.lambda.get_function_configuration().function_name(&stood.function_name);
     assert_eq!(of.send().await.unwrap().kms_key_arn(), Some(KEY));
-    let bucket = json!({"Bucket": stood.artifacts_bucket});
-    let rule = &account.ask("s3", "GetBucketEncryption", bucket).await["ServerSideEncryptionConfiguration"];
-    assert!(rule.to_string().contains(KEY) && rule.to_string().contains("aws:kms"), "{rule}");
+    let of = account.clients.s3.get_bucket_encryption().bucket(&stood.artifacts_bucket).send().await.unwrap();
+    let rule = &of.server_side_encryption_configuration().unwrap().rules()[0];
+    assert_eq!(rule.apply_server_side_encryption_by_default().unwrap().kms_master_key_id(), Some(KEY));
     let policy = role_policy(&account, "streamgauge-dev-us-east-1-function").await;
     let keys = statement(&policy, "UseTheKeys").expect("the role may use the key");
     assert_eq!(keys["Resource"], json!([KEY]));

@@ -387,4 +387,25 @@ mod tests {
             .unwrap_err();
         assert_eq!(error.code, "MalformedPolicyDocument");
     }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_boundary_is_kept_changed_and_taken_away() {
+        let iam = iam();
+        let arn = |name: &str| format!("arn:aws:iam::000000000000:policy/{name}");
+        let create =
+            json!({"RoleName": "r", "AssumeRolePolicyDocument": TRUST, "PermissionsBoundary": arn("a")});
+        iam.call("CreateRole", create).await.unwrap();
+        let boundary = async || {
+            let role = iam.call("GetRole", json!({"RoleName": "r"})).await.unwrap();
+            role["Role"]["PermissionsBoundary"]["PermissionsBoundaryArn"].as_str().map(str::to_owned)
+        };
+        assert_eq!(boundary().await, Some(arn("a")));
+        let put = json!({"RoleName": "r", "PermissionsBoundary": arn("b")});
+        iam.call("PutRolePermissionsBoundary", put).await.unwrap();
+        assert_eq!(boundary().await, Some(arn("b")));
+        iam.call("DeleteRolePermissionsBoundary", json!({"RoleName": "r"})).await.unwrap();
+        assert_eq!(boundary().await, None);
+        let wrong = json!({"RoleName": "r", "PermissionsBoundary": "boundary"});
+        assert_eq!(iam.call("PutRolePermissionsBoundary", wrong).await.unwrap_err().code, "ValidationError");
+    }
 }

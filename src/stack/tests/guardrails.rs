@@ -84,6 +84,26 @@ impl Account {
         self.cloud.service(service).unwrap().call(operation, input).await.unwrap()
     }
 
+    /// What each thing that can be tagged is, and its tags as text.
+    async fn tags(&self, stood: &Standing) -> Vec<(&'static str, String)> {
+        let clients = &self.clients;
+        let stream = clients.kinesis.list_tags_for_stream().stream_name(&stood.stream_name).send().await;
+        let queue = clients.sqs.list_queue_tags().queue_url(&stood.dlq_url).send().await;
+        let bucket = clients.s3.get_bucket_tagging().bucket(&stood.artifacts_bucket).send().await;
+        let arn = format!("arn:aws:logs:us-east-1:123456789012:log-group:{}", stood.log_group);
+        let group = clients.logs.list_tags_for_resource().resource_arn(arn).send().await;
+        let arn =
+            format!("arn:aws:lambda:us-east-1:123456789012:event-source-mapping:{}", stood.mapping_uuid);
+        let mapping = clients.lambda.list_tags().resource(arn).send().await;
+        vec![
+            ("stream", format!("{:?}", stream.unwrap())),
+            ("queue", format!("{:?}", queue.unwrap())),
+            ("bucket", format!("{:?}", bucket.unwrap())),
+            ("log group", format!("{:?}", group.unwrap())),
+            ("mapping", format!("{:?}", mapping.unwrap())),
+        ]
+    }
+
     async fn queue_key(&self, url: &str) -> Option<String> {
         let call = self.clients.sqs.get_queue_attributes().queue_url(url);
         let answer = call.attribute_names(QueueAttributeName::All).send().await.unwrap();
@@ -157,6 +177,9 @@ async fn the_role_has_its_boundary_and_path_and_everything_the_mandatory_tag() {
     let function = account.clients.lambda.get_function().function_name(&stood.function_name).send().await;
     let function = function.unwrap();
     assert_eq!(function.tags().unwrap()["cost-center"], "4711");
+    for (what, tags) in account.tags(&stood).await {
+        assert!(tags.contains("cost-center") && tags.contains("4711"), "{what}: {tags}");
+    }
     let configuration = function.configuration().unwrap();
     assert_eq!(configuration.role(), role["Arn"].as_str());
     let network = configuration.vpc_config().unwrap();

@@ -95,7 +95,12 @@ async fn test(plan_text: &str, faults: &[&str], seed: u64) -> Ran {
     let clients = connect(ClientSettings { region: None, door, clock }).await.unwrap();
     let plan = plan::parse(plan_text).unwrap();
     let standing = stack::up(&clients, clock, &up_request(&plan, root.path()), &|_| {}).await.unwrap();
-    let finished = run(request(&clients, clock, plan, standing, root.path())).await.unwrap();
+    let finished = run(RunRequest {
+        faults: faults.iter().map(|spec| (*spec).to_owned()).collect(),
+        ..request(&clients, clock, plan, standing, root.path())
+    })
+    .await
+    .unwrap();
     assert_eq!(finished.end, RunEnd::Completed, "{:?}", finished.failure);
     let published = publish(&finished.dir).unwrap();
     let left = stack::down(&clients, clock, "virtual", &|_| {}).await.unwrap();
@@ -134,6 +139,7 @@ fn request(
         env: "virtual".to_owned(),
         standing,
         runs: root.join("runs"),
+        faults: Vec::new(),
         prices: cost::BUILTIN_PRICES.to_owned(),
         max_cost_usd: None,
         stop,

@@ -70,6 +70,14 @@ pub async fn to_standing(global: &Global, clock: Clock) -> Result<Clients, CliEr
     clients(global, clock, local).await
 }
 
+/// The faults that the endpoint of an environment was started with, as `--fault` writes them.
+pub fn planted_faults(global: &Global) -> Result<Vec<String>, CliError> {
+    match global.target {
+        TargetArg::Aws => Ok(Vec::new()),
+        TargetArg::Local => Ok(EndpointState::read(&global.env)?.map_or_else(Vec::new, |state| state.faults)),
+    }
+}
+
 /// Progress of stacks: what happens to whole stacks is kept, each resource only passes by (with `-v` it stays).
 pub fn stack_steps<'a>(global: &Global, progress: &'a dyn Progress) -> impl Fn(&str) + 'a {
     let all = global.verbose > 0;

@@ -2,6 +2,7 @@
 //!
 //! The background endpoint of `up` is this same program as `streamgauge local --state-file ...`.
 
+use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::unix::fs::OpenOptionsExt;
@@ -29,8 +30,13 @@ pub const LOCAL_REGION: &str = "us-east-1";
 const STOP_BOUND: Duration = Duration::from_secs(10);
 /// How long a background endpoint may take to be ready.
 const READY_BOUND: Duration = Duration::from_secs(10);
+/// How long a control address may take to answer.
+const ANSWER_BOUND: Duration = Duration::from_secs(2);
+/// An answer of a control address is cut off here.
+const ANSWER_MAX_BYTES: u64 = 1 << 20;
 
-/// Where a background endpoint is reached: `.streamgauge/envs/<env>.json`, readable by its owner alone.
+/// Where an endpoint is reached: `.streamgauge/envs/<env>.json`, readable by its owner alone. One in the
+/// foreground stands there as the environment `local-<port>`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct EndpointState {
     pub url: String,
@@ -315,21 +321,50 @@ pub async fn answers(state: &EndpointState) -> bool {
     matches!(connected, Ok(Ok(_)))
 }
 
+/// How much faults of one kind have struck: what `/_streamgauge/faults/struck` says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Struck {
+    pub strikes: u64,
+    pub records: u64,
+}
+
+/// What the planted faults of an endpoint did so far, in numbers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FaultsStruck {
+    pub faults: Vec<String>,
+    /// By kind.
+    pub struck: BTreeMap<String, Struck>,
+    /// Strikes that the endpoint counted and did not keep.
+    pub unlogged: u64,
+}
+
+/// Asks the endpoint of `state` what its faults struck so far. Bounded.
+pub async fn faults_struck(state: &EndpointState) -> std::io::Result<FaultsStruck> {
+    let asked = ask(state, "GET", "/_streamgauge/faults/struck");
+    let body = tokio::time::timeout(ANSWER_BOUND, asked).await.map_err(std::io::Error::other)??;
+    serde_json::from_slice(&body).map_err(std::io::Error::other)
+}
+
 async fn post_shutdown(state: &EndpointState) -> std::io::Result<()> {
+    ask(state, "POST", "/_streamgauge/shutdown").await.map(drop)
+}
+
+/// One authenticated call of a control address; gives the body of a success.
+async fn ask(state: &EndpointState, method: &str, path: &str) -> std::io::Result<Vec<u8>> {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let address = state.url.trim_start_matches("http://");
     let mut stream = tokio::net::TcpStream::connect(address).await?;
     let request = format!(
-        "POST /_streamgauge/shutdown HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+        "{method} {path} HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
         state.token
     );
     stream.write_all(request.as_bytes()).await?;
     let mut answer = Vec::new();
-    stream.read_to_end(&mut answer).await?;
-    if answer.starts_with(b"HTTP/1.1 2") {
-        return Ok(());
+    stream.take(ANSWER_MAX_BYTES).read_to_end(&mut answer).await?;
+    if !answer.starts_with(b"HTTP/1.1 2") {
+        let status = String::from_utf8_lossy(answer.split(|byte| *byte == b'\r').next().unwrap_or_default());
+        return Err(std::io::Error::other(format!("it answered {status:?}")));
     }
-    let status =
-        String::from_utf8_lossy(answer.split(|byte| *byte == b'\r').next().unwrap_or_default()).into_owned();
-    Err(std::io::Error::other(format!("it answered {status:?}")))
+    let head_end = answer.windows(4).position(|window| window == b"\r\n\r\n");
+    Ok(answer.split_off(head_end.map_or(answer.len(), |end| end + 4)))
 }

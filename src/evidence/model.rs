@@ -40,6 +40,8 @@ pub struct RunInfo {
     pub ended_us: Option<WallUs>,
     pub end: RunEnd,
     pub rehearsal: bool,
+    /// Faults planted on purpose, as `--fault` writes them.
+    pub faults: Vec<String>,
     /// Peak resident memory of the generator process, MB; `None` where the system does not tell.
     pub generator_peak_mb: Option<f64>,
 }

@@ -28,6 +28,9 @@ pub struct RunHeader {
     pub environment: String,
     pub host: String,
     pub rehearsal: bool,
+    /// The faults that were planted in the local endpoint, as `--fault` writes them.
+    #[serde(default)]
+    pub faults: Vec<String>,
     /// The run that this one resumes.
     pub parent: Option<RunId>,
     pub plan_name: String,
@@ -237,6 +240,7 @@ mod tests {
             environment: "dev".into(),
             host: "h".into(),
             rehearsal: false,
+            faults: vec!["drop:count=1".into()],
             parent: None,
             plan_name: "quickstart".into(),
             plan_hash: "00".into(),

@@ -10,7 +10,7 @@ use tokio::sync::watch;
 
 use super::cloudformation::CloudFormation;
 use super::cloudwatch::CloudWatch;
-use super::faults::{FaultSpec, Faults, FaultyService};
+use super::faults::{FaultSpec, Faults, FaultyHttp, FaultyService, KillingSqs};
 use super::iam::Iam;
 use super::kinesis::Kinesis;
 use super::lambda::host::FunctionHost;
@@ -91,11 +91,12 @@ impl Cloud {
         };
         let peers = Peers {
             // The mapping reads through the faults too: `op=GetRecords` strikes it.
-            kinesis: faulty(&ctx, kinesis.clone()),
+            kinesis: faulty(&ctx, "kinesis", kinesis.clone()),
             sqs: sqs.clone(),
             s3: s3.clone(),
             logs: logs.clone(),
         };
+        let killing = KillingSqs::in_front_of(sqs.clone(), Arc::clone(&host), Arc::clone(&ctx.faults), clock);
         let lambda = Lambda::new(ctx.clone(), peers, host);
         let iam = Iam::new(ctx.clone());
         let for_stacks: [(&'static str, Arc<dyn Service>); 7] = [
@@ -111,7 +112,7 @@ impl Cloud {
         let ending = Arc::clone(&lambda);
         Ok(cloud
             .service("kinesis", kinesis)
-            .service("sqs", sqs)
+            .service("sqs", killing)
             .service("logs", logs)
             .service("iam", iam)
             .service("monitoring", cloudwatch)
@@ -235,12 +236,18 @@ impl CloudBuilder {
     /// Adds a service with an RPC protocol, under the name that its requests are signed for. Faults that
     /// strike whole requests are put in front of it.
     pub fn service(mut self, name: &'static str, service: Arc<dyn Service>) -> CloudBuilder {
-        self.services.insert(name, faulty(&self.ctx, service));
+        self.services.insert(name, faulty(&self.ctx, name, service));
         self
     }
 
-    /// Adds a service with a REST protocol, which the doors hand its requests to as they came.
+    /// Adds a service with a REST protocol, which the doors hand its requests to as they came. Faults are put
+    /// in front of it, too.
     pub fn http_service(mut self, name: &'static str, service: Arc<dyn HttpService>) -> CloudBuilder {
+        let ctx = &self.ctx;
+        let service = match ctx.faults.specs().iter().any(FaultSpec::strikes_requests) {
+            true => Arc::new(FaultyHttp::new(name, service, Arc::clone(&ctx.faults), ctx.clock)),
+            false => service,
+        };
         self.http_services.insert(name, service);
         self
     }
@@ -260,11 +267,11 @@ impl CloudBuilder {
 }
 
 /// `service` with the faults in front, or itself when there are none: the data path pays nothing.
-pub fn faulty(ctx: &Context, service: Arc<dyn Service>) -> Arc<dyn Service> {
+fn faulty(ctx: &Context, name: &'static str, service: Arc<dyn Service>) -> Arc<dyn Service> {
     if !ctx.faults.specs().iter().any(FaultSpec::strikes_requests) {
         return service;
     }
-    Arc::new(FaultyService::new(service, Arc::clone(&ctx.faults), ctx.clock))
+    Arc::new(FaultyService::new(name, service, Arc::clone(&ctx.faults), ctx.clock))
 }
 
 /// 32 hex digits. Not from the seed: it must not be guessed. The hasher's keys come from the operating

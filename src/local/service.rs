@@ -94,6 +94,12 @@ pub trait Service: Send + Sync {
 /// A service whose API is REST (Lambda, S3): it sees the request as it came, protections already passed.
 pub trait HttpService: Send + Sync {
     fn http<'a>(&'a self, request: http::Request<Bytes>) -> BoxFuture<'a, http::Response<Bytes>>;
+
+    /// The operation that the request means, by its name in the API model; empty when it means none.
+    fn operation(&self, request: &http::Request<Bytes>) -> String;
+
+    /// An error as this API answers a request with this method and path.
+    fn refusal(&self, method: &http::Method, path: &str, error: &ApiError) -> http::Response<Bytes>;
 }
 
 /// The error for an operation that this endpoint does not have.

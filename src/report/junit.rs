@@ -23,7 +23,8 @@ pub fn junit(model: &ReportModel, allow_inconclusive: bool) -> String {
     let all = || suites.iter().flat_map(|(_, _, criteria)| criteria.iter());
     let (failures, skipped) = counted(all(), allow_inconclusive);
     let mut xml = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
-    let name = escaped(&format!("{} ({})", model.run.plan, model.run.id));
+    let planted = if model.run.faults.is_empty() { "" } else { ", with planted faults" };
+    let name = escaped(&format!("{} ({}){planted}", model.run.plan, model.run.id));
     let tests = all().count();
     line(
         &mut xml,

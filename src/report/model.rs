@@ -79,6 +79,8 @@ pub struct RunReport {
     /// `completed`, `killed`, or why it was stopped early.
     pub end: String,
     pub rehearsal: bool,
+    /// Faults planted on purpose, as `--fault` writes them; empty for a run as it comes.
+    pub faults: Vec<String>,
     pub verdict: Verdict,
     pub generator_peak_mb: Option<f64>,
 }

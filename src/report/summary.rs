@@ -8,9 +8,10 @@ use super::text::{self, observed, plural, rate, usd};
 /// Failed criteria that are spelled out; the rest is counted.
 const SPELLED_OUT: usize = 3;
 
-/// In this order: what happened, what failed, what limits, what is known, what arrived, what it cost.
+/// In this order: what happened, under which planted faults, what failed, what limits, what is known, what arrived, what it cost.
 pub fn sentences(model: &ReportModel) -> Vec<String> {
     let mut sentences = vec![outcome(model)];
+    sentences.extend(planted(model));
     sentences.extend(failures(model));
     sentences.extend(limit(model));
     sentences.extend(model.known_up_to.clone());
@@ -37,6 +38,16 @@ fn outcome(model: &ReportModel) -> String {
         return format!("No test ran.{early}");
     }
     format!("{ran} ran: {}.{early}", parts.join(", "))
+}
+
+/// Whoever reads figures made under faults must not take them for the pipeline's own.
+fn planted(model: &ReportModel) -> Option<String> {
+    let faults = &model.run.faults;
+    let what = if faults.len() == 1 { "A fault was" } else { "Faults were" };
+    (!faults.is_empty()).then(|| {
+        let list = faults.join(", ");
+        format!("{what} planted on purpose, and the figures show it: {list}.")
+    })
 }
 
 /// Every criterion of the report, with the test that it belongs to.

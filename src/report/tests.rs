@@ -237,6 +237,21 @@ fn a_report_without_receipts_draws_no_delivery() {
 }
 
 #[test]
+fn planted_faults_are_named_before_any_figure() {
+    let model = changed(|evidence| {
+        evidence.run.faults = vec!["drop:count=25".into(), "stall:every=5s,for=1s".into()]
+    });
+    let sentence =
+        "Faults were planted on purpose, and the figures show it: drop:count=25, stall:every=5s,for=1s.";
+    assert_eq!(model.summary[1], sentence);
+    assert!(terminal(&model, 200, false).contains(sentence));
+    assert!(html(&model).contains(sentence));
+    assert!(markdown(&model).contains("Faults were planted on purpose"));
+    assert!(junit(&model, false).contains("with planted faults"));
+    assert!(!fixture().summary.iter().any(|sentence| sentence.contains("planted")));
+}
+
+#[test]
 fn lost_is_null_while_the_collection_did_not_end() {
     let model = changed(|evidence| evidence.delivery.lost = Some(3));
     assert_eq!(model.delivery.and_then(|delivery| delivery.lost), None);

@@ -52,6 +52,8 @@ pub struct RunRequest {
     pub standing: Standing,
     /// Where run directories are made.
     pub runs: PathBuf,
+    /// The faults that the target was started with, as `--fault` writes them: every report says so.
+    pub faults: Vec<String>,
     /// The price book that is kept with the run.
     pub prices: String,
     /// Stop before the run costs more, USD; the plan's budget unless told otherwise.
@@ -112,6 +114,7 @@ fn write_headers(request: &RunRequest, id: &RunId, dir: &RunDir) -> Result<(), S
         environment: request.env.clone(),
         host: host(),
         rehearsal: false,
+        faults: request.faults.clone(),
         parent: None,
         plan_name: request.plan.name.clone(),
         plan_hash: request.plan.hash.clone(),

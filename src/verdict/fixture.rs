@@ -352,6 +352,7 @@ fn run_info() -> RunInfo {
         ended_us: Some(START_US + 1_130_000_000),
         end: RunEnd::Stopped("interrupted (Ctrl-C)".into()),
         rehearsal: false,
+        faults: Vec::new(),
         generator_peak_mb: None,
     }
 }

@@ -2,5 +2,6 @@
 
 mod bad_input;
 mod broken_environment;
+mod faults;
 mod main_job;
 mod support;

@@ -1,6 +1,7 @@
 //! `local`: the endpoint in the foreground; and the reaper.
 
 use std::io::Write;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,19 +26,15 @@ pub async fn run(global: &Global, args: &LocalArgs) -> Result<Exit, CliError> {
     let stop = StopSignal::listen_quietly()
         .map_err(|error| CliError::environment(format!("cannot listen for signals: {error}")))?;
     let mut endpoint = Endpoint::start(clock, region, args.port, faults(&args.fault)?)?;
-    if let Some(path) = &args.state_file {
-        let state = EndpointState {
-            url: endpoint.url.clone(),
-            token: endpoint.token.clone(),
-            pid: std::process::id(),
-            region: region.to_owned(),
-            started_us: clock.now_us(),
-            faults: args.fault.clone(),
-        };
-        state
-            .write(path)
-            .map_err(|error| CliError::environment(format!("cannot write {}: {error}", path.display())))?;
-    }
+    let state = EndpointState {
+        url: endpoint.url.clone(),
+        token: endpoint.token.clone(),
+        pid: std::process::id(),
+        region: region.to_owned(),
+        started_us: clock.now_us(),
+        faults: args.fault.clone(),
+    };
+    let kept = keep_state(&state, args.state_file.as_deref())?;
     // One line on stdout, then it is ready: scripts wait for it.
     println!("streamgauge local: {} (region {region}, any credentials)", endpoint.url);
     let _ = std::io::stdout().flush();
@@ -47,11 +44,36 @@ pub async fn run(global: &Global, args: &LocalArgs) -> Result<Exit, CliError> {
         () = stop.wait(1) => {}
         () = idle(&cloud), if args.state_file.is_some() => eprintln!("idle for 12 h: ending"),
     }
-    if let Some(path) = &args.state_file {
+    if let Some(path) = kept {
         let _ = std::fs::remove_file(path);
     }
     endpoint.stop().await;
     Ok(Exit::Done)
+}
+
+/// Writes where the endpoint is and its token, for whoever may read the file. In the background it is what `up`
+/// waits for; in the foreground it makes the endpoint the environment `local-<port>`, and one that cannot be
+/// written is no reason not to serve.
+fn keep_state(state: &EndpointState, asked: Option<&Path>) -> Result<Option<PathBuf>, CliError> {
+    if let Some(path) = asked {
+        let failed = |error| CliError::environment(format!("cannot write {}: {error}", path.display()));
+        state.write(path).map_err(failed)?;
+        return Ok(Some(path.to_owned()));
+    }
+    let port = state.url.rsplit(':').next().unwrap_or_default();
+    let env = format!("local-{port}");
+    let path = EndpointState::path(&env);
+    let folder = path.parent().map_or(Ok(()), std::fs::create_dir_all);
+    match folder.and_then(|()| state.write(&path)) {
+        Ok(()) => {
+            eprintln!("what its faults strike, from this folder: streamgauge status --env {env}");
+            Ok(Some(path))
+        }
+        Err(error) => {
+            eprintln!("cannot write {}: {error}; `status` will not find this endpoint", path.display());
+            Ok(None)
+        }
+    }
 }
 
 /// Returns when nobody has called the endpoint for [`IDLE_BOUND`], to the hour.

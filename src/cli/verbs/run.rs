@@ -45,6 +45,7 @@ pub async fn run(global: &Global, args: &RunArgs) -> Result<Exit, CliError> {
         env: global.env.clone(),
         standing,
         runs: input::runs_dir(),
+        faults: connect::planted_faults(global)?,
         prices,
         max_cost_usd,
         stop: stop.asked.clone(),

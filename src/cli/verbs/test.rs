@@ -32,6 +32,7 @@ pub async fn run(global: &Global, args: &TestArgs) -> Result<Exit, CliError> {
     if global.target == TargetArg::Aws && !args.fault.is_empty() {
         return Err(CliError::input(local::FAULTS_ARE_LOCAL));
     }
+    let planted = faults.iter().map(ToString::to_string).collect();
     let request = connect::up_request(global, Some(&plan))?;
     let stop = StopSignal::listen()
         .map_err(|error| CliError::environment(format!("cannot listen for signals: {error}")))?;
@@ -60,7 +61,8 @@ pub async fn run(global: &Global, args: &TestArgs) -> Result<Exit, CliError> {
     if !stack::status(&clients, &global.env).await?.stacks.is_empty() {
         return Err(SessionError::AlreadyUp { env: global.env.clone() }.into());
     }
-    let tested = Tested { global, clock, clients: &clients, stop: &stop, progress: &progress, max_cost_usd };
+    let tested =
+        Tested { global, clock, clients: &clients, stop: &stop, progress: &progress, max_cost_usd, planted };
     let result = tested.test(plan, selected, prices, &request).await;
     if let Some(endpoint) = endpoint {
         if let Ok(finished) = &result {
@@ -82,6 +84,8 @@ struct Tested<'a> {
     stop: &'a StopSignal,
     progress: &'a Arc<dyn Progress>,
     max_cost_usd: Option<String>,
+    /// The faults of the endpoint, as `--fault` writes them.
+    planted: Vec<String>,
 }
 
 impl Tested<'_> {
@@ -158,6 +162,7 @@ impl Tested<'_> {
             env: self.global.env.clone(),
             standing,
             runs: input::runs_dir(),
+            faults: self.planted.clone(),
             prices,
             max_cost_usd: self.max_cost_usd.clone(),
             stop: self.stop.asked.clone(),

@@ -162,6 +162,7 @@ fn run_info(header: &RunHeader, timeline: &Timeline) -> RunInfo {
         ended_us: timeline.ended_us,
         end: timeline.end.clone(),
         rehearsal: header.rehearsal,
+        faults: header.faults.clone(),
         generator_peak_mb: timeline.generator_peak_mb,
     }
 }

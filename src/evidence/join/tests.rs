@@ -98,6 +98,7 @@ fn header() -> RunHeader {
         environment: "dev".into(),
         host: "h".into(),
         rehearsal: true,
+        faults: Vec::new(),
         parent: None,
         plan_name: "p".into(),
         plan_hash: "h".into(),

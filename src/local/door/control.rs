@@ -15,7 +15,9 @@ pub fn answer(cloud: &Cloud, parts: &Parts) -> Response<Bytes> {
     let trusted = guard::bears_token(&parts.headers, cloud.token());
     match (parts.uri.path(), &parts.method) {
         ("/_streamgauge/health", &Method::GET) => health(cloud),
-        ("/_streamgauge/shutdown" | "/_streamgauge/faults", _) if !trusted => {
+        ("/_streamgauge/shutdown" | "/_streamgauge/faults" | "/_streamgauge/faults/struck", _)
+            if !trusted =>
+        {
             say(StatusCode::FORBIDDEN, &json!({"message": "the token is missing or wrong"}))
         }
         ("/_streamgauge/shutdown", &Method::POST) => {
@@ -23,9 +25,14 @@ pub fn answer(cloud: &Cloud, parts: &Parts) -> Response<Bytes> {
             say(StatusCode::OK, &json!({"status": "stopping"}))
         }
         ("/_streamgauge/faults", &Method::GET) => say(StatusCode::OK, &faults(cloud)),
-        ("/_streamgauge/health" | "/_streamgauge/shutdown" | "/_streamgauge/faults", _) => {
-            say(StatusCode::METHOD_NOT_ALLOWED, &json!({"message": "wrong method"}))
-        }
+        ("/_streamgauge/faults/struck", &Method::GET) => say(StatusCode::OK, &struck(cloud)),
+        (
+            "/_streamgauge/health"
+            | "/_streamgauge/shutdown"
+            | "/_streamgauge/faults"
+            | "/_streamgauge/faults/struck",
+            _,
+        ) => say(StatusCode::METHOD_NOT_ALLOWED, &json!({"message": "wrong method"})),
         _ => say(StatusCode::NOT_FOUND, &json!({"message": "no such control"})),
     }
 }
@@ -41,9 +48,16 @@ fn health(cloud: &Cloud) -> Response<Bytes> {
 
 /// What was struck, as the truth to compare an accounting with.
 fn faults(cloud: &Cloud) -> Value {
+    let mut answer = struck(cloud);
+    answer["events"] = json!(cloud.context().faults.log());
+    answer
+}
+
+/// The same in numbers alone, for `status`: small, however much was struck.
+fn struck(cloud: &Cloud) -> Value {
     let faults = &cloud.context().faults;
     let specs: Vec<String> = faults.specs().iter().map(ToString::to_string).collect();
-    json!({"faults": specs, "events": faults.log(), "unlogged": faults.unlogged()})
+    json!({"faults": specs, "struck": faults.struck(), "unlogged": faults.unlogged()})
 }
 
 fn say(status: StatusCode, body: &Value) -> Response<Bytes> {

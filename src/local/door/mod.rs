@@ -9,7 +9,7 @@ pub mod http;
 pub mod in_process;
 mod json;
 mod query;
-mod response;
+pub(in crate::local) mod response;
 pub mod router;
 mod xml;
 

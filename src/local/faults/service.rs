@@ -1,126 +1,60 @@
-//! The faults that strike a request as a whole: latency, stalls, errors, throttles, lost answers.
+//! A service with an RPC protocol, and faults in front of it.
 
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use serde_json::Value;
 
-use super::{FaultEvent, FaultSpec, Faults};
+use super::Faults;
+use super::front::{Front, Written};
 use crate::local::service::{ApiError, ApiResult, BoxFuture, Service};
 use crate::platform::clock::Clock;
 
-/// How long a request whose answer is lost is held before its connection is closed: longer than any
-/// sensible attempt timeout, so that clients see silence.
-const LOST_ANSWER_HOLD: Duration = Duration::from_secs(30);
-
-/// The operations that a fault without `op=` strikes: the path that carries the load.
-const DEFAULT_OPS: [&str; 2] = ["PutRecord", "PutRecords"];
-
 /// A service with the faults of [`Faults`] in front of it.
-pub struct FaultyService(Arc<Front>);
-
-struct Front {
+#[derive(Clone)]
+pub struct FaultyService {
     inner: Arc<dyn Service>,
-    faults: Arc<Faults>,
-    clock: Clock,
-    /// When the first request came that a stall could strike: stalls are counted from it.
-    stalls_since_us: Mutex<Option<i64>>,
+    front: Arc<Front>,
 }
 
 impl FaultyService {
-    pub fn new(inner: Arc<dyn Service>, faults: Arc<Faults>, clock: Clock) -> FaultyService {
-        FaultyService(Arc::new(Front { inner, faults, clock, stalls_since_us: Mutex::new(None) }))
-    }
-}
-
-impl Front {
-    /// Whether any fault could strike the operation: the others go straight through.
-    fn touches(&self, operation: &str) -> bool {
-        self.faults.specs.iter().any(|spec| strikes(spec, operation))
-    }
-
-    /// Latency and stalls, then errors and throttles. `Err` is the answer instead of doing the work.
-    async fn before(&self, operation: &str) -> Result<(), ApiError> {
-        let faults = &self.faults;
-        for spec in faults.specs.iter().filter(|spec| strikes(spec, operation)) {
-            match spec {
-                FaultSpec::Latency { delay, .. } => tokio::time::sleep(*delay).await,
-                FaultSpec::Stall { every, hold, .. } => self.stall(operation, *every, *hold).await,
-                _ => {}
-            }
-        }
-        if faults.strike(|spec| matches!(spec, FaultSpec::Throttle { .. }) && strikes(spec, operation)) {
-            self.note("throttle", operation, (String::new(), Vec::new()));
-            return Err(throttled(operation));
-        }
-        if faults.strike(|spec| matches!(spec, FaultSpec::Error { .. }) && strikes(spec, operation)) {
-            self.note("error", operation, (String::new(), Vec::new()));
-            return Err(ApiError::new(
-                500,
-                "InternalFailure",
-                "Internal service failure (a fault on request).",
-            ));
-        }
-        Ok(())
-    }
-
-    async fn stall(&self, operation: &str, every: Duration, hold: Duration) {
-        let now_us = self.clock.now_us();
-        let since_us = *self.stalls_since_us.lock().expect("stall lock").get_or_insert(now_us);
-        let (every_us, hold_us) = (every.as_micros() as i64, hold.as_micros() as i64);
-        let phase_us = (now_us - since_us).rem_euclid(every_us);
-        // The first period begins well: a stall ends each period.
-        if phase_us >= every_us - hold_us {
-            self.note("stall", operation, (String::new(), Vec::new()));
-            tokio::time::sleep(Duration::from_micros((every_us - phase_us) as u64)).await;
-        }
-    }
-
-    /// Whether the answer to work that was done is to be lost.
-    fn loses_answer(&self, operation: &str) -> bool {
-        self.faults.strike(|spec| matches!(spec, FaultSpec::LostAnswer { .. }) && strikes(spec, operation))
-    }
-
-    async fn lose(&self, operation: &str, output: &Value) -> ApiError {
-        self.note("lost-answer", operation, written(output));
-        tokio::time::sleep(LOST_ANSWER_HOLD).await;
-        ApiError::no_answer()
-    }
-
-    fn note(&self, kind: &'static str, operation: &str, (shard, kinesis_sequences): (String, Vec<String>)) {
-        let at_us = self.clock.now_us();
-        self.faults.note(FaultEvent { at_us, kind, op: operation.to_owned(), shard, kinesis_sequences });
+    /// `name` is what requests to the service are signed for.
+    pub fn new(
+        name: &'static str,
+        inner: Arc<dyn Service>,
+        faults: Arc<Faults>,
+        clock: Clock,
+    ) -> FaultyService {
+        FaultyService { inner, front: Arc::new(Front::new(name, faults, clock)) }
     }
 }
 
 impl Service for FaultyService {
     fn call<'a>(&'a self, operation: &'a str, input: Value) -> BoxFuture<'a, ApiResult> {
-        if !self.0.touches(operation) {
-            return self.0.inner.call(operation, input);
+        if !self.front.touches(operation) {
+            return self.inner.call(operation, input);
         }
-        let (front, operation) = (Arc::clone(&self.0), operation.to_owned());
+        let (FaultyService { inner, front }, operation) = (self.clone(), operation.to_owned());
         to_its_end(async move {
-            front.before(&operation).await?;
-            let output = front.inner.call(&operation, input).await?;
+            front.before(&operation, || records(&operation, &input)).await?;
+            let output = inner.call(&operation, input).await?;
             if front.loses_answer(&operation) {
-                return Err(front.lose(&operation, &output).await);
+                return Err(front.lose(&operation, written(&output)).await);
             }
             Ok(output)
         })
     }
 
     fn call_json<'a>(&'a self, operation: &'a str, body: Bytes) -> BoxFuture<'a, Result<Bytes, ApiError>> {
-        if !self.0.touches(operation) {
-            return self.0.inner.call_json(operation, body);
+        if !self.front.touches(operation) {
+            return self.inner.call_json(operation, body);
         }
-        let (front, operation) = (Arc::clone(&self.0), operation.to_owned());
+        let (FaultyService { inner, front }, operation) = (self.clone(), operation.to_owned());
         to_its_end(async move {
-            front.before(&operation).await?;
-            let output = front.inner.call_json(&operation, body).await?;
+            front.before(&operation, || records(&operation, &tree(&body))).await?;
+            let output = inner.call_json(&operation, body).await?;
             if front.loses_answer(&operation) {
-                let output = serde_json::from_slice(&output).unwrap_or(Value::Null);
-                return Err(front.lose(&operation, &output).await);
+                return Err(front.lose(&operation, written(&tree(&output))).await);
             }
             Ok(output)
         })
@@ -138,47 +72,35 @@ fn to_its_end<T: Send + 'static>(
     })
 }
 
-fn strikes(spec: &FaultSpec, operation: &str) -> bool {
-    let op = match spec {
-        FaultSpec::LostAnswer { op, .. }
-        | FaultSpec::Error { op, .. }
-        | FaultSpec::Throttle { op, .. }
-        | FaultSpec::Latency { op, .. }
-        | FaultSpec::Stall { op, .. } => op,
-        // These strike inside the services.
-        FaultSpec::Drop { .. } | FaultSpec::Redeliver { .. } | FaultSpec::Swap { .. } => return false,
-    };
-    match op.as_deref() {
-        None => DEFAULT_OPS.contains(&operation),
-        Some("*") => true,
-        Some(op) => op == operation,
-    }
+fn tree(bytes: &[u8]) -> Value {
+    serde_json::from_slice(bytes).unwrap_or(Value::Null)
 }
 
-/// As each service words it: Kinesis's data path, Lambda's, and the rest.
-fn throttled(operation: &str) -> ApiError {
+/// Records of a put; 0 for any other operation.
+fn records(operation: &str, input: &Value) -> u64 {
     match operation {
-        "PutRecord" | "PutRecords" | "GetRecords" => ApiError::invalid(
-            "ProvisionedThroughputExceededException",
-            "Rate exceeded for the stream (a fault on request).",
-        ),
-        "Invoke" => ApiError::new(429, "TooManyRequestsException", "Rate Exceeded."),
-        _ => ApiError::invalid("ThrottlingException", "Rate exceeded"),
+        "PutRecord" => 1,
+        "PutRecords" => input["Records"].as_array().map_or(0, |records| records.len() as u64),
+        _ => 0,
     }
 }
 
-/// Shards and sequence numbers in the answer of a PutRecord or PutRecords: what took effect unanswered.
-fn written(output: &Value) -> (String, Vec<String>) {
+/// Shards and sequence numbers in the answer of a PutRecord or PutRecords: records that it refused have none.
+fn written(output: &Value) -> Written {
     let records =
         output["Records"].as_array().map_or_else(|| vec![output], |records| records.iter().collect());
     let text = |record: &Value, member: &str| record[member].as_str().map(str::to_owned);
     let mut shards: Vec<String> = records.iter().filter_map(|record| text(record, "ShardId")).collect();
+    shards.sort_unstable();
     shards.dedup();
-    (shards.join(" "), records.iter().filter_map(|record| text(record, "SequenceNumber")).collect())
+    let kinesis_sequences = records.iter().filter_map(|record| text(record, "SequenceNumber")).collect();
+    Written { shards: shards.join(" "), kinesis_sequences }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use serde_json::json;
 
     use super::*;
@@ -191,18 +113,26 @@ mod tests {
         }
     }
 
-    fn faulty(spec: &str) -> FaultyService {
-        let faults = Faults::new(vec![spec.parse().expect("spec")]);
-        FaultyService::new(Arc::new(Echo), Arc::new(faults), Clock::starting_at(0))
+    fn faulty(spec: &str) -> (FaultyService, Arc<Faults>) {
+        let faults = Arc::new(Faults::new(vec![spec.parse().expect("spec")]));
+        let clock = Clock::starting_at(0);
+        (FaultyService::new("kinesis", Arc::new(Echo), faults.clone(), clock), faults)
     }
 
     #[tokio::test(start_paused = true)]
     async fn latency_holds_the_data_path_and_nothing_else() {
-        let faulty = faulty("latency:for=20ms");
+        let (faulty, faults) = faulty("latency:for=20ms");
         faulty.call("PutRecord", json!({})).await.expect("answered");
-        assert_eq!(faulty.0.clock.now_us(), 20_000);
+        assert_eq!(faulty.front.clock.now_us(), 20_000);
         faulty.call("DescribeStream", json!({})).await.expect("answered");
-        assert_eq!(faulty.0.clock.now_us(), 20_000);
+        assert_eq!(faulty.front.clock.now_us(), 20_000);
+        for _ in 0..60 {
+            faulty.call("PutRecord", json!({})).await.expect("answered");
+        }
+        let log = faults.log();
+        let logged: Vec<_> = log.iter().map(|event| (event.kind, &*event.op, event.strikes)).collect();
+        // 61 calls of 20 ms each: 50 begin in the first second.
+        assert_eq!(logged, [("latency", "PutRecord", 50), ("latency", "PutRecord", 11)]);
     }
 
     #[tokio::test(start_paused = true)]
@@ -216,7 +146,7 @@ mod tests {
         }
         let counts = Arc::new(Counts(Default::default()));
         let faults = Faults::new(vec!["latency:for=2s".parse().expect("spec")]);
-        let faulty = FaultyService::new(counts.clone(), Arc::new(faults), Clock::starting_at(0));
+        let faulty = FaultyService::new("kinesis", counts.clone(), Arc::new(faults), Clock::starting_at(0));
         let patience = Duration::from_secs(1);
         assert!(tokio::time::timeout(patience, faulty.call("PutRecord", json!({}))).await.is_err());
         tokio::time::sleep(Duration::from_secs(2)).await;
@@ -225,41 +155,68 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_stall_ends_each_period_and_holds_whoever_comes() {
-        let faulty = faulty("stall:every=5s,for=500ms");
+        let (faulty, faults) = faulty("stall:every=5s,for=500ms");
         faulty.call("PutRecord", json!({})).await.expect("answered");
         tokio::time::sleep(Duration::from_millis(4_400)).await;
         faulty.call("PutRecord", json!({})).await.expect("answered");
-        assert_eq!(faulty.0.clock.now_us(), 4_400_000);
+        assert_eq!(faulty.front.clock.now_us(), 4_400_000);
         tokio::time::sleep(Duration::from_millis(200)).await;
         faulty.call("PutRecord", json!({})).await.expect("answered");
-        assert_eq!(faulty.0.clock.now_us(), 5_000_000);
+        assert_eq!(faulty.front.clock.now_us(), 5_000_000);
+        assert_eq!(faults.struck()["stall"].strikes, 1);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn error_and_throttle_rates_are_met_and_logged() {
-        for (spec, code) in [
-            ("error:rate=10%", "InternalFailure"),
-            ("throttle:rate=10%", "ProvisionedThroughputExceededException"),
+    async fn error_and_throttle_rates_are_met_and_every_strike_is_counted() {
+        for (spec, operation, code) in [
+            ("error:rate=10%", "PutRecords", "InternalFailure"),
+            ("throttle:rate=10%,op=GetRecords", "GetRecords", "ProvisionedThroughputExceededException"),
+            ("throttle:rate=10%,op=CreateStream", "CreateStream", "LimitExceededException"),
         ] {
-            let faulty = faulty(spec);
+            let (faulty, faults) = faulty(spec);
             let mut refused = 0;
             for _ in 0..2_000 {
-                if let Err(error) = faulty.call("PutRecords", json!({})).await {
+                let input = json!({"Records": [1, 2, 3]}).to_string().into();
+                if let Err(error) = faulty.call_json(operation, input).await {
                     assert_eq!(error.code, code);
                     refused += 1;
                 }
             }
             assert!((140..=260).contains(&refused), "{spec}: {refused}");
-            assert_eq!(faulty.0.faults.log().len(), refused);
+            let [event] = &faults.log()[..] else { panic!("one second, one event: {:?}", faults.log()) };
+            let records = if operation == "PutRecords" { refused * 3 } else { 0 };
+            assert_eq!((event.strikes, event.records), (refused, records), "{spec}");
         }
     }
 
     #[tokio::test(start_paused = true)]
+    async fn throttles_of_puts_are_left_to_kinesis() {
+        let (faulty, faults) = faulty("throttle:rate=100%");
+        faulty.call("PutRecords", json!({})).await.expect("answered");
+        assert!(faults.log().is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_lost_answer_takes_effect_and_is_logged_with_its_sequence_number() {
-        let faulty = faulty("lost-answer:rate=100%");
+        let (faulty, faults) = faulty("lost-answer:rate=100%");
         let error = faulty.call_json("PutRecord", Bytes::new()).await.expect_err("lost");
         assert!(error.is_no_answer());
-        let log = faulty.0.faults.log();
-        assert_eq!((log[0].kind, &log[0].kinesis_sequences[0][..]), ("lost-answer", "49"));
+        let log = faults.log();
+        assert_eq!((log[0].kind, &log[0].kinesis_sequences[0][..], log[0].records), ("lost-answer", "49", 1));
+    }
+
+    #[test]
+    fn of_a_batch_only_the_records_that_were_written_are_truth() {
+        let output = json!({"FailedRecordCount": 1, "Records": [
+            {"ShardId": "shardId-1", "SequenceNumber": "7"},
+            {"ErrorCode": "ProvisionedThroughputExceededException", "ErrorMessage": "Rate exceeded"},
+            {"ShardId": "shardId-0", "SequenceNumber": "8"},
+            {"ShardId": "shardId-1", "SequenceNumber": "9"},
+        ]});
+        let written = written(&output);
+        assert_eq!(
+            (&*written.shards, written.kinesis_sequences.join(" ")),
+            ("shardId-0 shardId-1", "7 8 9".into())
+        );
     }
 }

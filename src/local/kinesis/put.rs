@@ -112,7 +112,8 @@ pub fn put_record(
         )));
     }
     let (shard, size) = (ready.shard, ready.record.size());
-    let written = write(kinesis, &stream, "PutRecord", ready, keep_ms);
+    let throttled = throttled(kinesis, &stream, "PutRecord", std::slice::from_ref(&ready));
+    let written = if throttled(0) { None } else { write(kinesis, &stream, "PutRecord", ready, keep_ms) };
     let meter = kinesis.meter(&stream);
     meter.count("PutRecord.Success", u64::from(written.is_some()));
     meter.ms("PutRecord.Latency", (kinesis.now_us() - began_us) as f64 / 1_000.0);
@@ -143,10 +144,13 @@ pub fn put_records(
     let (mut accepted, mut accepted_bytes) = (0, 0);
     let mut touched: Vec<usize> = Vec::new();
     let mut records = Vec::with_capacity(ready.len());
-    for ready in ready {
+    let throttled = throttled(kinesis, &stream, "PutRecords", &ready);
+    for (index, ready) in ready.into_iter().enumerate() {
         let (shard, size) = (ready.shard, ready.record.size());
         let id = &stream.shards[shard].id;
-        records.push(match write(kinesis, &stream, "PutRecords", ready, keep_ms) {
+        let written =
+            if throttled(index) { None } else { write(kinesis, &stream, "PutRecords", ready, keep_ms) };
+        records.push(match written {
             Some(sequence_number) => {
                 accepted += 1;
                 accepted_bytes += size;
@@ -182,6 +186,18 @@ pub fn put_records(
     Ok(PutRecordsOutput { failed_record_count: refused, records, encryption_type })
 }
 
+/// Which of the records, by their place, a fault makes their shards refuse.
+fn throttled(
+    kinesis: &Kinesis,
+    stream: &Stream,
+    op: &str,
+    ready: &[Ready],
+) -> impl Fn(usize) -> bool + use<> {
+    let data = ready.iter().map(|ready| ready.record.data());
+    let struck = kinesis.ctx.faults.throttle_records(op, kinesis.now_us(), &stream.name, data);
+    move |index| struck.get(index).copied().unwrap_or(false)
+}
+
 /// Writes one record: `None` when its shard's rate refuses it.
 fn write(kinesis: &Kinesis, stream: &Stream, op: &str, ready: Ready, keep_ms: i64) -> Option<Sequence> {
     let slot = &stream.shards[ready.shard];
@@ -192,7 +208,14 @@ fn write(kinesis: &Kinesis, stream: &Stream, op: &str, ready: Ready, keep_ms: i6
     let sequence = shard.admit(ready.record.size(), now_us).ok()?;
     let dropped = faults.drops() && faults::may_drop(ready.record.data()) && {
         let shard_name = format!("{}/{}", stream.name, slot.id);
-        faults.drop_after_ack(op, now_us, &shard_name, &sequence.to_string())
+        let acked = faults::Acked {
+            at_us: now_us,
+            shard: &shard_name,
+            kinesis_sequence: &sequence.to_string(),
+            partition_key: ready.record.key(),
+            data: ready.record.data(),
+        };
+        faults.drop_after_ack(op, &acked)
     };
     if !dropped {
         shard.store(ready.record, sequence.count, now_us, keep_ms, &kinesis.memory);

@@ -26,7 +26,9 @@ use serde_json::Value;
 use self::host::FunctionHost;
 use self::mapping::Mappings;
 use self::state::Shared;
-use crate::local::service::{ApiResult, BoxFuture, Context, HttpService, Service, unknown_operation};
+use crate::local::service::{
+    ApiError, ApiResult, BoxFuture, Context, HttpService, Service, unknown_operation,
+};
 
 /// The services that Lambda itself calls.
 #[derive(Clone)]
@@ -112,6 +114,14 @@ impl Service for Lambda {
 impl HttpService for Lambda {
     fn http<'a>(&'a self, request: http::Request<Bytes>) -> BoxFuture<'a, http::Response<Bytes>> {
         Box::pin(rest::answer(self, request))
+    }
+
+    fn operation(&self, request: &http::Request<Bytes>) -> String {
+        rest::operation(request).to_owned()
+    }
+
+    fn refusal(&self, _: &http::Method, _: &str, error: &ApiError) -> http::Response<Bytes> {
+        rest::error_response(error)
     }
 }
 

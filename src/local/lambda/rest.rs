@@ -37,6 +37,11 @@ pub async fn answer(lambda: &Lambda, request: Request<Bytes>) -> Response<Bytes>
     }
 }
 
+/// The operation that a request means; empty when it means none.
+pub fn operation(request: &Request<Bytes>) -> &'static str {
+    route(request.method(), request.uri().path()).map_or("", |route| route.operation)
+}
+
 /// Paths as in the API model, with or without a slash at the end.
 fn route(method: &Method, path: &str) -> Option<Route> {
     let segments: Vec<String> = path.trim_matches('/').splitn(5, '/').map(decoded).collect();
@@ -187,7 +192,7 @@ fn invocation_response(output: Value) -> Response<Bytes> {
 }
 
 /// The code goes into a header, the rest of the error's shape into the body.
-fn error_response(error: &ApiError) -> Response<Bytes> {
+pub fn error_response(error: &ApiError) -> Response<Bytes> {
     // The model spells this member differently from shape to shape.
     let spelled = match error.code.as_str() {
         "ResourceNotFoundException" | "ServiceException" => "Message",

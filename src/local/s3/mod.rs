@@ -25,7 +25,7 @@ use bytes::Bytes;
 use serde_json::Value;
 
 use self::store::Store;
-use super::service::{ApiResult, BoxFuture, Context, HttpService, Service};
+use super::service::{ApiError, ApiResult, BoxFuture, Context, HttpService, Service};
 
 /// Every service draws its own sequence from the endpoint's seed.
 const SEED: u64 = 0x5333;
@@ -70,5 +70,13 @@ impl Service for S3 {
 impl HttpService for S3 {
     fn http<'a>(&'a self, request: http::Request<Bytes>) -> BoxFuture<'a, http::Response<Bytes>> {
         Box::pin(async move { rest::answer(self, request) })
+    }
+
+    fn operation(&self, request: &http::Request<Bytes>) -> String {
+        rest::operation(request)
+    }
+
+    fn refusal(&self, method: &http::Method, path: &str, error: &ApiError) -> http::Response<Bytes> {
+        rest::refused(self, method, path, error)
     }
 }

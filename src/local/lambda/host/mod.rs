@@ -5,6 +5,7 @@ pub mod in_process;
 pub mod pool;
 pub mod process;
 pub mod report;
+pub mod running;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -75,6 +76,19 @@ pub trait FunctionHost: Send + Sync {
     /// as they fall idle. Resolves when the idle ones are gone.
     fn retire<'a>(&'a self, function_arn: &'a str, below_revision: u64) -> BoxFuture<'a, ()>;
 
+    /// Kills the sandboxes that run an invocation of the function (its name) at this instant, as a crash would:
+    /// an answer that arrives later counts for nothing, the caller gets `Runtime.ExitError` with `signal:
+    /// killed`, and the next invocation starts cold. Returns how many were killed; those still in INIT and
+    /// idle ones are left alone. May be called from inside the invocation itself, whose work up to its next
+    /// await still happens: wait after the call to keep it from going on.
+    fn kill_running(&self, function: &str) -> usize;
+
+    /// As [`FunctionHost::kill_running`], for one invocation. False when it does not run (any more).
+    fn kill_invocation(&self, request_id: &str) -> bool;
+
+    /// Whether this invocation runs now.
+    fn runs(&self, request_id: &str) -> bool;
+
     /// Ends every sandbox, busy or not, and removes every temporary folder. Later invocations fail.
     fn shutdown(&self) -> BoxFuture<'_, ()>;
 }
@@ -88,6 +102,9 @@ pub const IDLE_SANDBOXES_MAX: usize = 64;
 
 /// How long a sandbox may be idle. AWS documents no number; observers report 5 to 15 minutes.
 pub const IDLE_FOR_MAX: Duration = Duration::from_secs(10 * 60);
+
+/// What a process says that was ended by SIGKILL.
+const KILLED: &str = "Runtime exited with error: signal: killed";
 
 /// The answer of a host that was shut down.
 fn closed_outcome() -> InvokeOutcome {

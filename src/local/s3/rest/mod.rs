@@ -4,6 +4,7 @@
 
 mod address;
 mod objects;
+mod operation;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
@@ -14,6 +15,8 @@ use super::checksum::{self, Algorithm, Checksum};
 use super::settings::SETTINGS;
 use super::{S3, chunked, error, shapes};
 use crate::local::service::ApiError;
+
+pub use self::operation::operation;
 
 type Answer = Result<Response<Bytes>, ApiError>;
 
@@ -114,6 +117,17 @@ pub fn answer(s3: &S3, request: http::Request<Bytes>) -> Response<Bytes> {
     let mut response = answered.unwrap_or_else(|error| refusal(&error, &resource, &request_id));
     if is_head {
         // The headers stand as they would for GET, Content-Length included.
+        *response.body_mut() = Bytes::new();
+    }
+    put_header(&mut response, "x-amz-request-id", &request_id);
+    response
+}
+
+/// An error that came about before the request was looked at.
+pub fn refused(s3: &S3, method: &Method, path: &str, error: &ApiError) -> Response<Bytes> {
+    let request_id = s3.request_id();
+    let mut response = refusal(error, path, &request_id);
+    if *method == Method::HEAD {
         *response.body_mut() = Bytes::new();
     }
     put_header(&mut response, "x-amz-request-id", &request_id);

@@ -68,7 +68,11 @@ impl Sqs {
         let largest = queue.attributes.number("MaximumMessageSize") as usize;
         let message = Message::parse(input, self.message_id(), now_ms, largest)?;
         let (sent, bytes) = (message.sent(), message.bytes);
-        queue.send(message, delay_s, now_ms)?;
+        let lost = text(input, "MessageBody")
+            .is_some_and(|body| self.ctx.faults.lose_receipt(self.ctx.clock.now_us(), body));
+        if !lost {
+            queue.send(message, delay_s, now_ms)?;
+        }
         self.emit(&queue.name, "NumberOfMessagesSent", "Count", 1.0);
         self.emit(&queue.name, "SentMessageSize", "Bytes", bytes as f64);
         Ok(sent)

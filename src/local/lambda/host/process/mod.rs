@@ -20,6 +20,7 @@ use bytes::Bytes;
 use tokio::sync::{OnceCell, mpsc, watch};
 
 use super::pool::IdlePool;
+use super::running::Running;
 use super::{FunctionHost, FunctionVersion, InvokeOutcome, report};
 use crate::local::lambda::stream_name;
 use crate::local::service::BoxFuture;
@@ -50,6 +51,7 @@ struct Inner {
     ground: OnceCell<Ground>,
     codes: Codes,
     idle: Mutex<IdlePool<Sandbox>>,
+    running: Running,
     names: Mutex<fastrand::Rng>,
     alive: Mutex<Option<mpsc::Sender<()>>>,
     closed: watch::Sender<bool>,
@@ -79,6 +81,7 @@ impl ProcessHost {
             ground: OnceCell::new(),
             codes: Codes::default(),
             idle: Mutex::default(),
+            running: Running::default(),
             names: Mutex::new(fastrand::Rng::with_seed(seed)),
             alive: Mutex::new(Some(alive)),
             closed: watch::Sender::new(false),
@@ -112,6 +115,18 @@ impl FunctionHost for ProcessHost {
             self.inner.codes.release(function_arn);
             end_all(retired).await;
         })
+    }
+
+    fn kill_running(&self, function: &str) -> usize {
+        self.inner.running.kill(function)
+    }
+
+    fn kill_invocation(&self, request_id: &str) -> bool {
+        self.inner.running.kill_invocation(request_id)
+    }
+
+    fn runs(&self, request_id: &str) -> bool {
+        self.inner.running.runs(request_id)
     }
 
     fn shutdown(&self) -> BoxFuture<'_, ()> {
@@ -154,7 +169,8 @@ impl Inner {
                 Err(outcome) => return outcome,
             },
         };
-        let (outcome, alive) = sandbox.invoke(&self.clock, function, event, request_id).await;
+        let ticket = self.running.enter(&function.name, request_id);
+        let (outcome, alive) = sandbox.invoke(&self.clock, function, event, request_id, ticket).await;
         if alive {
             let now = self.clock.instant();
             let surplus = {

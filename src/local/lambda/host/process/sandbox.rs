@@ -16,6 +16,7 @@ use super::guard::Guard;
 use super::pump::Pump;
 use super::runtime_api::{Event, RuntimeApi, Signal};
 use crate::local::lambda::host::report::{self, Report, Status};
+use crate::local::lambda::host::running::Ticket;
 use crate::local::lambda::host::{FunctionVersion, INIT_TIMEOUT, InvokeOutcome};
 use crate::local::lambda::logs::LogStream;
 use crate::platform::clock::Clock;
@@ -127,13 +128,14 @@ impl Sandbox {
         Err(self.conclude(function, request_id, took, Err(failure)).await)
     }
 
-    /// One invocation. The flag says whether the sandbox can serve another.
+    /// One invocation, which `ticket` may cut off. The flag says whether the sandbox can serve another.
     pub async fn invoke(
         &mut self,
         clock: &Clock,
         function: &FunctionVersion,
         event: Bytes,
         request_id: &str,
+        mut ticket: Ticket,
     ) -> (InvokeOutcome, bool) {
         self.pump.write(report::start_line(request_id)).await;
         let started = clock.instant();
@@ -146,6 +148,7 @@ impl Sandbox {
         };
         let (result, alive) = tokio::select! {
             biased;
+            () = ticket.killed() => (Err(killed(&mut self.group, request_id).await), false),
             answer = answer(&mut self.api, event, request_id) => (answer, true),
             status = exit(&mut self.group) => (Err(exited(request_id, status)), false),
             () = tokio::time::sleep_until(started + function.timeout) => {
@@ -231,6 +234,14 @@ async fn answer(api: &mut RuntimeApi, event: Event, wanted: &str) -> Result<Byte
             None => return Err(Failure::new("Runtime.ApiGone", "the Runtime API ended")),
         }
     }
+}
+
+/// Kills the process group and waits for the process: SIGKILL leaves it no choice.
+async fn killed(group: &mut Option<Group>, request_id: &str) -> Failure {
+    if let Some(group) = group {
+        group.kill();
+    }
+    exited(request_id, exit(group).await)
 }
 
 /// The failure of a process that ended before it answered.

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::ProcessHost;
 use crate::local::faults::Faults;
+use crate::local::lambda::host::FunctionHost;
 use crate::local::lambda::testing::{Stage, zip_of};
 use crate::platform::clock::Clock;
 
@@ -40,6 +41,7 @@ fn has_curl() -> bool {
 
 struct Processes {
     stage: Stage,
+    host: Arc<ProcessHost>,
     work_dir: tempfile::TempDir,
 }
 
@@ -48,11 +50,11 @@ impl Processes {
         let work_dir = tempfile::tempdir().unwrap();
         let clock = Clock::start();
         let endpoint = Arc::new(OnceLock::new());
-        let host = ProcessHost::new(clock, work_dir.path().to_owned(), endpoint.clone(), 3);
+        let host = Arc::new(ProcessHost::new(clock, work_dir.path().to_owned(), endpoint.clone(), 3));
         endpoint.set("http://127.0.0.1:4566".to_owned()).unwrap();
-        let stage = Stage::new(clock, Arc::new(host), Faults::none());
+        let stage = Stage::new(clock, host.clone(), Faults::none());
         stage.create_function(&zip_of("bootstrap", bootstrap), more).await;
-        Processes { stage, work_dir }
+        Processes { stage, host, work_dir }
     }
 
     async fn invoke(&self, event: Value) -> (Value, bool) {
@@ -199,6 +201,29 @@ async fn shutdown_cuts_off_what_is_running() {
     }
     run.end().await;
     assert_eq!(hanging.await.unwrap().unwrap()["FunctionError"], "Unhandled");
+}
+
+#[tokio::test]
+async fn a_running_invocation_can_be_killed_and_an_idle_sandbox_is_left_alone() {
+    if !has_curl() {
+        eprintln!("NOT RUN: no curl");
+        return;
+    }
+    let run = Processes::new(BOOTSTRAP, json!({"Timeout": 600})).await;
+    let (first, _) = run.invoke(json!({})).await;
+    assert_eq!(run.host.kill_running("f"), 0);
+    let kill = async {
+        while run.host.kill_running("f") == 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let both = async { tokio::join!(run.invoke(json!("hang")), kill) };
+    let ((error, failed), ()) = tokio::time::timeout(Duration::from_secs(10), both).await.unwrap();
+    assert!(failed && error["errorType"] == "Runtime.ExitError", "{error}");
+    assert!(error["errorMessage"].as_str().unwrap().ends_with("exited with error: signal: killed"));
+    let (next, failed) = run.invoke(json!({})).await;
+    assert!(!failed && next["pid"] != first["pid"], "a new sandbox");
+    run.end().await;
 }
 
 #[cfg(target_os = "linux")]

@@ -41,6 +41,8 @@ def handle(event, headers):
     if do == "fail":
         raise ValueError("asked to fail")
     if do == "sleep":
+        if "path" in event:
+            open(event["path"], "w").close()
         time.sleep(event["s"])
     if do == "exit":
         sys.exit(3)

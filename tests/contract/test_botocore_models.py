@@ -29,7 +29,10 @@ COMMON = {
     "ValidationException", "ValidationError", "InvalidParameterValue", "InvalidParameterValueException",
     "InvalidParameterCombination", "InvalidParameterCombinationException", "MissingParameter",
     "MissingRequiredParameterException", "SerializationException", "InvalidArgument", "InvalidRequest", "MalformedXML",
-    "NoSuchBucket", "NoSuchKey", "404", "InvalidAddress", "InvalidAttributeValue", "NoSuchUpload", "InvalidPart",
+    "NoSuchBucket", "NoSuchKey", "404", "ResourceNotFound",
+    # The code of QueueDoesNotExist in the query protocol, which SQS sends along for clients that know it.
+    "AWS.SimpleQueueService.NonExistentQueue",
+    "InvalidAddress", "InvalidAttributeValue", "NoSuchUpload", "InvalidPart",
 }
 
 

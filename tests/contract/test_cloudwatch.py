@@ -113,41 +113,34 @@ def alarm(aws, namespace, **settings):
     return name
 
 
-def is_in(aws, name, wanted):
-    def state():
-        answer = aws.cloudwatch.describe_alarms(AlarmNames=[name], AlarmTypes=["MetricAlarm", "CompositeAlarm"])
+def are_in(aws, wanted):
+    """Waits until each alarm has its state. Alarms are evaluated about once a minute."""
+    def states():
+        answer = aws.cloudwatch.describe_alarms(AlarmNames=list(wanted), AlarmTypes=["MetricAlarm", "CompositeAlarm"])
         found = answer.get("MetricAlarms", []) + answer.get("CompositeAlarms", [])
-        return found[0]["StateValue"] == wanted
+        return {alarm["AlarmName"]: alarm["StateValue"] for alarm in found}
 
-    wait_for(f"{name} is {wanted}", state, bound_s=15)
-
-
-def test_alarm_m_of_n(aws):
-    """User guide, "Evaluating an alarm": M of N datapoints breach; with fewer it is OK."""
-    namespace = put(aws, [9.0], back=3)
-    put(aws, [1.0], back=2, namespace=namespace)
-    put(aws, [9.0], back=1, namespace=namespace)
-    is_in(aws, alarm(aws, namespace, EvaluationPeriods=3, DatapointsToAlarm=2), "ALARM")
-    is_in(aws, alarm(aws, namespace, EvaluationPeriods=3, DatapointsToAlarm=3), "OK")
+    wait_for(f"{wanted}", lambda: states() == wanted, bound_s=75, every_s=1)
 
 
-def test_alarm_without_data(aws):
-    """User guide, "Missing data": missing gives INSUFFICIENT_DATA, breaching ALARM, notBreaching OK."""
+def test_alarms_are_evaluated(aws):
+    """User guide, "Evaluating an alarm": M of N datapoints; missing data as TreatMissingData says; composite rules."""
     namespace = aws.name("-n")
-    is_in(aws, alarm(aws, namespace), "INSUFFICIENT_DATA")
-    is_in(aws, alarm(aws, namespace, TreatMissingData="breaching"), "ALARM")
-    is_in(aws, alarm(aws, namespace, TreatMissingData="notBreaching"), "OK")
-
-
-def test_composite_alarm(aws):
-    """PutCompositeAlarm: a rule over other alarms."""
-    child = alarm(aws, aws.name("-n"), TreatMissingData="breaching")
-    is_in(aws, child, "ALARM")
+    for back in range(-2, 7):  # Two of any three minutes breach.
+        put(aws, [1.0 if back % 3 == 0 else 9.0], back=back, namespace=namespace)
+    missing = alarm(aws, aws.name("-n"), TreatMissingData="breaching")
     both, neither = aws.name("-both"), aws.name("-not")
-    aws.cloudwatch.put_composite_alarm(AlarmName=both, AlarmRule=f'ALARM("{child}") AND TRUE')
-    aws.cloudwatch.put_composite_alarm(AlarmName=neither, AlarmRule=f'NOT ALARM("{child}")')
-    is_in(aws, both, "ALARM")
-    is_in(aws, neither, "OK")
+    aws.cloudwatch.put_composite_alarm(AlarmName=both, AlarmRule=f'ALARM("{missing}") AND TRUE')
+    aws.cloudwatch.put_composite_alarm(AlarmName=neither, AlarmRule=f'NOT ALARM("{missing}")')
+    are_in(aws, {
+        alarm(aws, namespace, EvaluationPeriods=3, DatapointsToAlarm=2): "ALARM",
+        alarm(aws, namespace, EvaluationPeriods=3, DatapointsToAlarm=3): "OK",
+        alarm(aws, aws.name("-n")): "INSUFFICIENT_DATA",
+        alarm(aws, aws.name("-n"), TreatMissingData="notBreaching"): "OK",
+        missing: "ALARM",
+        both: "ALARM",
+        neither: "OK",
+    })
 
 
 def test_alarms_go(aws):

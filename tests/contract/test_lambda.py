@@ -123,35 +123,20 @@ def test_function_that_takes_too_long(aws):
     assert "Task timed out after 1.00 seconds" in result["errorMessage"]
 
 
-def test_reserved_concurrency_throttles(aws):
+def test_reserved_concurrency_throttles(aws, tmp_path):
     """Invoke, Errors: TooManyRequestsException, 429, Reason ReservedFunctionConcurrentInvocationLimitExceeded."""
-    name = aws.name()
+    name, runs = aws.name(), tmp_path / "runs"
     functions.create(aws, name)
     aws.lambda_.put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=1)
     assert aws.lambda_.get_function_concurrency(FunctionName=name)["ReservedConcurrentExecutions"] == 1
-    started = threading.Event()
-    other = aws.client("lambda")
-
-    def occupy():
-        started.set()
-        other.invoke(FunctionName=name, Payload=json.dumps({"do": "sleep", "s": 4}))
-
-    occupied = threading.Thread(target=occupy)
+    other, event = aws.client("lambda"), json.dumps({"do": "sleep", "s": 3, "path": str(runs)})
+    occupied = threading.Thread(target=other.invoke, kwargs={"FunctionName": name, "Payload": event})
     occupied.start()
-    started.wait(5)
-
-    def throttled():
-        try:
-            invoke(aws, name, do="echo")
-        except aws.lambda_.exceptions.TooManyRequestsException as error:
-            return error.response
-        return None
-
     try:
-        answer = wait_for("a throttle", throttled, bound_s=3, every_s=0.1)
+        wait_for("the first invocation runs", runs.exists, every_s=0.05)
+        answer = refused("TooManyRequestsException", aws.lambda_.invoke, status=429, FunctionName=name, Payload="{}")
     finally:
         occupied.join(15)
-    assert answer["ResponseMetadata"]["HTTPStatusCode"] == 429
     assert answer["Reason"] == "ReservedFunctionConcurrentInvocationLimitExceeded"
 
 

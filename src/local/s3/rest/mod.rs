@@ -18,7 +18,7 @@ use crate::local::service::ApiError;
 type Answer = Result<Response<Bytes>, ApiError>;
 
 /// Subresources that this endpoint does not have: asked for, they must not be mistaken for the plain request.
-const NOT_IMPLEMENTED: [&str; 23] = [
+const NOT_IMPLEMENTED: [&str; 24] = [
     "accelerate",
     "acl",
     "analytics",
@@ -40,6 +40,7 @@ const NOT_IMPLEMENTED: [&str; 23] = [
     "restore",
     "retention",
     "select",
+    "session",
     "torrent",
     "website",
 ];

@@ -24,6 +24,28 @@ pub const RECORD_MAX_KIB_LARGEST: u32 = 10_240;
 pub const PARTITION_KEY_MAX_CHARS: usize = 256;
 /// Shards per account outside the three largest regions. Kinesis developer guide, "Quotas and limits".
 pub const SHARDS_MAX: u32 = 20_000;
+/// Shards of a new on-demand stream: 4 MB/s and 4,000 records/s. Kinesis developer guide, "Choose the right
+/// mode to stream in".
+pub const ON_DEMAND_SHARDS: u32 = 4;
+/// Shards to which an on-demand stream grows: 10 GB/s in the three largest regions. Same guide, "Quotas and
+/// limits".
+pub const ON_DEMAND_SHARDS_MAX: u32 = 10_000;
+/// On-demand streams per account. Same source.
+pub const ON_DEMAND_STREAMS_MAX: usize = 50;
+/// Largest target of UpdateShardCount. Kinesis API reference, UpdateShardCount.
+pub const UPDATE_SHARD_COUNT_MAX: u32 = 10_000;
+/// UpdateShardCount calls per stream in 24 hours. Same source.
+pub const UPDATE_SHARD_COUNT_PER_DAY: usize = 10;
+/// Switches of the capacity mode per stream in 24 hours. Kinesis developer guide, "Switch between modes".
+pub const MODE_SWITCHES_PER_DAY: usize = 2;
+/// Shards in one answer of DescribeStream. Kinesis API reference, DescribeStream.
+pub const DESCRIBE_STREAM_MAX_SHARDS: usize = 100;
+/// Shards in one answer of ListShards. Kinesis API reference, ListShards.
+pub const LIST_SHARDS_MAX_SHARDS: usize = 1_000;
+/// Registered consumers of a stream. Kinesis API reference, RegisterStreamConsumer.
+pub const CONSUMERS_MAX: usize = 20;
+/// Consumers of an account that may be CREATING at once. Same source.
+pub const CONSUMERS_CREATING_MAX: usize = 5;
 /// Retention bounds, hours. Kinesis developer guide.
 pub const RETENTION_HOURS: std::ops::RangeInclusive<u32> = 24..=8_760;
 

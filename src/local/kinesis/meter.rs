@@ -20,6 +20,12 @@ impl Meter<'_> {
         self.record(metric, "Milliseconds", value);
     }
 
+    /// A metric of one shard.
+    pub fn shard(&self, shard_id: &str, metric: &str, unit: &str, value: f64) {
+        let dimensions = &[("StreamName", self.stream), ("ShardId", shard_id)];
+        self.sink.record(Sample { namespace: "AWS/Kinesis", metric, dimensions, unit, value });
+    }
+
     fn record(&self, metric: &str, unit: &str, value: f64) {
         let dimensions = &[("StreamName", self.stream)];
         self.sink.record(Sample { namespace: "AWS/Kinesis", metric, dimensions, unit, value });

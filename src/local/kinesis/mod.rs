@@ -1,17 +1,23 @@
-//! Kinesis Data Streams: provisioned streams with their shards, limits, errors and metrics.
+//! Kinesis Data Streams: streams of either capacity mode with their shards, limits, errors and metrics.
 //!
 //! Modelled on the API reference and developer guide, on the API model in botocore, and on what
-//! kinesalite recorded from the service (messages, layout of sequence numbers). Not here: resharding
-//! (refused), scaling of on-demand streams (four shards, fixed), enhanced fan-out, shard-level metrics,
-//! request rates of the control plane.
+//! kinesalite recorded from the service (messages, layout of sequence numbers). Not here: SubscribeToShard,
+//! queues and channels, resource policies, warm throughput, request rates of the control plane.
 
 mod bucket;
+mod consumers;
 mod control;
 mod hash;
 mod iterator;
+mod layout;
+mod list;
+mod memory;
 mod meter;
+mod monitoring;
+mod on_demand;
 mod put;
 mod read;
+mod reshard;
 mod sequence;
 mod settings;
 mod shard;
@@ -22,26 +28,28 @@ mod validate;
 mod tests;
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, RwLock, RwLockReadGuard};
 
 use bytes::Bytes;
 use serde_json::Value;
 use tokio::sync::watch;
 
+use self::layout::Layout;
+use self::memory::Memory;
 use self::meter::Meter;
-use self::shard::Memory;
 use self::stream::{Status, Stream};
 use self::validate::{Text, invalid_argument};
 use super::service::{ApiError, ApiResult, BoxFuture, Context, Service, unknown_operation};
 
-/// Bytes of records kept over all streams unless told otherwise. Beyond it the oldest records of the
-/// shard being written go before their retention is over: a day at 2 MiB/s would take 170 GiB.
+/// Bytes of records kept over all streams unless told otherwise: a day at 2 MiB/s would take 170 GiB. What
+/// happens beyond it: see `memory.rs`.
 pub const MEMORY_BOUND_BYTES: u64 = 1 << 30;
+
+type Streams = BTreeMap<String, Arc<Stream>>;
 
 pub struct Kinesis {
     ctx: Context,
-    streams: RwLock<BTreeMap<String, Arc<Stream>>>,
+    streams: RwLock<Streams>,
     memory: Memory,
 }
 
@@ -52,24 +60,23 @@ impl Kinesis {
 
     /// As [`Kinesis::new`], keeping at most `bound` bytes of records.
     pub fn with_memory_bound(ctx: Context, bound: u64) -> Arc<Kinesis> {
-        let memory = Memory { held: AtomicU64::new(0), bound, trimmed_early: AtomicU64::new(0) };
-        Arc::new(Kinesis { ctx, streams: RwLock::default(), memory })
+        Arc::new(Kinesis { ctx, streams: RwLock::default(), memory: Memory::new(bound) })
     }
 
     /// Changes whenever records were stored in the shard: mark the value seen, read the shard, then await
     /// the change. `None` when there is no such shard.
     pub fn shard_changed(&self, stream: &str, shard_id: &str) -> Option<watch::Receiver<u64>> {
-        let streams = self.streams.read().expect("streams lock");
-        Some(streams.get(stream)?.shard_named(shard_id)?.subscribe())
-    }
-
-    /// Records that were trimmed before their retention was over, because memory was full.
-    pub fn trimmed_early(&self) -> u64 {
-        self.memory.trimmed_early.load(Ordering::Relaxed)
+        let stream = self.streams.read().expect("streams lock").get(stream).cloned()?;
+        Some(self.layout(&stream).named(shard_id)?.subscribe())
     }
 
     fn now_us(&self) -> i64 {
         self.ctx.clock.now_us()
+    }
+
+    /// The stream's shards as they are now.
+    fn layout<'a>(&self, stream: &'a Stream) -> RwLockReadGuard<'a, Layout> {
+        stream.layout(self.now_us(), &self.memory)
     }
 
     fn meter<'a>(&'a self, stream: &'a Stream) -> Meter<'a> {
@@ -119,10 +126,7 @@ impl Kinesis {
     /// were not there.
     fn active(&self, name: Option<&Text<'_>>, arn: Option<&Text<'_>>) -> Result<Arc<Stream>, ApiError> {
         let stream = self.named(name.map(|text| &**text), arn.map(|text| &**text))?;
-        match stream.status(self.now_us()) {
-            Status::Active => Ok(stream),
-            _ => Err(self.not_found(&stream.name)),
-        }
+        if stream.status(self.now_us()).serves() { Ok(stream) } else { Err(self.not_found(&stream.name)) }
     }
 
     fn rate_exceeded(&self, stream: &Stream, shard_id: &str) -> ApiError {
@@ -145,7 +149,17 @@ impl Kinesis {
             "DescribeStream" => control::describe(self, input),
             "DescribeStreamSummary" => control::summary(self, input),
             "ListStreams" => control::list_streams(self, input),
-            "ListShards" => control::list_shards(self, input),
+            "ListShards" => list::list_shards(self, input),
+            "SplitShard" => reshard::split(self, input),
+            "MergeShards" => reshard::merge(self, input),
+            "UpdateShardCount" => reshard::update_shard_count(self, input),
+            "UpdateStreamMode" => reshard::update_mode(self, input),
+            "EnableEnhancedMonitoring" => monitoring::change(self, input, true),
+            "DisableEnhancedMonitoring" => monitoring::change(self, input, false),
+            "RegisterStreamConsumer" => consumers::register(self, input),
+            "DescribeStreamConsumer" => consumers::describe(self, input),
+            "ListStreamConsumers" => consumers::list(self, input),
+            "DeregisterStreamConsumer" => consumers::deregister(self, input),
             "DescribeLimits" => control::limits(self),
             _ => {
                 settings::answer(self, operation, input).unwrap_or_else(|| Err(unknown_operation(operation)))
@@ -188,6 +202,15 @@ fn value(output: impl serde::Serialize) -> ApiResult {
 
 fn bytes(output: impl serde::Serialize) -> Result<Bytes, ApiError> {
     serde_json::to_vec(&output).map(Bytes::from).map_err(internal)
+}
+
+/// What a request with DryRun gets when it would have been served.
+fn dry_run(asked: Option<bool>) -> Result<(), ApiError> {
+    if asked != Some(true) {
+        return Ok(());
+    }
+    let message = "The request would have succeeded, but DryRun was specified.";
+    Err(ApiError::invalid("DryRunOperationException", message))
 }
 
 fn internal(error: serde_json::Error) -> ApiError {

@@ -5,11 +5,14 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize, Serializer};
 
+use super::layout::{Layout, ShardSlot};
+use super::memory::make_room;
+use super::monitoring::ShardTally;
 use super::sequence::Sequence;
 use super::shard::Record;
 use super::stream::Stream;
 use super::validate::{self, Text, constraint, invalid_argument, length_at_most, required};
-use super::{Kinesis, hash};
+use super::{Kinesis, dry_run, hash};
 use crate::local::faults;
 use crate::local::service::ApiError;
 use crate::platform::limits;
@@ -25,6 +28,7 @@ pub struct PutRecordInput<'a> {
     partition_key: Option<Text<'a>>,
     explicit_hash_key: Option<Text<'a>>,
     sequence_number_for_ordering: Option<Text<'a>>,
+    dry_run: Option<bool>,
 }
 
 #[derive(Deserialize)]
@@ -35,6 +39,7 @@ pub struct PutRecordsInput<'a> {
     #[serde(rename = "StreamARN")]
     stream_arn: Option<Text<'a>>,
     records: Option<Vec<Entry<'a>>>,
+    dry_run: Option<bool>,
 }
 
 #[derive(Deserialize)]
@@ -83,7 +88,7 @@ fn decimal<S: Serializer>(sequence: &Sequence, serializer: S) -> Result<S::Ok, S
     serializer.collect_str(sequence)
 }
 
-/// A record that passed validation: what it is, and which shard it goes to.
+/// A record that passed validation: what it is, and which open shard it goes to.
 struct Ready {
     shard: usize,
     record: Record,
@@ -96,13 +101,15 @@ pub fn put_record(
     let input = input.map_err(validate::serialization)?;
     let began_us = kinesis.now_us();
     let stream = kinesis.active(input.stream_name.as_ref(), input.stream_arn.as_ref())?;
+    make_room(kinesis)?;
+    let layout = kinesis.layout(&stream);
     let (keep_ms, max_bytes, encrypted) = stream.record_rules();
     let entry = Entry {
         data: input.data,
         partition_key: input.partition_key,
         explicit_hash_key: input.explicit_hash_key,
     };
-    let ready = check(&stream, &entry, max_bytes, &|member| member.to_owned())?;
+    let ready = check(&layout, &entry, max_bytes, &|member| member.to_owned())?;
     if let Some(after) = &input.sequence_number_for_ordering
         && Sequence::parse(after).is_none()
     {
@@ -111,15 +118,19 @@ pub fn put_record(
             &**after, stream.name, kinesis.ctx.account
         )));
     }
-    let (shard, size) = (ready.shard, ready.record.size());
-    let written = write(kinesis, &stream, "PutRecord", ready, keep_ms);
+    dry_run(input.dry_run)?;
+    let (slot, size) = (&layout.open()[ready.shard], ready.record.size());
+    let written = write(kinesis, &stream, slot, "PutRecord", ready.record, keep_ms);
     let meter = kinesis.meter(&stream);
     meter.count("PutRecord.Success", u64::from(written.is_some()));
     meter.ms("PutRecord.Latency", (kinesis.now_us() - began_us) as f64 / 1_000.0);
     meter.count("WriteProvisionedThroughputExceeded", u64::from(written.is_none()));
-    let slot = &stream.shards[shard];
+    let mut tally = ShardTally::new(&stream);
+    tally.add(slot, written.is_some().then_some(size));
+    tally.record(&meter);
     let Some(sequence_number) = written else { return Err(kinesis.rate_exceeded(&stream, &slot.id)) };
     slot.notify();
+    stream.count_written(1, size);
     meter.bytes("PutRecord.Bytes", size);
     meter.count("IncomingRecords", 1);
     meter.bytes("IncomingBytes", size);
@@ -137,36 +148,45 @@ pub fn put_records(
     let input = input.map_err(validate::serialization)?;
     let began_us = kinesis.now_us();
     let stream = kinesis.active(input.stream_name.as_ref(), input.stream_arn.as_ref())?;
+    make_room(kinesis)?;
+    let layout = kinesis.layout(&stream);
     let (keep_ms, max_bytes, encrypted) = stream.record_rules();
-    let ready = check_all(&stream, &required(input.records, "records")?, max_bytes)?;
+    let ready = check_all(&layout, &required(input.records, "records")?, max_bytes)?;
+    dry_run(input.dry_run)?;
     let total = ready.len() as u64;
+    let mut tally = ShardTally::new(&stream);
     let (mut accepted, mut accepted_bytes) = (0, 0);
     let mut touched: Vec<usize> = Vec::new();
     let mut records = Vec::with_capacity(ready.len());
     for ready in ready {
         let (shard, size) = (ready.shard, ready.record.size());
-        let id = &stream.shards[shard].id;
-        records.push(match write(kinesis, &stream, "PutRecords", ready, keep_ms) {
+        let slot = &layout.open()[shard];
+        let written = write(kinesis, &stream, slot, "PutRecords", ready.record, keep_ms);
+        tally.add(slot, written.is_some().then_some(size));
+        records.push(match written {
             Some(sequence_number) => {
                 accepted += 1;
                 accepted_bytes += size;
                 if touched.last() != Some(&shard) {
                     touched.push(shard);
                 }
-                Outcome::Written { sequence_number, shard_id: id.clone() }
+                Outcome::Written { sequence_number, shard_id: slot.id.clone() }
             }
             None => Outcome::Refused {
                 error_code: "ProvisionedThroughputExceededException",
-                error_message: kinesis.rate_message(&stream, id),
+                error_message: kinesis.rate_message(&stream, &slot.id),
             },
         });
     }
     touched.sort_unstable();
     touched.dedup();
-    touched.iter().for_each(|shard| stream.shards[*shard].notify());
+    touched.iter().for_each(|shard| layout.open()[*shard].notify());
+
+    stream.count_written(accepted, accepted_bytes);
 
     let refused = total - accepted;
     let meter = kinesis.meter(&stream);
+    tally.record(&meter);
     meter.count("PutRecords.Success", u64::from(accepted > 0));
     meter.ms("PutRecords.Latency", (kinesis.now_us() - began_us) as f64 / 1_000.0);
     meter.bytes("PutRecords.Bytes", accepted_bytes);
@@ -183,24 +203,30 @@ pub fn put_records(
 }
 
 /// Writes one record: `None` when its shard's rate refuses it.
-fn write(kinesis: &Kinesis, stream: &Stream, op: &str, ready: Ready, keep_ms: i64) -> Option<Sequence> {
-    let slot = &stream.shards[ready.shard];
+fn write(
+    kinesis: &Kinesis,
+    stream: &Stream,
+    slot: &ShardSlot,
+    op: &str,
+    record: Record,
+    keep_ms: i64,
+) -> Option<Sequence> {
     let faults = &kinesis.ctx.faults;
     let mut shard = slot.lock();
     // Read under the lock: arrival times must not run backwards within a shard.
     let now_us = kinesis.now_us();
-    let sequence = shard.admit(ready.record.size(), now_us).ok()?;
-    let dropped = faults.drops() && faults::may_drop(ready.record.data()) && {
+    let sequence = shard.admit(record.size(), now_us).ok()?;
+    let dropped = faults.drops() && faults::may_drop(record.data()) && {
         let shard_name = format!("{}/{}", stream.name, slot.id);
         faults.drop_after_ack(op, now_us, &shard_name, &sequence.to_string())
     };
     if !dropped {
-        shard.store(ready.record, sequence.count, now_us, keep_ms, &kinesis.memory);
+        shard.store(record, sequence.count, now_us, keep_ms, &kinesis.memory);
     }
     Some(sequence)
 }
 
-fn check_all(stream: &Stream, entries: &[Entry<'_>], max_bytes: u64) -> Result<Vec<Ready>, ApiError> {
+fn check_all(layout: &Layout, entries: &[Entry<'_>], max_bytes: u64) -> Result<Vec<Ready>, ApiError> {
     let shown = || format!("[{}]", vec!["PutRecordsRequestEntry"; entries.len().min(8)].join(", "));
     if entries.is_empty() {
         return Err(constraint("[]", "records", "Member must have length greater than or equal to 1"));
@@ -209,7 +235,7 @@ fn check_all(stream: &Stream, entries: &[Entry<'_>], max_bytes: u64) -> Result<V
     let mut ready = Vec::with_capacity(entries.len());
     let mut total = 0;
     for (entry, number) in entries.iter().zip(1..) {
-        let checked = check(stream, entry, max_bytes, &|member| format!("records.{number}.member.{member}"))?;
+        let checked = check(layout, entry, max_bytes, &|member| format!("records.{number}.member.{member}"))?;
         total += checked.record.size();
         ready.push(checked);
     }
@@ -224,7 +250,7 @@ fn check_all(stream: &Stream, entries: &[Entry<'_>], max_bytes: u64) -> Result<V
 
 /// `member` names a member of the entry as messages name it.
 fn check(
-    stream: &Stream,
+    layout: &Layout,
     entry: &Entry<'_>,
     max_bytes: u64,
     member: &dyn Fn(&str) -> String,
@@ -263,7 +289,7 @@ fn check(
     }
     // At most 256 characters of four bytes each.
     let record = Record::new(key.len() as u16, blob);
-    Ok(Ready { shard: stream.shard_of(hash_key), record })
+    Ok(Ready { shard: layout.shard_of(hash_key), record })
 }
 
 /// The partition key followed by the decoded data.

@@ -6,11 +6,14 @@ use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Value, json};
 
 use super::iterator::{EXPIRES_AFTER_US, ShardIterator};
+use super::layout::{Layout, ShardSlot, shard_id};
+use super::list::hash_key_range;
+use super::monitoring::meter_read;
 use super::sequence::Sequence;
 use super::shard::{Page, Record, Shard};
-use super::stream::{ShardSlot, Stream};
+use super::stream::Stream;
 use super::validate::{self, Text, between, constraint, invalid_argument, required};
-use super::{Kinesis, Status};
+use super::{Kinesis, dry_run};
 use crate::local::service::{ApiError, ApiResult};
 use crate::platform::clock::rfc3339;
 use crate::platform::limits;
@@ -26,6 +29,7 @@ struct GetShardIteratorInput {
     starting_sequence_number: Option<String>,
     /// Epoch seconds.
     timestamp: Option<f64>,
+    dry_run: Option<bool>,
 }
 
 #[derive(Deserialize)]
@@ -36,14 +40,20 @@ pub struct GetRecordsInput<'a> {
     limit: Option<i64>,
     #[serde(rename = "StreamARN")]
     stream_arn: Option<Text<'a>>,
+    dry_run: Option<bool>,
 }
 
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct GetRecordsOutput {
     records: Vec<RecordOut>,
-    next_shard_iterator: String,
+    /// None at the end of a closed shard.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_shard_iterator: Option<String>,
     millis_behind_latest: i64,
+    /// At the end of a closed shard: where its keys went.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    child_shards: Vec<Value>,
 }
 
 #[derive(Serialize)]
@@ -70,16 +80,18 @@ fn base64_data<S: Serializer>(record: &Record, serializer: S) -> Result<S::Ok, S
 
 pub fn get_shard_iterator(kinesis: &Kinesis, input: Value) -> ApiResult {
     let input: GetShardIteratorInput = validate::input(input)?;
-    let shard_id = required(input.shard_id.as_deref(), "shardId")?;
+    let id = required(input.shard_id.as_deref(), "shardId")?;
     let kind = required(input.shard_iterator_type.as_deref(), "shardIteratorType")?;
     let stream = kinesis.named(input.stream_name.as_deref(), input.stream_arn.as_deref())?;
     let now_us = kinesis.now_us();
-    if stream.status(now_us) != Status::Active {
+    if !stream.status(now_us).serves() {
         return Err(kinesis.not_found(&stream.name));
     }
-    let slot = stream.shard_named(shard_id).ok_or_else(|| no_shard(kinesis, &stream, shard_id))?;
+    let layout = kinesis.layout(&stream);
+    let slot = layout.named(id).ok_or_else(|| no_shard(kinesis, &stream, id))?;
     let mut shard = slot.lock();
     let count = start(kinesis, &stream, slot, &shard, kind, &input)?;
+    dry_run(input.dry_run)?;
     shard.take_iterator_call(now_us).map_err(|_| kinesis.rate_exceeded(&stream, &slot.id))?;
     let iterator = ShardIterator {
         stream: stream.name.clone(),
@@ -116,7 +128,12 @@ fn start(
         "TRIM_HORIZON" => Ok(0),
         "LATEST" => Ok(shard.next_count()),
         "AT_TIMESTAMP" => {
-            let at_s = input.timestamp.ok_or_else(|| unmatched("no Timestamp"))?;
+            let at_s = input.timestamp.ok_or_else(|| {
+                invalid_argument(
+                    "Must specify timestampInMillis parameter for iterator of type AT_TIMESTAMP. Current request \
+                     has no timestamp parameter.",
+                )
+            })?;
             let now_ms = kinesis.now_us().div_euclid(1_000);
             let at_ms = (at_s * 1_000.0).round() as i64;
             if at_ms > now_ms {
@@ -162,11 +179,12 @@ fn sequence_of(
     if sequence.shard_index != shard.index {
         return Err(invalid_argument(format!(
             "Invalid StartingSequenceNumber. It encodes {}, while it was used in a call to a shard with {}",
-            super::stream::shard_id(sequence.shard_index),
+            shard_id(sequence.shard_index),
             slot.id
         )));
     }
-    if !shard.gave(sequence) || sequence.count > shard.next_count() {
+    let ending = slot.closed().is_some_and(|closed| closed.ending == sequence);
+    if !shard.gave(sequence) || (sequence.count > shard.next_count() && !ending) {
         return Err(wrong(" because it did not come from this stream."));
     }
     Ok(sequence)
@@ -184,23 +202,38 @@ pub fn get_records(
     let mut iterator =
         ShardIterator::decode(text).ok_or_else(|| invalid_argument("Invalid ShardIterator."))?;
     check_age(&iterator, began_us)?;
-    let (stream, shard) = (kinesis.find(&iterator.stream)?, iterator.shard);
-    let gone = || no_shard(kinesis, &stream, &super::stream::shard_id(shard));
-    if stream.status(began_us) != Status::Active
+    let (stream, index) = (kinesis.find(&iterator.stream)?, iterator.shard);
+    let gone = || no_shard(kinesis, &stream, &shard_id(index));
+    if !stream.status(began_us).serves()
         || stream.created_us != iterator.created_us
         || input.stream_arn.as_ref().is_some_and(|arn| **arn != *stream.arn)
     {
         return Err(gone());
     }
-    let slot = stream.shards.get(shard as usize).ok_or_else(gone)?;
+    let layout = kinesis.layout(&stream);
+    let slot = layout.get(index).ok_or_else(gone)?;
+    dry_run(input.dry_run)?;
     let (page, records) = read(kinesis, &stream, slot, iterator.count, limit as usize, began_us)?;
     iterator.count = page.next_count;
     iterator.issued_us = began_us;
+    let ended = slot.closed().filter(|_| page.at_tip);
     Ok(GetRecordsOutput {
         records,
-        next_shard_iterator: iterator.encode(),
+        next_shard_iterator: ended.is_none().then(|| iterator.encode()),
         millis_behind_latest: page.behind_ms,
+        child_shards: ended.map_or_else(Vec::new, |closed| children(&layout, &closed.children)),
     })
+}
+
+fn children(layout: &Layout, indexes: &[u32]) -> Vec<Value> {
+    let shown = |child: &ShardSlot| {
+        json!({
+            "ShardId": child.id,
+            "ParentShards": child.parents.iter().map(|parent| shard_id(*parent)).collect::<Vec<_>>(),
+            "HashKeyRange": hash_key_range(child),
+        })
+    };
+    indexes.iter().filter_map(|index| layout.get(*index)).map(|child| shown(child)).collect()
 }
 
 /// Reads a page and records the call's metrics.
@@ -226,6 +259,7 @@ fn read(
     meter.count("GetRecords.Success", u64::from(page.is_ok()));
     meter.ms("GetRecords.Latency", (kinesis.now_us() - began_us) as f64 / 1_000.0);
     meter.count("ReadProvisionedThroughputExceeded", u64::from(page.is_err()));
+    meter_read(stream, slot, &meter, page.as_ref().ok().map(|(page, records)| (page, records.len() as u64)));
     let (page, records) = page.map_err(|_| kinesis.rate_exceeded(stream, &slot.id))?;
     meter.bytes("GetRecords.Bytes", page.bytes);
     meter.count("GetRecords.Records", records.len() as u64);

@@ -1,4 +1,4 @@
-//! Tags, retention, record size, encryption; and the operations that are refused.
+//! Tags, retention, record size, encryption; the account's settings; and what is refused by name.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -49,26 +49,43 @@ pub fn answer(kinesis: &Kinesis, operation: &str, input: Value) -> Option<ApiRes
         "UpdateMaxRecordSize" => max_record_size(kinesis, input),
         "StartStreamEncryption" => encryption(kinesis, input, true),
         "StopStreamEncryption" => encryption(kinesis, input, false),
-        "UpdateShardCount" | "SplitShard" | "MergeShards" | "UpdateStreamMode" => {
-            refused(kinesis, operation, input)
+        "DescribeAccountSettings" => {
+            Ok(json!({ "MinimumThroughputBillingCommitment": { "Status": "DISABLED" } }))
         }
+        "UpdateStreamWarmThroughput" => warm_throughput(kinesis, input),
+        "SubscribeToShard" => Err(not_modelled(
+            "SubscribeToShard answers with an HTTP/2 event stream, which the local endpoint does not have: read \
+             with GetRecords",
+        )),
         _ => return None,
     })
 }
 
-fn refused(kinesis: &Kinesis, operation: &str, input: Value) -> ApiResult {
+fn not_modelled(message: &str) -> ApiError {
+    ApiError::invalid("ValidationException", message)
+}
+
+/// As in an account that made no commitment: DescribeAccountSettings says so.
+fn warm_throughput(kinesis: &Kinesis, input: Value) -> ApiResult {
     StreamRef::of(input)?.find(kinesis)?;
-    Err(invalid_argument(format!(
-        "the local endpoint does not model {operation}: it cannot change the shards of a stream that stands. \
-         Create the stream with the shards that it needs."
-    )))
+    Err(not_modelled(
+        "UpdateStreamWarmThroughput needs an account with MinimumThroughputBillingCommitment enabled, which the \
+         local endpoint does not model",
+    ))
 }
 
 /// The stream, which must be active to be changed.
 fn changeable(kinesis: &Kinesis, input: Value) -> Result<Arc<Stream>, ApiError> {
     let stream = StreamRef::of(input)?.find(kinesis)?;
+    active(kinesis, &stream)?;
+    Ok(stream)
+}
+
+/// # Errors
+/// `ResourceInUseException` while the stream is created, changed or deleted.
+pub fn active(kinesis: &Kinesis, stream: &Stream) -> Result<(), ApiError> {
     match stream.status(kinesis.now_us()) {
-        Status::Active => Ok(stream),
+        Status::Active => Ok(()),
         status => Err(ApiError::invalid(
             "ResourceInUseException",
             format!(
@@ -177,6 +194,8 @@ fn retention(kinesis: &Kinesis, input: Value, increase: bool) -> ApiResult {
         ));
     }
     settings.retention_hours = hours as u32;
+    // Closed shards go with their records.
+    stream.look_again();
     Ok(json!({}))
 }
 

@@ -1,11 +1,12 @@
 //! One shard: its records in order of arrival, and its limits.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 
 use super::bucket::Bucket;
+use super::memory::Memory;
 use super::sequence::Sequence;
 use crate::platform::clock::WallUs;
 use crate::platform::limits;
@@ -51,20 +52,24 @@ impl Record {
 #[derive(Debug, PartialEq, Eq)]
 pub struct RateExceeded;
 
-/// Bytes held by all shards of the endpoint, against their bound.
-pub struct Memory {
-    pub held: AtomicU64,
-    pub bound: u64,
-    /// Records trimmed before their retention was over, because the bound was reached.
-    pub trimmed_early: AtomicU64,
+/// Which records may go before their retention is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reclaim {
+    /// Those that a reader was given.
+    Read,
+    /// Any of a shard that nobody ever read.
+    NeverRead,
 }
 
 pub struct Shard {
     pub index: u32,
-    created_s: u64,
+    /// Creation, epoch seconds, as its sequence numbers say it.
+    pub created_s: u64,
     records: VecDeque<Record>,
     /// Count of the next record; counts start at 1, since 0 is the shard's starting sequence number.
     next_count: u64,
+    /// Records below this count were given to a reader; 0 while nobody has read.
+    read_to: u64,
     write_records: Bucket,
     write_bytes: Bucket,
     read_calls: Bucket,
@@ -83,16 +88,19 @@ pub struct Page {
     /// Age of the last record of the page, or 0 when the page reaches the tip.
     pub behind_ms: i64,
     pub bytes: u64,
+    /// There is nothing behind this page (yet).
+    pub at_tip: bool,
 }
 
 impl Shard {
-    pub fn new(index: u32, now_us: WallUs) -> Shard {
+    pub fn new(index: u32, created_s: u64, now_us: WallUs) -> Shard {
         let reads = limits::SHARD_READ_CALLS_PER_S;
         Shard {
             index,
-            created_s: now_us.div_euclid(1_000_000) as u64,
+            created_s,
             records: VecDeque::new(),
             next_count: 1,
+            read_to: 0,
             write_records: Bucket::new(
                 limits::SHARD_WRITE_RECORDS_PER_S,
                 limits::SHARD_WRITE_RECORDS_PER_S,
@@ -142,18 +150,27 @@ impl Shard {
         Ok(self.sequence(count, now_us.div_euclid(1_000)))
     }
 
-    /// Stores an admitted record, then trims: by retention, and by the bound on memory.
+    /// Stores an admitted record, then trims by retention.
     pub fn store(&mut self, mut record: Record, count: u64, now_us: WallUs, keep_ms: i64, memory: &Memory) {
         record.count = count;
         record.arrival_ms = now_us.div_euclid(1_000);
         let added = record.retained();
         self.records.push_back(record);
-        let mut held = memory.held.fetch_add(added, Ordering::Relaxed) + added;
+        memory.held.fetch_add(added, Ordering::Relaxed);
         self.trim(now_us, keep_ms, memory);
-        while held > memory.bound && self.records.len() > 1 {
-            held = self.drop_oldest(memory);
-            memory.trimmed_early.fetch_add(1, Ordering::Relaxed);
-        }
+    }
+
+    /// Forgets the older half of what may go, and returns how many records that were. The last record stays:
+    /// its number tells a record that was trimmed from one that never was there.
+    pub fn forget_half(&mut self, what: Reclaim, memory: &Memory) -> usize {
+        let mine = match what {
+            Reclaim::Read => self.records.partition_point(|record| record.count < self.read_to),
+            Reclaim::NeverRead if self.read_to == 0 => self.records.len(),
+            Reclaim::NeverRead => 0,
+        };
+        let forgotten = mine.min(self.records.len().saturating_sub(1)).div_ceil(2);
+        (0..forgotten).for_each(|_| self.drop_oldest(memory));
+        forgotten
     }
 
     /// Forgets records past their retention.
@@ -172,10 +189,9 @@ impl Shard {
         self.records.shrink_to_fit();
     }
 
-    /// Returns the bytes still held by the endpoint.
-    fn drop_oldest(&mut self, memory: &Memory) -> u64 {
+    fn drop_oldest(&mut self, memory: &Memory) {
         let freed = self.records.pop_front().map_or(0, |record| record.retained());
-        memory.held.fetch_sub(freed, Ordering::Relaxed).saturating_sub(freed)
+        memory.held.fetch_sub(freed, Ordering::Relaxed);
     }
 
     /// Takes one GetShardIterator.
@@ -232,7 +248,8 @@ impl Shard {
             Some(last) if !at_tip => last.count + 1,
             _ => self.next_count.max(count),
         };
-        Ok(Page { records, next_count, behind_ms, bytes })
+        self.read_to = self.read_to.max(next_count);
+        Ok(Page { records, next_count, behind_ms, bytes, at_tip })
     }
 }
 
@@ -242,8 +259,8 @@ mod tests {
 
     use super::*;
 
-    fn memory(bound: u64) -> Memory {
-        Memory { held: AtomicU64::new(0), bound, trimmed_early: AtomicU64::new(0) }
+    fn empty() -> (Shard, Memory) {
+        (Shard::new(0, 0, 0), Memory::new(u64::MAX))
     }
 
     fn put(shard: &mut Shard, data: &[u8], now_us: WallUs, memory: &Memory) -> Option<Sequence> {
@@ -255,7 +272,7 @@ mod tests {
 
     #[test]
     fn retention_trims_and_reads_go_on_from_the_horizon() {
-        let (mut shard, memory) = (Shard::new(0, 0), memory(u64::MAX));
+        let (mut shard, memory) = empty();
         let day_us = 24 * 3_600_000_000;
         put(&mut shard, b"old", 0, &memory);
         put(&mut shard, b"new", day_us + 1_000, &memory);
@@ -266,18 +283,24 @@ mod tests {
     }
 
     #[test]
-    fn the_bound_on_memory_trims_the_oldest_and_counts_it() {
-        let (mut shard, memory) = (Shard::new(0, 0), memory(10 * (RECORD_OVERHEAD_BYTES + 9)));
-        for _ in 0..25 {
-            put(&mut shard, b"12345678", 0, &memory);
-        }
-        assert_eq!(shard.read(0, 100, 0).expect("read").records.len(), 10);
-        assert_eq!(memory.trimmed_early.load(Ordering::Relaxed), 15);
+    fn what_was_read_may_go_and_the_last_record_stays() {
+        let (mut shard, memory) = empty();
+        (0..10).for_each(|_| assert!(put(&mut shard, b"x", 0, &memory).is_some()));
+        assert_eq!(shard.forget_half(Reclaim::Read, &memory), 0);
+        assert_eq!(shard.forget_half(Reclaim::NeverRead, &memory), 5);
+        assert_eq!(shard.read(0, 3, 0).expect("read").records.len(), 3);
+        assert_eq!(shard.forget_half(Reclaim::NeverRead, &memory), 0);
+        let forgotten: Vec<usize> = (0..3).map(|_| shard.forget_half(Reclaim::Read, &memory)).collect();
+        assert_eq!(forgotten, [2, 1, 0]);
+        assert_eq!(shard.read(0, 10, 0).expect("read").records.len(), 2);
+        while shard.forget_half(Reclaim::Read, &memory) > 0 {}
+        assert_eq!(shard.read(0, 10, 0).expect("read").records[0].count, 10);
+        assert_eq!(memory.held.load(Ordering::Relaxed), RECORD_OVERHEAD_BYTES + 2);
     }
 
     #[test]
     fn a_shard_answers_five_reads_a_second_and_two_mebibytes() {
-        let (mut shard, memory) = (Shard::new(0, 0), memory(u64::MAX));
+        let (mut shard, memory) = empty();
         assert!((0..5).all(|_| shard.read(0, 1, 0).is_ok()));
         assert!(shard.read(0, 1, 0).is_err());
         let large = vec![0; 1_000_000];
@@ -293,7 +316,7 @@ mod tests {
 
     #[test]
     fn one_large_record_passes_and_is_paid_off() {
-        let (mut shard, memory) = (Shard::new(0, 0), memory(u64::MAX));
+        let (mut shard, memory) = empty();
         let large = vec![0; 10 * 1_048_576 - 1];
         assert!(put(&mut shard, &large, 0, &memory).is_some());
         assert!(put(&mut shard, b"x", 8_000_000, &memory).is_none());
@@ -305,7 +328,7 @@ mod tests {
         fn pages_of_any_size_give_every_record_once_in_order(
             gaps_ms in proptest::collection::vec(0i64..3_000, 1..200), page in 1usize..50,
         ) {
-            let (mut shard, memory) = (Shard::new(7, 0), memory(u64::MAX));
+            let (mut shard, memory) = empty();
             let mut now_us = 0;
             let mut put_counts = Vec::new();
             for gap_ms in gaps_ms {
@@ -329,7 +352,7 @@ mod tests {
         fn at_timestamp_finds_the_first_record_at_or_after(
             gaps_ms in proptest::collection::vec(0i64..50, 1..100), at_ms in 0i64..5_000,
         ) {
-            let (mut shard, memory) = (Shard::new(0, 0), memory(u64::MAX));
+            let (mut shard, memory) = empty();
             let mut now_ms = 0;
             let mut arrivals = Vec::new();
             for gap_ms in gaps_ms {

@@ -55,15 +55,19 @@ pub fn length_at_most(value: &str, length: usize, max: usize, member: &str) -> R
 }
 
 /// A name of a stream: `[a-zA-Z0-9_.-]+`, at most 128. Kinesis API reference, CreateStream.
-pub fn stream_name(name: &str) -> Result<(), ApiError> {
-    let member = "streamName";
-    if name.is_empty() {
+pub fn stream_name(value: &str) -> Result<(), ApiError> {
+    name(value, "streamName")
+}
+
+/// A name of a stream or consumer.
+pub fn name(value: &str, member: &str) -> Result<(), ApiError> {
+    if value.is_empty() {
         return Err(constraint("''", member, "Member must have length greater than or equal to 1"));
     }
-    length_at_most(&format!("'{name}'"), name.len(), 128, member)?;
-    if !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte)) {
+    length_at_most(&format!("'{value}'"), value.len(), 128, member)?;
+    if !value.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte)) {
         let rule = "Member must satisfy regular expression pattern: [a-zA-Z0-9_.-]+";
-        return Err(constraint(&format!("'{name}'"), member, rule));
+        return Err(constraint(&format!("'{value}'"), member, rule));
     }
     Ok(())
 }

@@ -20,7 +20,7 @@ use aws_smithy_types::body::SdkBody;
 use http_body_util::BodyExt;
 use serde_json::json;
 
-use super::testing::{STREAM_ARN, Seen, Stage, ok, watching, zip_of};
+use super::testing::{STREAM_ARN, Seen, Stage, Watching, ok, watching, zip_of};
 use super::{Lambda, Peers};
 use crate::local::faults::Faults;
 use crate::local::kinesis::Kinesis;
@@ -128,28 +128,10 @@ async fn the_sdk_creates_invokes_maps_and_reads_errors() {
 /// 900 records/s for 20 s over two shards: all of them once, each key in order, and no read refused.
 #[tokio::test(start_paused = true)]
 async fn a_mapping_keeps_up_with_the_local_kinesis() {
-    let watching = watching(Duration::from_millis(20), ok);
-    let stage = Stage::in_process(watching.handler.clone(), Faults::none());
-    let ctx = Context { ..stage.lambda.shared.ctx.clone() };
-    let kinesis = Kinesis::new(ctx.clone());
-    kinesis.call("CreateStream", json!({"StreamName": "s", "ShardCount": 2})).await.unwrap();
-    tokio::time::sleep(Duration::from_secs(30)).await;
-    let peers = Peers { kinesis: kinesis.clone(), ..stage.lambda.shared.peers.clone() };
-    let host = super::host::in_process::InProcessHost::new(
-        ctx.clock,
-        watching.handler,
-        Duration::from_millis(80),
-        1,
-    );
-    let stage = Stage { lambda: Lambda::new(ctx, peers, Arc::new(host)), ..stage };
+    let (kinesis, stage, watching) = on_real_kinesis().await;
     stage.map(json!({"ParallelizationFactor": 4, "BatchSize": 200})).await;
     for tick in 0..200 {
-        let records: Vec<_> = (0..90)
-            .map(|i| json!({"Data": "e30=", "PartitionKey": format!("key-{}", (tick * 90 + i) % 333)}))
-            .collect();
-        let put = kinesis.call("PutRecords", json!({"StreamName": "s", "Records": records})).await.unwrap();
-        assert_eq!(put["FailedRecordCount"], 0);
-        tokio::time::sleep(Duration::from_millis(100)).await;
+        put_ninety(&kinesis, tick).await;
     }
     tokio::time::sleep(Duration::from_secs(3)).await;
     stage.lambda.shutdown().await;
@@ -164,6 +146,57 @@ async fn a_mapping_keeps_up_with_the_local_kinesis() {
     assert_eq!(stage.metrics.of("GetRecords.Records", "StreamName").iter().sum::<f64>(), 18_000.0);
     let oldest = stage.metrics.of("IteratorAge", "FunctionName").into_iter().fold(0.0, f64::max);
     assert!(oldest < 1_500.0, "{oldest}");
+}
+
+/// The same while the shards are doubled and halved: children are read after their parents.
+#[tokio::test(start_paused = true)]
+async fn a_mapping_follows_the_shards_of_the_local_kinesis() {
+    let (kinesis, stage, watching) = on_real_kinesis().await;
+    stage.map(json!({"ParallelizationFactor": 4, "BatchSize": 200})).await;
+    for tick in 0..200 {
+        if let Some(target) = BTreeMap::from([(40, 4), (90, 3), (140, 2)]).get(&tick) {
+            let scaling = "UNIFORM_SCALING";
+            let input = json!({"StreamName": "s", "TargetShardCount": target, "ScalingType": scaling});
+            kinesis.call("UpdateShardCount", input).await.unwrap();
+        }
+        put_ninety(&kinesis, tick).await;
+    }
+    tokio::time::sleep(Duration::from_secs(20)).await;
+    stage.lambda.shutdown().await;
+    let seen = watching.seen.lock().unwrap();
+    assert_eq!(seen.iter().map(|batch| batch.records.len()).sum::<usize>(), 18_000);
+    let shards: std::collections::BTreeSet<_> = seen.iter().map(|batch| batch.shard.clone()).collect();
+    assert!(shards.len() >= 2 + 4 + 3 + 2, "{shards:?}");
+    assert_in_order(&seen);
+}
+
+/// A stage whose mappings read from a real stream of two shards.
+async fn on_real_kinesis() -> (Arc<Kinesis>, Stage, Watching) {
+    let watching = watching(Duration::from_millis(20), ok);
+    let stage = Stage::in_process(watching.handler.clone(), Faults::none());
+    let ctx = Context { ..stage.lambda.shared.ctx.clone() };
+    let kinesis = Kinesis::new(ctx.clone());
+    kinesis.call("CreateStream", json!({"StreamName": "s", "ShardCount": 2})).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    let peers = Peers { kinesis: kinesis.clone(), ..stage.lambda.shared.peers.clone() };
+    let host = super::host::in_process::InProcessHost::new(
+        ctx.clock,
+        watching.handler.clone(),
+        Duration::from_millis(80),
+        1,
+    );
+    let stage = Stage { lambda: Lambda::new(ctx, peers, Arc::new(host)), ..stage };
+    (kinesis, stage, watching)
+}
+
+/// Puts ninety records of 333 keys in turn, and lets 100 ms pass.
+async fn put_ninety(kinesis: &Kinesis, tick: usize) {
+    let records: Vec<_> = (0..90)
+        .map(|i| json!({"Data": "e30=", "PartitionKey": format!("key-{}", (tick * 90 + i) % 333)}))
+        .collect();
+    let put = kinesis.call("PutRecords", json!({"StreamName": "s", "Records": records})).await.unwrap();
+    assert_eq!(put["FailedRecordCount"], 0);
+    tokio::time::sleep(Duration::from_millis(100)).await;
 }
 
 fn assert_in_order(seen: &[Seen]) {

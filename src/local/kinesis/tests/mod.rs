@@ -1,5 +1,13 @@
 //! The service by itself, through [`Service::call`] and [`Service::call_json`], in virtual time.
 
+mod consumers;
+mod lineage;
+mod listing;
+mod memory;
+mod monitoring;
+mod on_demand;
+mod reshard;
+
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -141,7 +149,7 @@ async fn records_come_back_as_they_were_put() {
     assert_eq!(ok(&kinesis, "PutRecord", explicit).await["ShardId"], "shardId-000000000000");
     let mut seen = 0;
     for shard in 0..4 {
-        let from = iterator(&kinesis, &stream::shard_id(shard), "TRIM_HORIZON", json!({})).await;
+        let from = iterator(&kinesis, &layout::shard_id(shard), "TRIM_HORIZON", json!({})).await;
         let body = Bytes::from(json!({"ShardIterator": from}).to_string());
         let page = kinesis.call_json("GetRecords", body).await.expect("read");
         let page: Value = serde_json::from_slice(&page).expect("json");
@@ -247,13 +255,67 @@ async fn malformed_requests_are_refused_in_the_words_of_the_service() {
             "LimitExceededException",
             "exceed the shard limit",
         ),
+        ("SubscribeToShard", json!({}), "ValidationException", "SubscribeToShard"),
+        ("CreateQueue", json!({}), "UnknownOperationException", "CreateQueue"),
         (
-            "UpdateShardCount",
-            json!({"StreamName": "s", "TargetShardCount": 2}),
-            "InvalidArgumentException",
-            "does not model UpdateShardCount",
+            "UpdateStreamWarmThroughput",
+            json!({"StreamName": "s", "WarmThroughputMiBps": 10}),
+            "ValidationException",
+            "MinimumThroughputBillingCommitment",
         ),
-        ("SubscribeToShard", json!({}), "UnknownOperationException", "SubscribeToShard"),
+        (
+            "GetShardIterator",
+            json!({"StreamName": "s", "ShardId": "0", "ShardIteratorType": "AT_TIMESTAMP"}),
+            "InvalidArgumentException",
+            "Must specify timestampInMillis",
+        ),
+        (
+            "GetShardIterator",
+            json!({"StreamName": "s", "ShardId": "0", "ShardIteratorType": "AT_TIMESTAMP", "Timestamp": 2e9}),
+            "InvalidArgumentException",
+            "cannot be greater than the currentTimestampInMillis",
+        ),
+        (
+            "GetShardIterator",
+            json!({"StreamName": "s", "ShardId": "0", "ShardIteratorType": "AT_SEQUENCE_NUMBER"}),
+            "InvalidArgumentException",
+            "Request specified AT_SEQUENCE_NUMBER and no StartingSequenceNumber",
+        ),
+        (
+            "GetShardIterator",
+            json!({
+                "StreamName": "s", "ShardId": "0", "ShardIteratorType": "LATEST", "StartingSequenceNumber": "1",
+            }),
+            "InvalidArgumentException",
+            "Request specified LATEST and also a StartingSequenceNumber",
+        ),
+        (
+            "GetShardIterator",
+            json!({
+                "StreamName": "s", "ShardId": "0", "ShardIteratorType": "AFTER_SEQUENCE_NUMBER",
+                "StartingSequenceNumber": "7",
+            }),
+            "InvalidArgumentException",
+            "StartingSequenceNumber 7 used in GetShardIterator on shard shardId-000000000000 in stream s",
+        ),
+        (
+            "GetShardIterator",
+            json!({"StreamName": "s", "ShardId": "0", "ShardIteratorType": "NEWEST"}),
+            "ValidationException",
+            "at 'shardIteratorType'",
+        ),
+        (
+            "PutRecord",
+            json!({"StreamName": "s", "PartitionKey": "k", "Data": "", "DryRun": true}),
+            "DryRunOperationException",
+            "would have succeeded",
+        ),
+        (
+            "PutRecords",
+            json!({"StreamName": "s", "Records": [{"PartitionKey": "k", "Data": ""}], "DryRun": true}),
+            "DryRunOperationException",
+            "would have succeeded",
+        ),
         (
             "IncreaseStreamRetentionPeriod",
             json!({"StreamName": "s", "RetentionPeriodHours": 9_000}),
@@ -311,8 +373,13 @@ struct Sums(Mutex<BTreeMap<String, f64>>);
 
 impl MetricSink for Sums {
     fn record(&self, sample: Sample<'_>) {
-        assert_eq!((sample.namespace, sample.dimensions), ("AWS/Kinesis", &[("StreamName", "s")][..]));
-        *self.0.lock().expect("sums").entry(sample.metric.to_owned()).or_default() += sample.value;
+        assert_eq!((sample.namespace, sample.dimensions[0]), ("AWS/Kinesis", ("StreamName", "s")));
+        let metric = match sample.dimensions[1..] {
+            [] => sample.metric.to_owned(),
+            [("ShardId", shard)] => format!("{shard} {}", sample.metric),
+            _ => panic!("{:?}", sample.dimensions),
+        };
+        *self.0.lock().expect("sums").entry(metric).or_default() += sample.value;
     }
 }
 

@@ -3,6 +3,12 @@
 /// Takes one sample. Called on hot paths: must not block or await.
 pub trait MetricSink: Send + Sync {
     fn record(&self, sample: Sample<'_>);
+
+    /// A sample with a time of its own (ms since the epoch), kept by the second when `high_resolution`. A sink
+    /// that keeps no times takes it as any other.
+    fn record_at(&self, sample: Sample<'_>, _at_ms: i64, _high_resolution: bool) {
+        self.record(sample);
+    }
 }
 
 #[derive(Clone, Copy, Debug)]

@@ -182,15 +182,19 @@ impl CloudWatch {
 
 impl MetricSink for CloudWatch {
     fn record(&self, sample: Sample<'_>) {
+        self.record_at(sample, self.clock.now_ms(), false);
+    }
+
+    fn record_at(&self, sample: Sample<'_>, at_ms: i64, high_resolution: bool) {
         let now_s = self.clock.now_us().div_euclid(1_000_000);
         let name = Name {
             namespace: sample.namespace,
             metric: sample.metric,
             dimensions: sample.dimensions,
             unit: sample.unit,
-            high_resolution: false,
+            high_resolution,
         };
-        if let Some(bucket) = self.store().bucket(name, now_s, now_s)
+        if let Some(bucket) = self.store().bucket(name, at_ms.div_euclid(1_000), now_s)
             && sample.value.is_finite()
         {
             bucket.add(sample.value, 1.0);

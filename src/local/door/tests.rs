@@ -182,7 +182,7 @@ async fn sts_and_errors_of_the_query_protocol_are_read_by_the_sdk() {
     let identity = sts.get_caller_identity().send().await.expect("identity");
     assert_eq!(identity.account(), Some(LOCAL_ACCOUNT));
     let error = sts.get_session_token().send().await.expect_err("not there").into_service_error();
-    assert_eq!(error.meta().code(), Some("UnknownOperationException"));
+    assert_eq!(error.meta().code(), Some("InvalidAction"));
 }
 
 /// A server on a free port, its address, and what ends it.

@@ -13,12 +13,6 @@ use crate::local::metrics::Sample;
 use crate::local::service::{ApiError, ApiResult};
 use crate::platform::limits::{ACCOUNT_CONCURRENCY_DEFAULT, INVOKE_PAYLOAD_MAX_BYTES};
 
-/// An invocation that ran.
-pub struct Ran {
-    pub request_id: String,
-    pub outcome: InvokeOutcome,
-}
-
 /// An invocation that may run: the function as it was admitted, and its slot, which is given back on drop.
 pub struct Admitted<'a> {
     function: FunctionVersion,
@@ -42,16 +36,15 @@ impl Shared {
         Ok(Admitted { function, _slot: slot })
     }
 
-    pub async fn run(&self, admitted: Admitted<'_>, event: Bytes) -> Ran {
+    pub async fn run(&self, admitted: Admitted<'_>, event: Bytes, request_id: &str) -> InvokeOutcome {
         let function = &admitted.function;
-        let request_id = self.uuid();
-        let outcome = self.host.invoke(function, event, &request_id).await;
+        let outcome = self.host.invoke(function, event, request_id).await;
         self.record(&function.name, "Errors", "Count", if outcome.failed { 1.0 } else { 0.0 });
         self.record(&function.name, "Duration", "Milliseconds", outcome.duration.as_secs_f64() * 1_000.0);
-        Ran { request_id, outcome }
+        outcome
     }
 
-    /// The API operation. The invocation runs on when the caller goes away, as in AWS.
+    /// The API operation, synchronous. The invocation runs on when the caller goes away, as in AWS.
     pub async fn invoke(self: Arc<Self>, input: Value) -> ApiResult {
         let name = self.function_name(&input)?;
         match input["InvocationType"].as_str() {
@@ -62,7 +55,7 @@ impl Shared {
             }
             Some(other) => {
                 return Err(invalid(format!(
-                    "the local endpoint invokes with RequestResponse or DryRun only, not {other}"
+                    "InvocationType is RequestResponse, Event or DryRun, not {other}"
                 )));
             }
         }
@@ -70,21 +63,23 @@ impl Shared {
         let wants_tail = input["LogType"].as_str() == Some("Tail");
         let running = tokio::spawn(async move {
             let admitted = self.admit(&name, event.len())?;
-            Ok::<_, ApiError>(self.run(admitted, event).await)
+            let request_id = self.uuid();
+            let outcome = self.run(admitted, event, &request_id).await;
+            Ok::<_, ApiError>((request_id, outcome))
         });
-        let ran =
+        let (request_id, outcome) =
             running.await.map_err(|error| ApiError::new(500, "ServiceException", error.to_string()))??;
         let mut answer = json!({
             "StatusCode": 200,
             "ExecutedVersion": "$LATEST",
-            "Payload": STANDARD.encode(&ran.outcome.payload),
-            "RequestId": ran.request_id,
+            "Payload": STANDARD.encode(&outcome.payload),
+            "RequestId": request_id,
         });
-        if ran.outcome.failed {
+        if outcome.failed {
             answer["FunctionError"] = "Unhandled".into();
         }
         if wants_tail {
-            answer["LogResult"] = STANDARD.encode(&ran.outcome.log_tail).into();
+            answer["LogResult"] = STANDARD.encode(&outcome.log_tail).into();
         }
         Ok(answer)
     }
@@ -102,13 +97,18 @@ impl Shared {
                 None => (unreserved_running >= ACCOUNT_CONCURRENCY_DEFAULT.saturating_sub(reserved))
                     .then_some(Limit::Account),
             };
+            let version = self.version(function);
+            let now = self.ctx.clock.instant();
+            // Another thread may take the idle sandbox first: then one is started beyond the rate.
+            let scales = |function: &mut Function| self.host.has_idle(&version) || function.scaling.take(now);
+            let full = full.or_else(|| (!scales(function)).then_some(Limit::Scaling));
             if let Some(limit) = full {
                 drop(functions);
                 self.record(name, "Throttles", "Count", 1.0);
                 return Err(limit.error());
             }
             function.running += 1;
-            (self.version(function), function.running, account + 1)
+            (version, function.running, account + 1)
         };
         let slot = Slot { shared: self, name: name.to_owned(), revision: version.revision };
         self.sample(&[], "ConcurrentExecutions", "Count", f64::from(account));
@@ -135,13 +135,16 @@ impl Shared {
 enum Limit {
     Reserved,
     Account,
+    /// New sandboxes in a while.
+    Scaling,
 }
 
 impl Limit {
     fn error(&self) -> ApiError {
         let reason = match self {
             Limit::Reserved => "ReservedFunctionConcurrentInvocationLimitExceeded",
-            Limit::Account => "ConcurrentInvocationLimitExceeded",
+            // AWS documents no reason of its own for the scaling rate.
+            Limit::Account | Limit::Scaling => "ConcurrentInvocationLimitExceeded",
         };
         let mut error = user(ApiError::new(429, "TooManyRequestsException", "Rate Exceeded."));
         error.members.insert("Reason".to_owned(), reason.into());
@@ -167,7 +170,7 @@ impl Drop for Slot<'_> {
 }
 
 /// The event: `Payload`, base64 as blobs are; `{}` when there is none.
-fn payload(input: &Value) -> Result<Bytes, ApiError> {
+pub fn payload(input: &Value) -> Result<Bytes, ApiError> {
     let Some(encoded) = input["Payload"].as_str().filter(|encoded| !encoded.is_empty()) else {
         return Ok(Bytes::from_static(b"{}"));
     };

@@ -1,15 +1,21 @@
 //! Lambda: the control plane, invocations under the concurrency limits, and the event source mapping for
 //! Kinesis. Wire shapes and bounds follow the Lambda API model of 2015-03-31.
 //!
-//! Versions, aliases and layers are not there: `$LATEST` alone runs. What a caller asks for and this does
-//! not have is refused by name, never ignored.
+//! Versions, aliases and layers are not there: `$LATEST` alone runs. What would change what runs and is not
+//! modelled is refused by name. VpcConfig, TracingConfig, SnapStart, KMSKeyArn and EphemeralStorage are kept and
+//! shown without effect: a stack needs them, and the tool's own process has no network or disk of its own.
 
+#[cfg(test)]
+mod async_tests;
+mod asynchronous;
 mod control;
+mod destination;
 pub mod host;
 mod invoke;
 pub mod logs;
 mod mapping;
 mod rest;
+mod scaling;
 #[cfg(test)]
 mod sdk_tests;
 mod state;
@@ -23,9 +29,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde_json::Value;
 
+use self::asynchronous::Events;
 use self::host::FunctionHost;
 use self::mapping::Mappings;
-use self::state::Shared;
+use self::state::{Shared, invalid};
 use crate::local::service::{ApiResult, BoxFuture, Context, HttpService, Service, unknown_operation};
 
 /// The services that Lambda itself calls.
@@ -33,9 +40,9 @@ use crate::local::service::{ApiResult, BoxFuture, Context, HttpService, Service,
 pub struct Peers {
     /// Polled by event source mappings.
     pub kinesis: Arc<dyn Service>,
-    /// Takes on-failure messages.
+    /// Takes on-failure messages and dead letters.
     pub sqs: Arc<dyn Service>,
-    /// Holds deployment packages.
+    /// Holds deployment packages, and takes on-failure records.
     pub s3: Arc<dyn Service>,
     /// Takes what functions print.
     pub logs: Arc<dyn Service>,
@@ -45,19 +52,25 @@ pub struct Peers {
 pub struct Lambda {
     shared: Arc<Shared>,
     mappings: Mappings,
+    events: Events,
 }
 
 impl Lambda {
     /// Must be called inside a tokio runtime.
     pub fn new(ctx: Context, peers: Peers, host: Arc<dyn FunctionHost>) -> Arc<Lambda> {
         let shared = Arc::new(Shared::new(ctx, peers, host));
-        Arc::new(Lambda { mappings: Mappings::new(shared.clone()), shared })
+        Arc::new(Lambda {
+            mappings: Mappings::new(shared.clone()),
+            events: Events::new(shared.clone()),
+            shared,
+        })
     }
 
-    /// Ends every mapping and every sandbox, and hands the last log lines over. Bounded by the bounds of the
+    /// Ends every mapping, forgets every asynchronous event, ends every sandbox, and hands the last log lines over. Bounded by the bounds of the
     /// mappings' stop and the host's shutdown.
     pub async fn shutdown(&self) {
         self.mappings.shutdown().await;
+        self.events.shutdown().await;
         self.shared.host.shutdown().await;
         self.shared.logs.flush().await;
     }
@@ -73,6 +86,7 @@ impl Lambda {
             "DeleteFunction" => shared.delete_function(&input).await,
             "ListFunctions" => shared.list_functions(&input),
             "ListVersionsByFunction" => shared.list_versions(&input),
+            "Invoke" if input["InvocationType"] == "Event" => self.events.accept(&input),
             "Invoke" => shared.clone().invoke(input).await,
             "AddPermission" => shared.add_permission(input),
             "GetPolicy" => shared.get_policy(&input),
@@ -80,6 +94,11 @@ impl Lambda {
             "PutFunctionConcurrency" => shared.put_concurrency(&input),
             "GetFunctionConcurrency" => shared.get_concurrency(&input),
             "DeleteFunctionConcurrency" => shared.delete_concurrency(&input),
+            "PutFunctionEventInvokeConfig" => shared.put_event_invoke(&input, true),
+            "UpdateFunctionEventInvokeConfig" => shared.put_event_invoke(&input, false),
+            "GetFunctionEventInvokeConfig" => shared.get_event_invoke(&input),
+            "DeleteFunctionEventInvokeConfig" => shared.delete_event_invoke(&input),
+            "ListFunctionEventInvokeConfigs" => shared.list_event_invoke(&input),
             "GetAccountSettings" => Ok(shared.account_settings()),
             "TagResource" => match self.mappings.tag(&input) {
                 Some(answer) => answer,
@@ -98,6 +117,9 @@ impl Lambda {
             "UpdateEventSourceMapping" => self.mappings.update(input).await,
             "DeleteEventSourceMapping" => self.mappings.delete(&input),
             "ListEventSourceMappings" => self.mappings.list(&input),
+            "PublishVersion" | "CreateAlias" | "PutProvisionedConcurrencyConfig" => Err(invalid(format!(
+                "the local endpoint has no versions and no aliases, so no {operation}: $LATEST alone runs"
+            ))),
             _ => Err(unknown_operation(operation)),
         }
     }

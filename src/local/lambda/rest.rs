@@ -81,6 +81,29 @@ fn route(method: &Method, path: &str) -> Option<Route> {
         ("GET", ["2019-09-30", "functions", name, "concurrency"]) => {
             ("GetFunctionConcurrency", function(name), &[][..], 200)
         }
+        ("GET", ["2019-09-25", "functions", name, "event-invoke-config", "list"]) => {
+            ("ListFunctionEventInvokeConfigs", function(name), paged, 200)
+        }
+        (verb, ["2019-09-25", "functions", name, "event-invoke-config"]) => {
+            let (operation, status) = match verb {
+                "GET" => ("GetFunctionEventInvokeConfig", 200),
+                "PUT" => ("PutFunctionEventInvokeConfig", 200),
+                "POST" => ("UpdateFunctionEventInvokeConfig", 200),
+                "DELETE" => ("DeleteFunctionEventInvokeConfig", 204),
+                _ => return None,
+            };
+            (operation, function(name), qualified, status)
+        }
+        ("POST", ["2015-03-31", "functions", name, "versions"]) => {
+            ("PublishVersion", function(name), &[][..], 201)
+        }
+        ("POST", ["2015-03-31", "functions", name, "aliases"]) => {
+            ("CreateAlias", function(name), &[][..], 201)
+        }
+        ("PUT", ["2019-09-30", "functions", name, "provisioned-concurrency"]) => {
+            // The qualifier names a version or an alias, of which there are none: it must not hide the refusal.
+            ("PutProvisionedConcurrencyConfig", function(name), &[][..], 202)
+        }
         ("GET", ["2016-08-19", "account-settings"]) => ("GetAccountSettings", vec![], &[][..], 200),
         ("POST", ["2015-03-31", "event-source-mappings"]) => {
             ("CreateEventSourceMapping", vec![], &[][..], 202)

@@ -9,7 +9,10 @@ use aws_sdk_lambda::Client;
 use aws_sdk_lambda::config::{BehaviorVersion, Credentials, Region};
 use aws_sdk_lambda::error::ProvideErrorMetadata;
 use aws_sdk_lambda::primitives::Blob;
-use aws_sdk_lambda::types::{EventSourcePosition, FunctionCode, LastUpdateStatus, Runtime, State};
+use aws_sdk_lambda::types::{
+    DestinationConfig, EventSourcePosition, FunctionCode, InvocationType, LastUpdateStatus, OnFailure,
+    Runtime, State,
+};
 use aws_smithy_runtime_api::client::http::{
     HttpConnector, HttpConnectorFuture, SharedHttpConnector, http_client_fn,
 };
@@ -18,13 +21,16 @@ use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::http::HttpError;
 use aws_smithy_types::body::SdkBody;
 use http_body_util::BodyExt;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::testing::{STREAM_ARN, Seen, Stage, Watching, ok, watching, zip_of};
+use super::host::in_process::{Handler, InProcessHost};
+use super::testing::{QUEUE_ARN, STREAM_ARN, Seen, Stage, Watching, fail, ok, watching, zip_of};
 use super::{Lambda, Peers};
 use crate::local::faults::Faults;
 use crate::local::kinesis::Kinesis;
-use crate::local::service::{Context, HttpService, Service};
+use crate::local::s3::S3;
+use crate::local::service::{HttpService, Service};
+use crate::local::sqs::Sqs;
 
 #[derive(Clone)]
 struct Door(Arc<Lambda>);
@@ -123,6 +129,84 @@ async fn the_sdk_creates_invokes_maps_and_reads_errors() {
     let gone = client.get_function().function_name("f").send().await.unwrap_err().into_service_error();
     assert!(gone.is_resource_not_found_exception());
     assert!(gone.message().unwrap().starts_with("Function not found: arn:aws:lambda:"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_sdk_sends_events_and_configures_them() {
+    let stage = Stage::in_process(watching(Duration::ZERO, |_| fail()).handler, Faults::none());
+    stage.create_function(&zip_of("bootstrap", ""), json!({})).await;
+    let client = client(&stage);
+    let put = client.put_function_event_invoke_config().function_name("f").maximum_retry_attempts(0);
+    let on_failure = OnFailure::builder().destination(QUEUE_ARN).build();
+    let destinations = DestinationConfig::builder().on_failure(on_failure).build();
+    let put = put.destination_config(destinations).send().await.unwrap();
+    assert_eq!(put.last_modified().unwrap().secs(), 1_700_000_000);
+    assert!(put.function_arn().unwrap().ends_with(":function:f:$LATEST"));
+    let update = client.update_function_event_invoke_config().function_name("f");
+    update.maximum_event_age_in_seconds(60).send().await.unwrap();
+    let got = client.get_function_event_invoke_config().function_name("f").send().await.unwrap();
+    assert_eq!((got.maximum_retry_attempts(), got.maximum_event_age_in_seconds()), (Some(0), Some(60)));
+    let event = Blob::new(br#"{"Records":[]}"#.to_vec());
+    let invoke = client.invoke().function_name("f").invocation_type(InvocationType::Event).payload(event);
+    let accepted = invoke.send().await.unwrap();
+    assert_eq!((accepted.status_code(), accepted.payload()), (202, None));
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(stage.sqs.of("SendMessage").len(), 1);
+    let list = client.list_function_event_invoke_configs().function_name("f").send().await.unwrap();
+    assert_eq!(list.function_event_invoke_configs().len(), 1);
+    client.delete_function_event_invoke_config().function_name("f").send().await.unwrap();
+    let none = client.get_function_event_invoke_config().function_name("f").send().await.unwrap_err();
+    assert!(none.into_service_error().is_resource_not_found_exception());
+    let provisioned = client.put_provisioned_concurrency_config().function_name("f").qualifier("live");
+    let refused = provisioned.provisioned_concurrent_executions(1).send().await.unwrap_err();
+    assert!(refused.message().unwrap().contains("no versions and no aliases"), "{refused:?}");
+}
+
+/// A stage whose Lambda has other neighbours than the stand-ins.
+fn with_peers(stage: Stage, handler: Handler, peers: impl FnOnce(Peers) -> Peers) -> Stage {
+    let ctx = stage.lambda.shared.ctx.clone();
+    let host = InProcessHost::new(ctx.clock, handler, Duration::from_millis(80), 1);
+    let peers = peers(stage.lambda.shared.peers.clone());
+    Stage { lambda: Lambda::new(ctx, peers, Arc::new(host)), ..stage }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_given_up_is_found_in_the_real_bucket_and_the_real_queue() {
+    let watching = watching(Duration::ZERO, |_| fail());
+    let stage = Stage::in_process(watching.handler.clone(), Faults::none());
+    let ctx = stage.lambda.shared.ctx.clone();
+    let (s3, sqs) = (S3::new(ctx.clone()), Sqs::new(ctx.clone(), Arc::default()));
+    s3.call("CreateBucket", json!({"Bucket": "lost"})).await.unwrap();
+    let queue = sqs.call("CreateQueue", json!({"QueueName": "dlq"})).await.unwrap();
+    let (bucket, messages) = (s3.clone(), sqs.clone());
+    let stage = with_peers(stage, watching.handler, |peers| Peers { s3, sqs, ..peers });
+    stage.kinesis.put("shardId-000000000000", "k", "x");
+    for destination in ["arn:aws:s3:::lost", QUEUE_ARN] {
+        let uuid = stage
+            .map(json!({
+                "MaximumRetryAttempts": 0, "DestinationConfig": {"OnFailure": {"Destination": destination}},
+            }))
+            .await;
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        stage.call("DeleteEventSourceMapping", json!({"UUID": uuid})).await.unwrap();
+        tokio::time::sleep(Duration::from_secs(2)).await;
+    }
+    let objects = bucket.call("ListObjectsV2", json!({"Bucket": "lost", "Prefix": "aws/lambda/"})).await;
+    let key = objects.unwrap()["Contents"][0]["Key"].clone();
+    let object = bucket.call("GetObject", json!({"Bucket": "lost", "Key": key})).await.unwrap();
+    let body = base64_json(&object["Body"]);
+    assert_eq!(body["KinesisBatchInfo"]["shardId"], "shardId-000000000000");
+    assert!(body["payload"].is_string());
+    let received = messages.call("ReceiveMessage", json!({"QueueUrl": queue["QueueUrl"]})).await.unwrap();
+    let body: Value = serde_json::from_str(received["Messages"][0]["Body"].as_str().unwrap()).unwrap();
+    assert_eq!(body["KinesisBatchInfo"]["batchSize"], 1);
+    assert!(body["payload"].is_null());
+}
+
+fn base64_json(encoded: &Value) -> Value {
+    use base64::Engine;
+    let bytes = base64::engine::general_purpose::STANDARD.decode(encoded.as_str().unwrap()).unwrap();
+    serde_json::from_slice(&bytes).unwrap()
 }
 
 /// 900 records/s for 20 s over two shards: all of them once, each key in order, and no read refused.

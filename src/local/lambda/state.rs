@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 use super::Peers;
 use super::host::{Code, FunctionHost, FunctionVersion};
 use super::logs::Logs;
+use super::scaling::Scaling;
 use crate::local::service::{ApiError, Context};
 
 pub struct Shared {
@@ -36,6 +37,9 @@ pub struct Function {
     pub reserved_concurrency: Option<u32>,
     /// Statements of the resource policy, kept and given back; nothing evaluates them.
     pub policy: Vec<Value>,
+    /// How asynchronous invocations are treated, as the API gives it back.
+    pub event_invoke: Option<Map<String, Value>>,
+    pub scaling: Scaling,
     /// Invocations that run now.
     pub running: u32,
 }

@@ -26,6 +26,8 @@ pub const QUEUE_ARN: &str = "arn:aws:sqs:us-east-1:000000000000:dlq";
 pub struct FakeKinesis {
     pub clock: Clock,
     pub shards: Mutex<BTreeMap<String, Shard>>,
+    /// Retention of the stream, hours.
+    pub retention_h: Mutex<i64>,
     /// When each GetRecords came, ms since the epoch.
     pub polls: Mutex<Vec<i64>>,
 }
@@ -36,6 +38,8 @@ pub struct Shard {
     pub records: Vec<(String, String, i64)>,
     pub closed: bool,
     pub parent: Option<String>,
+    /// The second parent of a merge.
+    pub adjacent: Option<String>,
 }
 
 impl FakeKinesis {
@@ -90,7 +94,9 @@ impl FakeKinesis {
 
     fn list(&self) -> Value {
         let shards = self.shards.lock().unwrap();
-        let shown = shards.iter().map(|(id, shard)| json!({"ShardId": id, "ParentShardId": shard.parent}));
+        let shown = shards.iter().map(|(id, shard)| {
+            json!({"ShardId": id, "ParentShardId": shard.parent, "AdjacentParentShardId": shard.adjacent})
+        });
         json!({"Shards": shown.collect::<Vec<_>>()})
     }
 }
@@ -102,7 +108,10 @@ impl Service for FakeKinesis {
                 "ListShards" => Ok(self.list()),
                 "GetShardIterator" => Ok(self.iterator(&input)),
                 "GetRecords" => Ok(self.records(&input)),
-                "DescribeStreamSummary" if input["StreamName"] == "s" => Ok(json!({})),
+                "DescribeStreamSummary" if input["StreamName"] == "s" => {
+                    let hours = *self.retention_h.lock().unwrap();
+                    Ok(json!({"StreamDescriptionSummary": {"RetentionPeriodHours": hours}}))
+                }
                 _ => Err(ApiError::invalid("ResourceNotFoundException", "no such stream")),
             }
         })
@@ -178,6 +187,7 @@ pub struct Stage {
     pub lambda: Arc<Lambda>,
     pub kinesis: Arc<FakeKinesis>,
     pub sqs: Arc<Recorder>,
+    pub s3: Arc<Recorder>,
     pub logs: Arc<Recorder>,
     pub metrics: Arc<Metrics>,
     pub faults: Arc<Faults>,
@@ -185,7 +195,12 @@ pub struct Stage {
 
 impl Stage {
     pub fn new(clock: Clock, host: Arc<dyn FunctionHost>, faults: Faults) -> Stage {
-        let kinesis = Arc::new(FakeKinesis { clock, shards: Mutex::default(), polls: Mutex::default() });
+        let kinesis = Arc::new(FakeKinesis {
+            clock,
+            shards: Mutex::default(),
+            retention_h: Mutex::new(24),
+            polls: Mutex::default(),
+        });
         let (sqs, logs): (Arc<Recorder>, Arc<Recorder>) = Default::default();
         let metrics = Arc::new(Metrics::default());
         let faults = Arc::new(faults);
@@ -198,8 +213,8 @@ impl Stage {
             faults: faults.clone(),
         };
         let s3 = Arc::new(Recorder::default());
-        let peers = Peers { kinesis: kinesis.clone(), sqs: sqs.clone(), s3, logs: logs.clone() };
-        Stage { lambda: Lambda::new(ctx, peers, host), kinesis, sqs, logs, metrics, faults }
+        let peers = Peers { kinesis: kinesis.clone(), sqs: sqs.clone(), s3: s3.clone(), logs: logs.clone() };
+        Stage { lambda: Lambda::new(ctx, peers, host), kinesis, sqs, s3, logs, metrics, faults }
     }
 
     /// In virtual time.

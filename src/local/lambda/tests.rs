@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 
 use super::testing::{Stage, fail, zip_of};
 use crate::local::faults::Faults;
-use crate::local::lambda::host::in_process::{Handler, Invocation};
+use crate::local::lambda::host::FunctionHost;
+use crate::local::lambda::host::in_process::{Handler, InProcessHost, Invocation};
 use crate::local::service::HttpService;
 
 /// Answers with its event after `{"sleep_ms": n}`; fails when the event says so.
@@ -145,7 +146,7 @@ async fn invocations_report_bill_and_fail_as_lambda_does() {
         reports,
         [
             "20.00 ms\tBilled Duration: 120 ms\tMemory Size: 512 MB\tInit Duration: 100.00 ms\t",
-            "0.00 ms\tBilled Duration: 1 ms\tMemory Size: 512 MB\t",
+            "0.00 ms\tBilled Duration: 1 ms\tMemory Size: 512 MB\tStatus: error\tError Type: Boom",
             "3000.00 ms\tBilled Duration: 3000 ms\tMemory Size: 512 MB\tStatus: timeout",
         ]
     );
@@ -210,4 +211,58 @@ async fn tags_permissions_and_names_in_all_their_forms() {
     let policy = stage.call("GetPolicy", json!({"FunctionName": "f"})).await.unwrap();
     let policy: Value = serde_json::from_str(policy["Policy"].as_str().unwrap()).unwrap();
     assert_eq!(policy["Statement"][0]["Principal"]["Service"], "events.amazonaws.com");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_killed_invocation_crashes_and_the_next_one_starts_cold() {
+    let clock = crate::platform::clock::Clock::starting_at(super::testing::START_MS * 1_000);
+    let host = std::sync::Arc::new(InProcessHost::new(clock, echo(), Duration::from_millis(100), 7));
+    let stage = Stage::new(clock, host.clone(), Faults::none());
+    stage.create_function(&zip_of("bootstrap", ""), json!({})).await;
+    let invoke = |event: Value| {
+        let input = json!({"FunctionName": "f", "Payload": STANDARD.encode(event.to_string())});
+        stage.call("Invoke", input)
+    };
+    invoke(json!({})).await.unwrap();
+    assert_eq!(host.kill_running("f"), 0, "an idle sandbox is left alone");
+    let kill = async {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        assert_eq!((host.kill_running("other"), host.kill_running("f")), (0, 1));
+        assert_eq!(host.kill_running("f"), 0, "killed already");
+    };
+    let (answer, ()) = tokio::join!(invoke(json!({"sleep_ms": 2_000})), kill);
+    let answer = answer.unwrap();
+    assert_eq!(answer["FunctionError"], "Unhandled");
+    let payload = STANDARD.decode(answer["Payload"].as_str().unwrap()).unwrap();
+    let payload: Value = serde_json::from_slice(&payload).unwrap();
+    assert_eq!(payload["errorType"], "Runtime.ExitError");
+    assert!(payload["errorMessage"].as_str().unwrap().ends_with("exited with error: signal: killed"));
+    invoke(json!({})).await.unwrap();
+    stage.lambda.shutdown().await;
+    let lines = stage.logs.lines();
+    let reports: Vec<_> = lines.iter().filter(|line| line.starts_with("REPORT ")).collect();
+    assert!(reports[1].contains("\tDuration: 500.00 ms\t"), "{reports:?}");
+    assert!(reports[1].ends_with("\tStatus: error\tError Type: Runtime.ExitError"));
+    let cold: Vec<_> = reports.iter().map(|line| line.contains("Init Duration")).collect();
+    assert_eq!(cold, [true, false, true]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_invocation_killed_in_its_last_step_does_not_answer() {
+    let clock = crate::platform::clock::Clock::starting_at(super::testing::START_MS * 1_000);
+    let own: std::sync::Arc<std::sync::OnceLock<std::sync::Arc<InProcessHost>>> = Default::default();
+    let inside = own.clone();
+    let suicide: Handler = std::sync::Arc::new(move |invocation: Invocation| {
+        let inside = inside.clone();
+        Box::pin(async move {
+            assert_eq!(inside.get().unwrap().kill_running("f"), 1);
+            Ok(invocation.event)
+        })
+    });
+    let host = std::sync::Arc::new(InProcessHost::new(clock, suicide, Duration::ZERO, 7));
+    assert!(own.set(host.clone()).is_ok());
+    let stage = Stage::new(clock, host, Faults::none());
+    stage.create_function(&zip_of("bootstrap", ""), json!({})).await;
+    let answer = stage.call("Invoke", json!({"FunctionName": "f"})).await.unwrap();
+    assert_eq!(answer["FunctionError"], "Unhandled");
 }

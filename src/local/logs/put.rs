@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::Logs;
 use super::input::{group_name, invalid, stream_name};
 use super::store::{EVENT_OVERHEAD_BYTES, no_stream};
+use crate::local::cloudwatch::record_embedded;
 use crate::local::service::{ApiError, ApiResult};
 
 /// Events of one call.
@@ -33,15 +34,19 @@ impl Logs {
             return Err(no_stream());
         }
         let split = Split::of(&events, now_ms, group.retention_days);
-        let taken_ms = &events[split.old.max(split.expired)..split.new];
-        if let (Some(first), Some(last)) = (taken_ms.first(), taken_ms.last())
+        let taking = &events[split.old.max(split.expired)..split.new];
+        if let (Some(first), Some(last)) = (taking.first(), taking.last())
             && last.0 - first.0 > DAY_MS
         {
             return Err(invalid(
                 "The batch of log events in a single PutLogEvents request cannot span more than 24 hours.",
             ));
         }
-        let count = taken_ms.len();
+        let count = taking.len();
+        // CloudWatch takes metrics out of the lines themselves, whoever logs them.
+        for (at_ms, line) in taking {
+            record_embedded(line, *at_ms, now_ms, &*self.context.metrics);
+        }
         let taken = events.into_iter().skip(split.old.max(split.expired)).take(count);
         store.add(name, stream, taken, now_ms)?;
         Ok(split.answer())

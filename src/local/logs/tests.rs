@@ -17,6 +17,8 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 
 use super::Logs;
+use crate::local::cloudwatch::CloudWatch;
+use crate::local::door::testing::context;
 use crate::local::faults::Faults;
 use crate::local::metrics::NoMetrics;
 use crate::local::service::{Context, Service};
@@ -239,4 +241,38 @@ async fn retention_passes_in_virtual_time() {
     tokio::time::sleep(Duration::from_secs(2)).await;
     assert_eq!(find().await["events"], json!([]));
     assert_eq!(logs.dropped_events("g"), Some(0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn lines_in_the_embedded_metric_format_become_metrics() {
+    let clock = Clock::starting_at(NOW_MS * 1_000);
+    let cloudwatch = CloudWatch::new(clock, "us-east-1".to_owned(), "000000000000".to_owned());
+    let logs = Logs::new(context(clock, cloudwatch.clone()));
+    let named = json!({"logGroupName": "/g", "logStreamName": "s"});
+    logs.call("CreateLogGroup", named.clone()).await.unwrap();
+    logs.call("CreateLogStream", named.clone()).await.unwrap();
+    let line = |value: u32| {
+        let metric = json!({"Name": "Orders", "Unit": "Count", "StorageResolution": 1});
+        let directive = json!({"Namespace": "Shop", "Dimensions": [["Country"]], "Metrics": [metric]});
+        let metadata = json!({"Timestamp": NOW_MS - 60_000, "CloudWatchMetrics": [directive]});
+        json!({"_aws": metadata, "Country": "PT", "Orders": [value, 1]}).to_string()
+    };
+    let events =
+        |at_ms: i64| json!([{"timestamp": at_ms, "message": line(3)}, {"timestamp": at_ms, "message": "x"}]);
+    let mut put = named.clone();
+    put["logEvents"] = events(NOW_MS);
+    logs.call("PutLogEvents", put).await.unwrap();
+    let mut rejected = named;
+    rejected["logEvents"] = events(NOW_MS - 30 * 86_400_000);
+    logs.call("PutLogEvents", rejected).await.unwrap();
+    let asked = json!({
+        "Namespace": "Shop", "MetricName": "Orders", "Statistics": ["Sum", "SampleCount"], "Period": 1,
+        "Dimensions": [{"Name": "Country", "Value": "PT"}],
+        "StartTime": (NOW_MS - 61_000) / 1_000, "EndTime": NOW_MS / 1_000,
+    });
+    let answer = cloudwatch.call("GetMetricStatistics", asked).await.unwrap();
+    let points = answer["Datapoints"].as_array().unwrap();
+    assert_eq!(points.len(), 1, "a line that is rejected counts for nothing: {answer}");
+    assert_eq!((points[0]["Sum"].as_f64(), points[0]["SampleCount"].as_f64()), (Some(4.0), Some(2.0)));
+    assert_eq!(points[0]["Timestamp"].as_f64(), Some((NOW_MS - 60_000) as f64 / 1_000.0));
 }

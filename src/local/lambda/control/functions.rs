@@ -8,6 +8,7 @@ use super::code::Package;
 use super::page;
 use super::settings::{self, Change, shown};
 use crate::local::lambda::iso_ms;
+use crate::local::lambda::scaling::Scaling;
 use crate::local::lambda::state::{Function, Shared, invalid, not_found, user};
 use crate::local::service::{ApiError, ApiResult};
 
@@ -39,6 +40,8 @@ impl Shared {
             tags: tags_of(&input["Tags"]),
             reserved_concurrency: None,
             policy: Vec::new(),
+            event_invoke: None,
+            scaling: Scaling::new(self.ctx.clock.instant()),
             running: 0,
         };
         self.stamp(&mut function, Some(&package));

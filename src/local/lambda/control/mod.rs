@@ -2,6 +2,7 @@
 
 mod access;
 mod code;
+mod event_invoke;
 mod functions;
 mod settings;
 

@@ -3,6 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::{integer, validation};
+use crate::local::lambda::destination::Destination;
 use crate::local::lambda::state::{Function, invalid};
 use crate::local::service::ApiError;
 use crate::platform::limits::{FUNCTION_MEMORY_MB, FUNCTION_TIMEOUT_S};
@@ -42,7 +43,8 @@ const REFUSED: [&str; 7] = [
     "TenancyConfig",
     "CodeSigningConfigArn",
 ];
-/// Settings that are kept as given.
+/// Settings that are kept as given. VpcConfig, TracingConfig, SnapStart, KMSKeyArn and EphemeralStorage have no
+/// effect: a stack made for AWS names them, and nothing here depends on them.
 const KEPT: [&str; 10] = [
     "Description",
     "Role",
@@ -93,6 +95,9 @@ pub fn apply(configuration: &mut Map<String, Value>, input: &Value) -> Result<bo
     if let Some(description) = input["Description"].as_str().filter(|text| text.chars().count() > 256) {
         let constraint = "Member must have length less than or equal to 256";
         return Err(validation("description", description, constraint));
+    }
+    if let Some(Destination::Bucket(_)) = Destination::read(&input["DeadLetterConfig"]["TargetArn"])? {
+        return Err(invalid("a dead-letter target is a standard SQS queue"));
     }
     runtime(&input["Runtime"])?;
     if let Value::Object(environment) = &input["Environment"] {

@@ -12,6 +12,7 @@ use bytes::Bytes;
 
 use super::pool::IdlePool;
 use super::report::{self, Report, Status};
+use super::running::Running;
 use super::{FunctionHost, FunctionVersion, InvokeOutcome};
 use crate::local::lambda::logs::LogStream;
 use crate::local::lambda::stream_name;
@@ -51,8 +52,16 @@ pub struct InProcessHost {
     /// What REPORT lines say about memory; `None` leaves it out.
     memory_used_mb: Option<u32>,
     idle: Mutex<IdlePool<Sandbox>>,
+    running: Running,
     names: Mutex<fastrand::Rng>,
     closed: AtomicBool,
+}
+
+/// How the handler's work ended.
+enum Ended {
+    Answered(Result<Bytes, FunctionFailure>),
+    TimedOut,
+    Killed,
 }
 
 struct Sandbox {
@@ -69,6 +78,7 @@ impl InProcessHost {
             init,
             memory_used_mb: None,
             idle: Mutex::default(),
+            running: Running::default(),
             names: Mutex::new(fastrand::Rng::with_seed(seed)),
             closed: AtomicBool::new(false),
         }
@@ -88,6 +98,20 @@ impl InProcessHost {
         }
     }
 
+    /// Calls the handler, until its answer, its timeout or its end by [`FunctionHost::kill_running`].
+    async fn work(&self, function: &FunctionVersion, invocation: Invocation) -> Ended {
+        let mut ticket = self.running.enter(&function.name);
+        let ended = tokio::select! {
+            biased;
+            () = ticket.killed() => Ended::Killed,
+            answer = (self.handler)(invocation) => Ended::Answered(answer),
+            () = tokio::time::sleep(function.timeout) => Ended::TimedOut,
+        };
+        // Killed from within its own last step, it still must not answer.
+        if ticket.is_killed() { Ended::Killed } else { ended }
+    }
+
+    /// The flag says whether the sandbox can serve another.
     async fn run(
         &self,
         function: &FunctionVersion,
@@ -95,7 +119,7 @@ impl InProcessHost {
         request_id: &str,
         sandbox: &mut Sandbox,
         init: Option<Duration>,
-    ) -> InvokeOutcome {
+    ) -> (InvokeOutcome, bool) {
         sandbox.log.write(report::start_line(request_id)).await;
         let started = self.clock.instant();
         let invocation = Invocation {
@@ -108,25 +132,34 @@ impl InProcessHost {
             log_stream: sandbox.log.name().to_owned(),
             environment: sandbox.environment.clone(),
         };
-        let answer = tokio::time::timeout(function.timeout, (self.handler)(invocation)).await;
+        let ended = self.work(function, invocation).await;
         let duration = self.clock.instant().duration_since(started).min(function.timeout);
-        let (payload, failed, status) = match answer {
-            Ok(Ok(payload)) => (payload, false, Status::Ok),
-            Ok(Err(failure)) => {
-                (report::error_document(&failure.error_type, &failure.message), true, Status::Ok)
+        // A sandbox that was killed or ran out of time is gone, as its process would be.
+        let alive = matches!(ended, Ended::Answered(_));
+        let (payload, status) = match ended {
+            Ended::Answered(Ok(payload)) => (payload, Status::Ok),
+            Ended::Answered(Err(failure)) => {
+                let document = report::error_document(&failure.error_type, &failure.message);
+                (document, Status::Error(failure.error_type))
             }
-            Err(_) => {
+            Ended::TimedOut => {
                 let line = report::timeout_line(self.clock.now_ms(), request_id, function.timeout);
                 sandbox.log.write(line).await;
-                (report::timeout_document(request_id, function.timeout), true, Status::Timeout)
+                (report::timeout_document(request_id, function.timeout), Status::Timeout)
+            }
+            Ended::Killed => {
+                let message = format!("RequestId: {request_id} Error: {}", super::KILLED);
+                let error_type = "Runtime.ExitError";
+                (report::error_document(error_type, &message), Status::Error(error_type.to_owned()))
             }
         };
         sandbox.log.write(report::end_line(request_id)).await;
         let memory_size_mb = function.memory_mb;
         let memory_used_mb = self.memory_used_mb;
+        let failed = status != Status::Ok;
         let report = Report { request_id, duration, init, memory_size_mb, memory_used_mb, status };
         sandbox.log.write(report.line()).await;
-        InvokeOutcome { payload, failed, duration, init, log_tail: sandbox.log.take_tail() }
+        (InvokeOutcome { payload, failed, duration, init, log_tail: sandbox.log.take_tail() }, alive)
     }
 }
 
@@ -151,9 +184,8 @@ impl FunctionHost for InProcessHost {
             if let Some(init) = init {
                 tokio::time::sleep(init).await;
             }
-            let outcome = self.run(function, event, request_id, &mut sandbox, init).await;
-            // A sandbox that ran out of time is gone, as a killed process would be.
-            if outcome.duration < function.timeout {
+            let (outcome, alive) = self.run(function, event, request_id, &mut sandbox, init).await;
+            if alive {
                 let mut idle = self.idle.lock().expect("idle sandboxes lock");
                 idle.put(&function.arn, function.revision, self.clock.instant(), sandbox);
             }
@@ -164,6 +196,15 @@ impl FunctionHost for InProcessHost {
     fn retire<'a>(&'a self, function_arn: &'a str, below_revision: u64) -> BoxFuture<'a, ()> {
         self.idle.lock().expect("idle sandboxes lock").retire(function_arn, below_revision);
         Box::pin(std::future::ready(()))
+    }
+
+    fn has_idle(&self, function: &FunctionVersion) -> bool {
+        let idle = self.idle.lock().expect("idle sandboxes lock");
+        idle.has(&function.arn, function.revision, self.clock.instant())
+    }
+
+    fn kill_running(&self, function: &str) -> usize {
+        self.running.kill(function)
     }
 
     fn shutdown(&self) -> BoxFuture<'_, ()> {

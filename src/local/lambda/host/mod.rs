@@ -5,6 +5,7 @@ pub mod in_process;
 pub mod pool;
 pub mod process;
 pub mod report;
+pub mod running;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -71,16 +72,26 @@ pub trait FunctionHost: Send + Sync {
         request_id: &'a str,
     ) -> BoxFuture<'a, InvokeOutcome>;
 
+    /// Whether an invocation now would find a warm sandbox.
+    fn has_idle(&self, function: &FunctionVersion) -> bool;
+
     /// Ends the idle sandboxes of a function whose revision is below this one, and all of its busy ones
     /// as they fall idle. Resolves when the idle ones are gone.
     fn retire<'a>(&'a self, function_arn: &'a str, below_revision: u64) -> BoxFuture<'a, ()>;
+
+    /// Kills the sandboxes that run an invocation of the function (its name) at this instant, as a crash would:
+    /// an answer that arrives later counts for nothing, the caller gets `Runtime.ExitError` with `signal:
+    /// killed`, and the next invocation starts cold. Returns how many were killed; those still in INIT and
+    /// idle ones are left alone. May be called from inside the invocation itself, whose work up to its next
+    /// await still happens: wait after the call to keep it from going on.
+    fn kill_running(&self, function: &str) -> usize;
 
     /// Ends every sandbox, busy or not, and removes every temporary folder. Later invocations fail.
     fn shutdown(&self) -> BoxFuture<'_, ()>;
 }
 
-/// How long INIT may take before the sandbox is given up. Lambda developer guide, "Init phase": 10 s.
-/// (AWS then starts it once more under the function's own timeout; here the invocation fails.)
+/// How long the first INIT of a sandbox may take. Lambda developer guide, "Init phase": 10 s. The second one has
+/// the function's own timeout.
 pub const INIT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Sandboxes kept idle for one function; beyond it the one idle longest is ended. AWS documents no number.
@@ -88,6 +99,9 @@ pub const IDLE_SANDBOXES_MAX: usize = 64;
 
 /// How long a sandbox may be idle. AWS documents no number; observers report 5 to 15 minutes.
 pub const IDLE_FOR_MAX: Duration = Duration::from_secs(10 * 60);
+
+/// What a process says that was ended by SIGKILL.
+const KILLED: &str = "Runtime exited with error: signal: killed";
 
 /// The answer of a host that was shut down.
 fn closed_outcome() -> InvokeOutcome {

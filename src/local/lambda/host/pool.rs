@@ -24,6 +24,12 @@ struct Entry<S> {
     sandbox: S,
 }
 
+impl<S> Entry<S> {
+    fn fits(&self, revision: u64, now: Instant) -> bool {
+        self.revision == revision && now.duration_since(self.since) < IDLE_FOR_MAX
+    }
+}
+
 impl<S> Default for IdlePool<S> {
     fn default() -> IdlePool<S> {
         IdlePool { functions: BTreeMap::new() }
@@ -35,8 +41,13 @@ impl<S> IdlePool<S> {
     pub fn take(&mut self, arn: &str, revision: u64, now: Instant) -> Option<S> {
         let idle = self.functions.get_mut(arn)?;
         let last = idle.sandboxes.last()?;
-        let fits = last.revision == revision && now.duration_since(last.since) < IDLE_FOR_MAX;
-        if fits { idle.sandboxes.pop().map(|entry| entry.sandbox) } else { None }
+        if last.fits(revision, now) { idle.sandboxes.pop().map(|entry| entry.sandbox) } else { None }
+    }
+
+    /// Whether [`IdlePool::take`] would give one.
+    pub fn has(&self, arn: &str, revision: u64, now: Instant) -> bool {
+        let last = self.functions.get(arn).and_then(|idle| idle.sandboxes.last());
+        last.is_some_and(|last| last.fits(revision, now))
     }
 
     /// Takes a sandbox back. Returns the one to end, if any: this one when its revision was retired, the

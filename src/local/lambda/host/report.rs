@@ -65,14 +65,14 @@ pub fn end_line(request_id: &str) -> String {
     format!("END RequestId: {request_id}")
 }
 
-/// What Lambda writes when INIT did not succeed.
-pub fn init_report_line(init: Duration, status: &Status) -> String {
+/// What Lambda writes when INIT did not succeed. `phase` is `init`, or `invoke` when INIT was a part of it.
+pub fn init_report_line(init: Duration, phase: &str, status: &Status) -> String {
     let status = match status {
         Status::Ok => String::new(),
         Status::Timeout => "\tStatus: timeout".to_owned(),
         Status::Error(error_type) => format!("\tStatus: error\tError Type: {error_type}"),
     };
-    format!("INIT_REPORT Init Duration: {} ms\tPhase: init{status}", millis(init))
+    format!("INIT_REPORT Init Duration: {} ms\tPhase: {phase}{status}", millis(init))
 }
 
 /// `2026-11-21T01:32:40.123Z <id> Task timed out after 3.00 seconds`.

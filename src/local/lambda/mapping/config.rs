@@ -8,7 +8,8 @@ use serde_json::{Map, Value, json};
 use super::filter::Filter;
 use super::lanes::Gather;
 use super::settle::Policy;
-use crate::local::lambda::control::integer;
+use crate::local::lambda::control::{integer, validation};
+use crate::local::lambda::destination::Destination;
 use crate::local::lambda::state::invalid;
 use crate::local::service::ApiError;
 use crate::platform::limits::{
@@ -31,8 +32,7 @@ pub struct Config {
     pub policy: Policy,
     pub max_age: Option<Duration>,
     pub partial_responses: bool,
-    /// ARN of the on-failure queue.
-    pub on_failure: Option<String>,
+    pub on_failure: Option<Destination>,
     /// Whether the mapping's own metrics are emitted.
     pub event_metrics: bool,
     pub filter: Filter,
@@ -124,6 +124,11 @@ pub fn apply(settings: &mut Map<String, Value>, input: &Value) -> Result<(), Api
             settings.insert("BisectBatchOnFunctionError".to_owned(), bisect.into());
         }
     }
+    let response_types = input["FunctionResponseTypes"].as_array().into_iter().flatten();
+    if let Some(other) = response_types.into_iter().find(|kind| *kind != "ReportBatchItemFailures") {
+        let constraint = "Member must satisfy enum value set: [ReportBatchItemFailures]";
+        return Err(validation("functionResponseTypes", &other.to_string(), constraint));
+    }
     for member in KEPT {
         if !input[member].is_null() {
             settings.insert(member.to_owned(), input[member].clone());
@@ -200,13 +205,9 @@ fn start(settings: &Value) -> Result<Start, ApiError> {
     }
 }
 
-fn on_failure(destinations: &Value) -> Result<Option<String>, ApiError> {
+fn on_failure(destinations: &Value) -> Result<Option<Destination>, ApiError> {
     if destinations["OnSuccess"]["Destination"].is_string() {
         return Err(invalid("a mapping of a stream has no OnSuccess destination"));
     }
-    match destinations["OnFailure"]["Destination"].as_str() {
-        None | Some("") => Ok(None),
-        Some(arn) if arn.starts_with("arn:aws:sqs:") => Ok(Some(arn.to_owned())),
-        Some(arn) => Err(invalid(format!("the local endpoint delivers to SQS queues only, not to {arn}"))),
-    }
+    Destination::read(&destinations["OnFailure"]["Destination"])
 }

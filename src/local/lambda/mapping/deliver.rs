@@ -2,22 +2,17 @@
 //! to the on-failure destination.
 
 use std::sync::Arc;
-use std::time::Duration;
-
-use serde_json::json;
 
 use super::config::Config;
-use super::destination::{Condition, Place, message};
+use super::discarded::{Condition, Place, message};
 use super::event::event;
 use super::lanes::{Batch, Record};
 use super::poller::has_probe;
 use super::run::Mapping;
 use super::settle::{Settled, Verdict, expired, partial, settle};
+use crate::local::lambda::destination::{Destination, object_key};
 use crate::local::lambda::host::InvokeOutcome;
 use crate::local::service::ApiError;
-
-/// How long sending to the on-failure destination may take.
-const DESTINATION_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What one shard's batches are delivered with.
 pub struct Deliverer {
@@ -43,7 +38,7 @@ impl Deliverer {
 
     pub async fn deliver(&self, mut batch: Batch) -> Delivered {
         let clock = &self.mapping.shared.ctx.clock;
-        let old = expired(&batch, self.config.max_age, clock.now_ms());
+        let old = expired(&batch, self.max_age_ms(), clock.now_ms());
         let mut too_old = Vec::new();
         if old > 0 {
             let rest = batch.records.split_off(old);
@@ -71,6 +66,13 @@ impl Deliverer {
         Delivered { settled, expired: too_old }
     }
 
+    /// The maximum record age, or the stream's retention where that is shorter: records that expired are not
+    /// tried again.
+    fn max_age_ms(&self) -> Option<i64> {
+        let own = self.config.max_age.map(|age| age.as_millis() as i64);
+        own.into_iter().chain(self.mapping.progress.retention_ms()).min()
+    }
+
     async fn invoke(&self, batch: &mut Batch) -> Result<(String, InvokeOutcome), ApiError> {
         let shared = &self.mapping.shared;
         let function = &self.config.function;
@@ -83,8 +85,9 @@ impl Deliverer {
             shared.record(function, "IteratorAge", "Milliseconds", age_ms as f64);
         }
         self.count("InvokedEventCount", batch.records.len());
-        let ran = shared.run(admitted, event).await;
-        Ok((ran.request_id, ran.outcome))
+        let request_id = shared.uuid();
+        let outcome = shared.run(admitted, event, &request_id).await;
+        Ok((request_id, outcome))
     }
 
     fn verdict(&self, batch: &Batch, ran: &Result<(String, InvokeOutcome), ApiError>) -> Verdict {
@@ -138,7 +141,7 @@ impl Deliverer {
 
     /// Sends the batch's whereabouts to the on-failure destination, or counts its records as dropped.
     async fn give_up(&self, batch: &Batch, condition: Condition, request_id: Option<&str>) {
-        let Some(queue) = &self.config.on_failure else {
+        let Some(destination) = &self.config.on_failure else {
             self.count("DroppedEventCount", batch.records.len());
             return;
         };
@@ -152,27 +155,21 @@ impl Deliverer {
             now_ms: shared.ctx.clock.now_ms(),
             function_error: condition == Condition::RetryAttemptsExhausted,
         };
-        let body = message(&place, condition, batch).to_string();
-        let sending = self.send(queue, &body);
-        match tokio::time::timeout(DESTINATION_TIMEOUT, sending).await {
-            Ok(Ok(())) => self.count("OnFailureDestinationDeliveredEventCount", batch.records.len()),
-            failed => {
-                let error = failed.ok().and_then(Result::err);
-                tracing::warn!(queue, ?error, "an on-failure message was not delivered");
+        let mut message = message(&place, condition, batch);
+        if let Destination::Bucket(_) = destination {
+            // The records themselves, as the function would have got them, escaped in a string.
+            message["payload"] = String::from_utf8_lossy(&event(batch)).into_owned().into();
+        }
+        let prefix = format!("aws/lambda/{}/{}", self.mapping.uuid, self.shard);
+        let key = object_key(&prefix, place.now_ms, &shared.uuid());
+        match destination.send(shared, &message, &key).await {
+            Ok(()) => self.count("OnFailureDestinationDeliveredEventCount", batch.records.len()),
+            Err(error) => {
+                tracing::warn!(?destination, %error, "an on-failure message was not delivered");
                 shared.record(&self.config.function, "DestinationDeliveryFailures", "Count", 1.0);
                 self.count("DroppedEventCount", batch.records.len());
             }
         }
-    }
-
-    async fn send(&self, queue_arn: &str, body: &str) -> Result<(), ApiError> {
-        let sqs = &self.mapping.shared.peers.sqs;
-        let mut parts = queue_arn.rsplit(':');
-        let (name, account) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
-        let named = json!({"QueueName": name, "QueueOwnerAWSAccountId": account});
-        let url = sqs.call("GetQueueUrl", named).await?;
-        sqs.call("SendMessage", json!({"QueueUrl": url["QueueUrl"], "MessageBody": body})).await?;
-        Ok(())
     }
 
     /// The mapping's own metrics, when `MetricsConfig` asks for them.

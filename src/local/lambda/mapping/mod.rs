@@ -2,12 +2,14 @@
 
 mod config;
 mod deliver;
-mod destination;
+mod discarded;
 mod event;
 mod filter;
 mod lanes;
 mod poller;
 mod progress;
+#[cfg(test)]
+mod property_tests;
 mod reader;
 mod run;
 mod settle;

@@ -26,6 +26,8 @@ struct Inner {
     shards: BTreeMap<String, Shard>,
     /// Whether the shards that the mapping began with were found: later ones are read from their start.
     begun: bool,
+    /// How long the stream keeps records, ms; `None` until it told.
+    retention_ms: Option<i64>,
 }
 
 /// How far one shard is.
@@ -37,7 +39,7 @@ pub struct Shard {
     pub late: bool,
     /// When it was first read, ms since the epoch.
     pub since_ms: i64,
-    /// It was read before, by a poller that was stopped.
+    /// It was read, or known, before: since `since_ms`.
     pub resumed: bool,
     /// Closed and read to its end.
     pub finished: bool,
@@ -46,12 +48,20 @@ pub struct Shard {
 impl Progress {
     pub fn new(state: State) -> Progress {
         let last_result = "No records processed".to_owned();
-        let inner = Inner { state, last_result, shards: BTreeMap::new(), begun: false };
+        let inner = Inner { state, last_result, shards: BTreeMap::new(), begun: false, retention_ms: None };
         Progress { inner: Mutex::new(inner) }
     }
 
     fn with<T>(&self, work: impl FnOnce(&mut Inner) -> T) -> T {
         work(&mut self.inner.lock().expect("progress lock"))
+    }
+
+    pub fn retention_ms(&self) -> Option<i64> {
+        self.with(|inner| inner.retention_ms)
+    }
+
+    pub fn set_retention_ms(&self, retention_ms: i64) {
+        self.with(|inner| inner.retention_ms = Some(retention_ms));
     }
 
     pub fn state(&self) -> State {
@@ -102,9 +112,19 @@ impl Progress {
         self.with(|inner| inner.shards.get(id).is_some_and(|shard| shard.finished))
     }
 
-    /// The first list of shards was seen whole.
-    pub fn set_begun(&self) {
-        self.with(|inner| inner.begun = true);
+    /// The first list of shards was seen whole. Those of them that wait for their parents were there from the
+    /// beginning too: they will be read from what the mapping's start means now, not when their turn comes.
+    pub fn set_begun<'a>(&self, ids: impl IntoIterator<Item = &'a String>, now_ms: i64) {
+        self.with(|inner| {
+            if inner.begun {
+                return;
+            }
+            inner.begun = true;
+            for id in ids {
+                let waiting = || Shard { since_ms: now_ms, resumed: true, ..Shard::default() };
+                inner.shards.entry(id.clone()).or_insert_with(waiting);
+            }
+        });
     }
 
     pub fn set_position(&self, id: &str, position: &str) {

@@ -63,10 +63,11 @@ async fn run(mapping: &Mapping, config: &Arc<Config>, mut stop: watch::Receiver<
     let mut pollers: JoinSet<()> = JoinSet::new();
     let mut started = BTreeSet::new();
     loop {
+        note_retention(mapping, config).await;
         let wait = match list_shards(mapping, config).await {
             Ok(shards) => {
                 start_pollers(mapping, config, &shards, &mut started, &mut pollers, &stop);
-                mapping.progress.set_begun();
+                mapping.progress.set_begun(shards.keys(), mapping.shared.ctx.clock.now_ms());
                 mapping.progress.set_running();
                 DISCOVER_EVERY
             }
@@ -108,6 +109,16 @@ fn start_pollers(
         progress.set_started(id, &from, now_ms);
         let poller = Poller::new(mapping.clone(), config.clone(), id, from, stop.clone());
         pollers.spawn(poller.run());
+    }
+}
+
+/// Looks how long the stream keeps its records. An error is left for the list of shards to meet.
+async fn note_retention(mapping: &Mapping, config: &Config) {
+    let asked = json!({"StreamName": config.stream});
+    if let Ok(answer) = mapping.shared.peers.kinesis.call("DescribeStreamSummary", asked).await
+        && let Some(hours) = answer["StreamDescriptionSummary"]["RetentionPeriodHours"].as_i64()
+    {
+        mapping.progress.set_retention_ms(hours * 3_600_000);
     }
 }
 

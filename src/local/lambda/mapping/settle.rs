@@ -113,10 +113,10 @@ pub fn partial(batch: &Batch, payload: &[u8]) -> Verdict {
     lowest.map_or(Verdict::Success, Verdict::FailedFrom)
 }
 
-/// How many records at the front of the batch are older than this.
-pub fn expired(batch: &Batch, max_age: Option<Duration>, now_ms: i64) -> usize {
-    let Some(max_age) = max_age else { return 0 };
-    let oldest_ms = now_ms - max_age.as_millis() as i64;
+/// How many records at the front of the batch are older than this (ms).
+pub fn expired(batch: &Batch, max_age_ms: Option<i64>, now_ms: i64) -> usize {
+    let Some(max_age_ms) = max_age_ms else { return 0 };
+    let oldest_ms = now_ms - max_age_ms;
     batch.records.iter().take_while(|record| record.arrival_ms < oldest_ms).count()
 }
 
@@ -198,7 +198,7 @@ mod tests {
 
     #[tokio::test]
     async fn old_records_are_those_at_the_front() {
-        assert_eq!(expired(&batch(0..10), Some(Duration::from_secs(60)), 64_000), 4);
+        assert_eq!(expired(&batch(0..10), Some(60_000), 64_000), 4);
         assert_eq!(expired(&batch(0..10), None, i64::MAX), 0);
     }
 

@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use serde_json::{Value, json};
 
 use crate::local::faults::Faults;
-use crate::local::lambda::testing::{QUEUE_ARN, Seen, Stage, fail, ok, watching};
+use crate::local::lambda::testing::{QUEUE_ARN, START_MS, Seen, Stage, fail, ok, watching, zip_of};
 
 const SHARD: &str = "shardId-000000000000";
 
@@ -126,6 +128,32 @@ async fn a_failing_batch_blocks_its_shard_and_is_given_up_to_the_queue() {
     assert_eq!((count("PolledEventCount"), count("InvokedEventCount")), (5.0, 13.0));
     assert_eq!((count("FailedInvokeEventCount"), count("DroppedEventCount")), (12.0, 0.0));
     assert_eq!(count("OnFailureDestinationDeliveredEventCount"), 4.0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_bucket_gets_the_records_too() {
+    let watching = watching(Duration::ZERO, |_| fail());
+    let stage = Stage::in_process(watching.handler, Faults::none());
+    for _ in 0..2 {
+        stage.kinesis.put(SHARD, "k", "x");
+    }
+    let more = json!({
+        "MaximumRetryAttempts": 0, "DestinationConfig": {"OnFailure": {"Destination": "arn:aws:s3:::lost"}},
+    });
+    let uuid = stage.map(more).await;
+    pass(1.0).await;
+    assert!(stage.sqs.of("SendMessage").is_empty());
+    let puts = stage.s3.of("PutObject");
+    assert_eq!((puts.len(), &puts[0]["Bucket"]), (1, &json!("lost")));
+    let prefix = format!("aws/lambda/{uuid}/{SHARD}/2023/11/14/2023-11-14T22.13.20-");
+    let key = puts[0]["Key"].as_str().unwrap();
+    assert_eq!(key.strip_prefix(&prefix).map(str::len), Some(36), "{key}");
+    let body = STANDARD.decode(puts[0]["Body"].as_str().unwrap()).unwrap();
+    let body: Value = serde_json::from_slice(&body).unwrap();
+    assert_eq!(body["KinesisBatchInfo"]["batchSize"], 2);
+    let event: Value = serde_json::from_str(body["payload"].as_str().unwrap()).unwrap();
+    assert_eq!(event["Records"][1]["kinesis"]["sequenceNumber"], "2");
+    assert_eq!(event["Records"][1]["kinesis"]["data"], STANDARD.encode("x"));
 }
 
 #[tokio::test(start_paused = true)]
@@ -284,6 +312,130 @@ async fn children_of_a_shard_wait_for_its_end_and_are_read_from_their_start() {
     let order: Vec<_> =
         watching.seen.lock().unwrap().iter().map(|s| (s.shard.ends_with('1'), s.sequences()[0])).collect();
     assert_eq!(order, [(false, 6), (false, 7), (false, 8), (true, 1)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_child_of_a_merge_waits_for_both_parents_and_new_shards_are_found() {
+    let slow = |seen: &Seen| if seen.shard.ends_with('1') { fail() } else { ok(seen) };
+    let watching = watching(Duration::ZERO, slow);
+    let stage = Stage::in_process(watching.handler, Faults::none());
+    let ids: Vec<String> = (0..3).map(|n| format!("shardId-00000000000{n}")).collect();
+    stage.kinesis.put(&ids[0], "k", "left");
+    stage.kinesis.put(&ids[1], "k", "right, and bad");
+    stage.map(json!({"MaximumRetryAttempts": 2})).await;
+    pass(0.2).await;
+    stage.kinesis.put(&ids[2], "k", "merged");
+    {
+        let mut shards = stage.kinesis.shards.lock().unwrap();
+        for parent in &ids[..2] {
+            shards.get_mut(parent).unwrap().closed = true;
+        }
+        let child = shards.get_mut(&ids[2]).unwrap();
+        (child.parent, child.adjacent) = (Some(ids[0].clone()), Some(ids[1].clone()));
+    }
+    pass(11.5).await;
+    let order: Vec<_> = watching.seen.lock().unwrap().iter().map(|s| s.shard.clone()).collect();
+    assert_eq!(order.iter().filter(|id| **id == ids[1]).count(), 3, "the bad parent was tried to its end");
+    assert_eq!(order.last(), Some(&ids[2]), "then its child: {order:?}");
+    assert_eq!(order.iter().filter(|id| **id == ids[2]).count(), 1);
+    // A shard without parents, as a stream made larger by somebody else would have it.
+    stage.kinesis.put("shardId-000000000003", "k", "new");
+    pass(11.1).await;
+    assert!(watching.seen.lock().unwrap().last().unwrap().shard.ends_with('3'), "within ten seconds");
+}
+
+#[tokio::test(start_paused = true)]
+async fn latest_means_the_mappings_start_for_children_that_wait_too() {
+    let watching = watching(Duration::ZERO, ok);
+    let stage = Stage::in_process(watching.handler, Faults::none());
+    stage.kinesis.put("shardId-000000000000", "k", "old");
+    stage.kinesis.put("shardId-000000000001", "k", "older than the mapping");
+    {
+        let mut shards = stage.kinesis.shards.lock().unwrap();
+        shards.get_mut("shardId-000000000000").unwrap().closed = true;
+        shards.get_mut("shardId-000000000001").unwrap().parent = Some("shardId-000000000000".to_owned());
+    }
+    pass(1.0).await;
+    stage.map(json!({"StartingPosition": "LATEST"})).await;
+    pass(0.2).await;
+    stage.kinesis.put("shardId-000000000001", "k", "newer");
+    pass(20.0).await;
+    let seen: Vec<_> =
+        watching.seen.lock().unwrap().iter().map(|s| (s.shard.clone(), s.sequences())).collect();
+    assert_eq!(seen, [("shardId-000000000001".to_owned(), vec![2])]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_mapping_that_stops_lets_invocations_end_for_thirty_seconds() {
+    let watching = watching(Duration::from_millis(2_500), ok);
+    let stage = Stage::in_process(watching.handler, Faults::none());
+    stage.kinesis.put(SHARD, "k", "x");
+    let uuid = stage.map(json!({})).await;
+    let enable =
+        |enabled: bool| stage.call("UpdateEventSourceMapping", json!({"UUID": uuid, "Enabled": enabled}));
+    pass(1.0).await;
+    enable(false).await.unwrap();
+    pass(3.0).await;
+    assert_eq!(watching.seen.lock().unwrap().len(), 1, "it ended");
+    enable(true).await.unwrap();
+    pass(5.0).await;
+    assert_eq!(watching.seen.lock().unwrap().len(), 1, "and it counted");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_takes_longer_than_a_stop_waits_is_cut_off_and_comes_again() {
+    let hangs = watching(Duration::from_secs(60), ok);
+    let stage = Stage::in_process(hangs.handler, Faults::none());
+    stage.kinesis.put(SHARD, "k", "x");
+    stage.create_function(&zip_of("bootstrap", ""), json!({"Timeout": 900})).await;
+    let uuid = stage.map(json!({})).await;
+    pass(1.0).await;
+    stage.call("UpdateEventSourceMapping", json!({"UUID": uuid, "Enabled": false})).await.unwrap();
+    let state =
+        async || stage.call("GetEventSourceMapping", json!({"UUID": uuid})).await.unwrap()["State"].clone();
+    pass(29.0).await;
+    assert_eq!(state().await, "Disabling");
+    pass(2.0).await;
+    assert_eq!(state().await, "Disabled");
+    pass(60.0).await;
+    assert!(hangs.seen.lock().unwrap().is_empty(), "it was cut off");
+    stage.call("UpdateEventSourceMapping", json!({"UUID": uuid, "Enabled": true})).await.unwrap();
+    pass(70.0).await;
+    assert_eq!(hangs.seen.lock().unwrap()[0].sequences(), [1], "its record comes again");
+}
+
+/// With neither a number of retries nor an age, a batch that fails blocks its shard until the stream's own
+/// retention ends it.
+#[tokio::test(start_paused = true)]
+async fn what_the_stream_no_longer_keeps_is_given_up() {
+    let bad = |seen: &Seen| if seen.records[0].0 == "bad" { fail() } else { ok(seen) };
+    let watching = watching(Duration::ZERO, bad);
+    let stage = Stage::in_process(watching.handler, Faults::none());
+    *stage.kinesis.retention_h.lock().unwrap() = 1;
+    stage.map(json!({"DestinationConfig": {"OnFailure": {"Destination": QUEUE_ARN}}})).await;
+    stage.kinesis.put(SHARD, "bad", "x");
+    pass(3_500.0).await;
+    stage.kinesis.put(SHARD, "good", "x");
+    assert!(stage.sqs.of("SendMessage").is_empty());
+    pass(150.0).await;
+    let sent = stage.sqs.of("SendMessage");
+    let body: Value = serde_json::from_str(sent[0]["MessageBody"].as_str().unwrap()).unwrap();
+    assert_eq!((sent.len(), &body["requestContext"]["condition"]), (1, &json!("RecordAgeExceeded")));
+    assert_eq!(watching.seen.lock().unwrap().last().unwrap().records[0].0, "good");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_mapping_can_begin_at_a_time() {
+    let watching = watching(Duration::ZERO, ok);
+    let stage = Stage::in_process(watching.handler, Faults::none());
+    stage.kinesis.put(SHARD, "k", "before");
+    pass(10.0).await;
+    stage.kinesis.put(SHARD, "k", "at");
+    let at_s = (START_MS + 10_000) as f64 / 1_000.0;
+    let more = json!({"StartingPosition": "AT_TIMESTAMP", "StartingPositionTimestamp": at_s});
+    stage.map(more).await;
+    pass(1.0).await;
+    assert_eq!(watching.seen.lock().unwrap()[0].sequences(), [2]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,10 +1,12 @@
 //! Functions as real processes: cold starts, crashes and memory are measured, not modelled.
 //!
-//! Not the isolation of a Lambda sandbox: the process is as free as the user who runs the tool, and a
-//! function's memory size is reported but not enforced.
+//! Not the isolation of a Lambda sandbox: the process is as free as the user who runs the tool. Its memory size
+//! is enforced by looking, see [`memory`].
 
 mod code;
+mod environment;
 mod guard;
+mod memory;
 mod pump;
 mod runtime_api;
 mod sandbox;
@@ -18,15 +20,18 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::{OnceCell, mpsc, watch};
+use tokio::time::Instant;
 
 use super::pool::IdlePool;
-use super::{FunctionHost, FunctionVersion, InvokeOutcome, report};
+use super::running::Running;
+use super::{FunctionHost, FunctionVersion, INIT_TIMEOUT, InvokeOutcome, report};
 use crate::local::lambda::stream_name;
 use crate::local::service::BoxFuture;
 use crate::platform::clock::Clock;
 use code::Codes;
 use guard::Guard;
-use sandbox::{Parts, Sandbox};
+use memory::Memory;
+use sandbox::{Parts, Phase, Sandbox};
 
 /// How long `shutdown` waits for the last process to go. They are killed, not asked.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
@@ -50,6 +55,7 @@ struct Inner {
     ground: OnceCell<Ground>,
     codes: Codes,
     idle: Mutex<IdlePool<Sandbox>>,
+    running: Running,
     names: Mutex<fastrand::Rng>,
     alive: Mutex<Option<mpsc::Sender<()>>>,
     closed: watch::Sender<bool>,
@@ -60,6 +66,7 @@ struct Ground {
     folder: Mutex<Option<tempfile::TempDir>>,
     path: PathBuf,
     guard: Arc<Guard>,
+    memory: Arc<Memory>,
 }
 
 impl ProcessHost {
@@ -79,6 +86,7 @@ impl ProcessHost {
             ground: OnceCell::new(),
             codes: Codes::default(),
             idle: Mutex::default(),
+            running: Running::default(),
             names: Mutex::new(fastrand::Rng::with_seed(seed)),
             alive: Mutex::new(Some(alive)),
             closed: watch::Sender::new(false),
@@ -114,6 +122,15 @@ impl FunctionHost for ProcessHost {
         })
     }
 
+    fn has_idle(&self, function: &FunctionVersion) -> bool {
+        let idle = self.inner.idle.lock().expect("idle sandboxes lock");
+        idle.has(&function.arn, function.revision, self.inner.clock.instant())
+    }
+
+    fn kill_running(&self, function: &str) -> usize {
+        self.inner.running.kill(function)
+    }
+
     fn shutdown(&self) -> BoxFuture<'_, ()> {
         Box::pin(async move {
             self.inner.closed.send_replace(true);
@@ -147,14 +164,15 @@ impl Inner {
         event: Bytes,
         request_id: &str,
     ) -> InvokeOutcome {
-        let mut sandbox = match self.warm(function).await {
-            Some(warm) => warm,
+        let (mut sandbox, began) = match self.warm(function).await {
+            Some(warm) => (warm, None),
             None => match self.cold(function, request_id).await {
                 Ok(cold) => cold,
                 Err(outcome) => return outcome,
             },
         };
-        let (outcome, alive) = sandbox.invoke(&self.clock, function, event, request_id).await;
+        let ticket = self.running.enter(&function.name);
+        let (outcome, alive) = sandbox.invoke(&self.clock, function, event, request_id, ticket, began).await;
         if alive {
             let now = self.clock.instant();
             let surplus = {
@@ -183,36 +201,58 @@ impl Inner {
         }
     }
 
+    /// A new sandbox, ready for the invocation, and when the invocation began if INIT was part of it.
+    ///
+    /// An INIT that fails or takes too long is not the invocation's end: Lambda starts the sandbox once more,
+    /// now within the function's own timeout. Developer guide, "Failures during the Init phase".
     async fn cold(
         self: &Arc<Self>,
         function: &FunctionVersion,
         request_id: &str,
-    ) -> Result<Sandbox, InvokeOutcome> {
-        let parts = self.parts(function).await.map_err(|error| no_sandbox(request_id, &error))?;
-        // INIT is counted from here: unpacking the code is not billed by AWS either.
-        let started = self.clock.instant();
-        let mut sandbox = Sandbox::spawn(&self.clock, function, parts)
-            .await
-            .map_err(|error| no_bootstrap(request_id, &error))?;
-        match sandbox.init(&self.clock, function, request_id, started).await {
-            Ok(()) => Ok(sandbox),
-            Err(outcome) => {
-                sandbox.end().await;
+    ) -> Result<(Sandbox, Option<Instant>), InvokeOutcome> {
+        let log_stream = stream_name(self.clock.now_ms(), &mut self.names.lock().expect("names lock"));
+        let (mut first, started) = self.start(function, request_id, &log_stream).await?;
+        if first.init(&self.clock, request_id, started, Phase::Init, INIT_TIMEOUT).await.is_ok() {
+            return Ok((first, None));
+        }
+        first.end().await;
+        let (mut second, began) = self.start(function, request_id, &log_stream).await?;
+        second.announce(request_id).await;
+        match second.init(&self.clock, request_id, began, Phase::Invoke, function.timeout).await {
+            Ok(()) => Ok((second, Some(began))),
+            Err(failure) => {
+                let took = self.clock.instant().duration_since(began).min(function.timeout);
+                let outcome = second.conclude(function, request_id, took, Err(failure)).await;
+                second.end().await;
                 Err(outcome)
             }
         }
     }
 
-    async fn parts(self: &Arc<Self>, function: &FunctionVersion) -> io::Result<Parts> {
+    /// Starts a process. INIT is counted from the instant given: unpacking the code is not billed by AWS either.
+    async fn start(
+        self: &Arc<Self>,
+        function: &FunctionVersion,
+        request_id: &str,
+        log_stream: &str,
+    ) -> Result<(Sandbox, Instant), InvokeOutcome> {
+        let parts = self.parts(function, log_stream).await.map_err(|error| no_sandbox(request_id, &error))?;
+        let started = self.clock.instant();
+        let spawned = Sandbox::spawn(&self.clock, function, parts).await;
+        Ok((spawned.map_err(|error| no_bootstrap(request_id, &error))?, started))
+    }
+
+    async fn parts(self: &Arc<Self>, function: &FunctionVersion, log_stream: &str) -> io::Result<Parts> {
         let ground = self.ground.get_or_try_init(|| self.break_ground()).await?;
         let alive = self.alive.lock().expect("alive lock").clone();
         let alive = alive.ok_or_else(|| io::Error::other("the host is shut down"))?;
         let code = self.codes.get(&function.arn, &function.code, &ground.path).await?;
         let tmp = tempfile::Builder::new().prefix("tmp-").tempdir_in(&ground.path)?;
-        let name = stream_name(self.clock.now_ms(), &mut self.names.lock().expect("names lock"));
-        let log = function.logs.stream(&function.log_group, name, function.creates_log_group);
+        let log =
+            function.logs.stream(&function.log_group, log_stream.to_owned(), function.creates_log_group);
         let endpoint_url = self.endpoint_url.get().cloned();
-        Ok(Parts { code, tmp, log, endpoint_url, guard: ground.guard.clone(), alive })
+        let (guard, memory) = (ground.guard.clone(), ground.memory.clone());
+        Ok(Parts { code, tmp, log, endpoint_url, guard, memory, alive })
     }
 
     async fn break_ground(self: &Arc<Self>) -> io::Result<Ground> {
@@ -221,7 +261,7 @@ impl Inner {
         let path = folder.path().to_owned();
         tokio::spawn(expire_idle(Arc::downgrade(self)));
         let guard = Arc::new(Guard::start(&path));
-        Ok(Ground { folder: Mutex::new(Some(folder)), path, guard })
+        Ok(Ground { folder: Mutex::new(Some(folder)), path, guard, memory: Arc::new(Memory::start()) })
     }
 }
 

@@ -10,13 +10,17 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::process::{Child, Command};
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 use super::code::CodeDir;
+use super::environment;
 use super::guard::Guard;
+use super::memory::{self, Memory, Watch};
 use super::pump::Pump;
 use super::runtime_api::{Event, RuntimeApi, Signal};
 use crate::local::lambda::host::report::{self, Report, Status};
-use crate::local::lambda::host::{FunctionVersion, INIT_TIMEOUT, InvokeOutcome};
+use crate::local::lambda::host::running::Ticket;
+use crate::local::lambda::host::{FunctionVersion, InvokeOutcome};
 use crate::local::lambda::logs::LogStream;
 use crate::platform::clock::Clock;
 
@@ -36,7 +40,11 @@ pub struct Sandbox {
     group: Option<Group>,
     api: RuntimeApi,
     pump: Pump,
+    memory: Arc<Memory>,
+    memory_limit_mb: u32,
     memory_used_mb: Option<u32>,
+    /// It was killed for holding more than its limit.
+    out_of_memory: bool,
     /// Set until the first REPORT line told it.
     init: Option<Duration>,
     /// Removed with the sandbox; the function's TMPDIR.
@@ -52,11 +60,28 @@ pub struct Parts {
     pub log: LogStream,
     pub endpoint_url: Option<String>,
     pub guard: Arc<Guard>,
+    pub memory: Arc<Memory>,
     pub alive: mpsc::Sender<()>,
 }
 
+/// Which INIT: the one before the first invocation, or its repetition as a part of that invocation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    Init,
+    Invoke,
+}
+
+impl Phase {
+    fn as_str(self) -> &'static str {
+        match self {
+            Phase::Init => "init",
+            Phase::Invoke => "invoke",
+        }
+    }
+}
+
 /// How an invocation or INIT ended when it did not end well.
-struct Failure {
+pub struct Failure {
     payload: Bytes,
     status: Status,
 }
@@ -79,7 +104,7 @@ impl Sandbox {
     /// Starts the process. INIT is not over yet: [`Sandbox::init`] waits for it.
     pub async fn spawn(clock: &Clock, function: &FunctionVersion, parts: Parts) -> io::Result<Sandbox> {
         let api = RuntimeApi::start().await?;
-        let environment = environment(function, &api, &parts);
+        let environment = environment::of(function, api.address, &parts);
         let mut child = spawn(parts.code.path(), &environment).await?;
         let (Some(stdout), Some(stderr)) = (child.stdout.take(), child.stderr.take()) else {
             return Err(io::Error::other("the process has no pipes"));
@@ -91,75 +116,104 @@ impl Sandbox {
             group: Some(group),
             api,
             pump: Pump::start(parts.log, stdout, stderr),
+            memory: parts.memory,
+            memory_limit_mb: function.memory_mb,
             memory_used_mb: None,
+            out_of_memory: false,
             init: None,
             _tmp: parts.tmp,
             _code: parts.code,
         })
     }
 
-    /// Waits until the runtime asks for its first invocation. An outcome means that it never will.
+    /// Waits until the runtime asks for its first invocation, at most this long. A failure means that it never
+    /// will.
     pub async fn init(
         &mut self,
         clock: &Clock,
-        function: &FunctionVersion,
         request_id: &str,
-        started: tokio::time::Instant,
-    ) -> Result<(), InvokeOutcome> {
+        started: Instant,
+        phase: Phase,
+        timeout: Duration,
+    ) -> Result<(), Failure> {
+        let mut watch = self.watch_memory();
         let failure = tokio::select! {
             biased;
             signal = self.api.signals.recv() => match signal {
                 Some(Signal::InitError { body }) => Failure::reported(body, "Runtime.InitError"),
                 _ => {
-                    self.init = Some(clock.instant().duration_since(started));
+                    // As part of an invocation INIT has no line and no price of its own.
+                    self.init = (phase == Phase::Init).then(|| clock.instant().duration_since(started));
                     return Ok(());
                 }
             },
             status = exit(&mut self.group) => exited(request_id, status),
-            () = tokio::time::sleep(INIT_TIMEOUT) => Failure {
-                payload: report::timeout_document(request_id, INIT_TIMEOUT),
+            () = exceeded(&mut watch) => killed(&mut self.group, request_id).await,
+            () = tokio::time::sleep_until(started + timeout) => Failure {
+                payload: report::timeout_document(request_id, timeout),
                 status: Status::Timeout,
             },
         };
+        self.out_of_memory |= watch.is_some_and(|watch| watch.is_exceeded());
         let took = clock.instant().duration_since(started);
-        self.pump.write(report::init_report_line(took, &failure.status)).await;
-        self.pump.write(report::start_line(request_id)).await;
-        Err(self.conclude(function, request_id, took, Err(failure)).await)
+        self.pump.write(report::init_report_line(took, phase.as_str(), &failure.status)).await;
+        Err(failure)
     }
 
-    /// One invocation. The flag says whether the sandbox can serve another.
+    /// Writes START, for an invocation that INIT is a part of.
+    pub async fn announce(&self, request_id: &str) {
+        self.pump.write(report::start_line(request_id)).await;
+    }
+
+    fn watch_memory(&self) -> Option<Watch> {
+        let group = self.group.as_ref()?.id?;
+        Some(self.memory.watch(group, self.memory_limit_mb))
+    }
+
+    /// One invocation, which `ticket` may cut off, and which began at `began` if INIT is a part of it. The
+    /// flag says whether the sandbox can serve another.
     pub async fn invoke(
         &mut self,
         clock: &Clock,
         function: &FunctionVersion,
         event: Bytes,
         request_id: &str,
+        mut ticket: Ticket,
+        began: Option<Instant>,
     ) -> (InvokeOutcome, bool) {
-        self.pump.write(report::start_line(request_id)).await;
-        let started = clock.instant();
-        let deadline_ms = clock.now_ms() + function.timeout.as_millis() as i64;
+        if began.is_none() {
+            self.announce(request_id).await;
+        }
+        let now = clock.instant();
+        let started = began.unwrap_or(now);
+        let left = (started + function.timeout).duration_since(now);
+        let deadline_ms = clock.now_ms() + left.as_millis() as i64;
         let event = Event {
             request_id: request_id.to_owned(),
             deadline_ms,
             function_arn: function.arn.clone(),
             body: event,
         };
+        let mut watch = self.watch_memory();
         let (result, alive) = tokio::select! {
             biased;
+            () = ticket.killed() => (Err(killed(&mut self.group, request_id).await), false),
             answer = answer(&mut self.api, event, request_id) => (answer, true),
             status = exit(&mut self.group) => (Err(exited(request_id, status)), false),
+            () = exceeded(&mut watch) => (Err(killed(&mut self.group, request_id).await), false),
             () = tokio::time::sleep_until(started + function.timeout) => {
                 self.pump.write(report::timeout_line(clock.now_ms(), request_id, function.timeout)).await;
                 let payload = report::timeout_document(request_id, function.timeout);
                 (Err(Failure { payload, status: Status::Timeout }), false)
             }
         };
+        self.out_of_memory |= !alive && watch.is_some_and(|watch| watch.is_exceeded());
         let duration = clock.instant().duration_since(started).min(function.timeout);
         (self.conclude(function, request_id, duration, result).await, alive)
     }
 
     /// Writes END and REPORT.
-    async fn conclude(
+    pub async fn conclude(
         &mut self,
         function: &FunctionVersion,
         request_id: &str,
@@ -168,13 +222,17 @@ impl Sandbox {
     ) -> InvokeOutcome {
         let peak_mb = self.group.as_ref().and_then(Group::peak_memory_mb);
         self.memory_used_mb = peak_mb.or(self.memory_used_mb);
+        let memory_size_mb = function.memory_mb;
+        // File pages may bring the peak above the limit. No sandbox of AWS has more than its memory.
+        let memory_used_mb = match self.out_of_memory {
+            true => Some(memory_size_mb),
+            false => self.memory_used_mb.map(|used_mb| used_mb.min(memory_size_mb)),
+        };
         let init = self.init.take();
         let (payload, failed, status) = match result {
             Ok(payload) => (payload, false, Status::Ok),
             Err(failure) => (failure.payload, true, failure.status),
         };
-        let memory_used_mb = self.memory_used_mb;
-        let memory_size_mb = function.memory_mb;
         let report = Report { request_id, duration, init, memory_size_mb, memory_used_mb, status };
         self.pump.write(report::end_line(request_id)).await;
         self.pump.write(report.line()).await;
@@ -231,6 +289,22 @@ async fn answer(api: &mut RuntimeApi, event: Event, wanted: &str) -> Result<Byte
             None => return Err(Failure::new("Runtime.ApiGone", "the Runtime API ended")),
         }
     }
+}
+
+/// The limit of the memory passed. Safe to cancel.
+async fn exceeded(watch: &mut Option<Watch>) {
+    match watch {
+        Some(watch) => watch.exceeded().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Kills the process group and waits for the process: SIGKILL leaves it no choice.
+async fn killed(group: &mut Option<Group>, request_id: &str) -> Failure {
+    if let Some(group) = group {
+        group.kill();
+    }
+    exited(request_id, exit(group).await)
 }
 
 /// The failure of a process that ended before it answered.
@@ -321,9 +395,7 @@ impl Group {
 
     /// The largest resident set so far, in MB as Lambda prints it; `None` where `/proc` does not tell.
     fn peak_memory_mb(&self) -> Option<u32> {
-        let status = fs_err::read_to_string(format!("/proc/{}/status", self.child.id()?)).ok()?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-        let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+        let kib = memory::kib(&memory::status(self.child.id()?)?, "VmHWM")?;
         u32::try_from(kib.div_ceil(1_024)).ok()
     }
 }
@@ -353,43 +425,4 @@ async fn spawn(task_root: &Path, environment: &BTreeMap<String, String>) -> io::
             spawned => return spawned,
         }
     }
-}
-
-/// Lambda developer guide, "Defined runtime environment variables". What the service reserves stands over
-/// the function's own variables; so does the local endpoint, or a stack made for AWS could reach out.
-fn environment(function: &FunctionVersion, api: &RuntimeApi, parts: &Parts) -> BTreeMap<String, String> {
-    let own = function.environment.iter().filter(|(name, _)| !name.starts_with("AWS_ENDPOINT_URL"));
-    let mut all: BTreeMap<String, String> = own.map(|(k, v)| (k.clone(), v.clone())).collect();
-    let task_root = parts.code.path().display().to_string();
-    let memory_mb = function.memory_mb.to_string();
-    let tmp = parts.tmp.path().display().to_string();
-    let reserved = [
-        ("_HANDLER", function.handler.as_str()),
-        ("AWS_ACCESS_KEY_ID", "ASIALOCALSTREAMGAUGE"),
-        ("AWS_SECRET_ACCESS_KEY", "local"),
-        ("AWS_SESSION_TOKEN", "local"),
-        ("AWS_DEFAULT_REGION", &function.region),
-        ("AWS_REGION", &function.region),
-        ("AWS_EC2_METADATA_DISABLED", "true"),
-        ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", &memory_mb),
-        ("AWS_LAMBDA_FUNCTION_NAME", &function.name),
-        ("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST"),
-        ("AWS_LAMBDA_INITIALIZATION_TYPE", "on-demand"),
-        ("AWS_LAMBDA_LOG_GROUP_NAME", &function.log_group),
-        ("AWS_LAMBDA_LOG_STREAM_NAME", parts.log.name()),
-        ("LAMBDA_RUNTIME_DIR", "/var/runtime"),
-        ("LAMBDA_TASK_ROOT", &task_root),
-        ("TMPDIR", &tmp),
-    ];
-    all.extend(reserved.map(|(name, value)| (name.to_owned(), value.to_owned())));
-    all.insert("AWS_LAMBDA_RUNTIME_API".to_owned(), api.address.to_string());
-    if let Some(url) = &parts.endpoint_url {
-        all.insert("AWS_ENDPOINT_URL".to_owned(), url.clone());
-    }
-    let defaults =
-        [("LANG", "en_US.UTF-8"), ("PATH", "/usr/local/bin:/usr/bin:/bin:/opt/bin"), ("TZ", ":UTC")];
-    for (name, value) in defaults {
-        all.entry(name.to_owned()).or_insert_with(|| value.to_owned());
-    }
-    all
 }

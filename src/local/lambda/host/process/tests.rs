@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::ProcessHost;
 use crate::local::faults::Faults;
+use crate::local::lambda::host::FunctionHost;
 use crate::local::lambda::testing::{Stage, zip_of};
 use crate::platform::clock::Clock;
 
@@ -24,6 +25,7 @@ while :; do
   case $event in
     *crash*) exit 42 ;;
     *child*) sleep 600 & ;;
+    *hog*) hog=$(head -c 2000000000 /dev/zero | tr '\0' x); sleep 600 ;;
     *hang*) echo "hanging"; sleep 600 ;;
     *fail*) curl -sf "$api/invocation/$id/error" -d '{"errorType":"Bad","errorMessage":"asked to"}' > /dev/null; continue ;;
   esac
@@ -40,6 +42,7 @@ fn has_curl() -> bool {
 
 struct Processes {
     stage: Stage,
+    host: Arc<ProcessHost>,
     work_dir: tempfile::TempDir,
 }
 
@@ -48,11 +51,11 @@ impl Processes {
         let work_dir = tempfile::tempdir().unwrap();
         let clock = Clock::start();
         let endpoint = Arc::new(OnceLock::new());
-        let host = ProcessHost::new(clock, work_dir.path().to_owned(), endpoint.clone(), 3);
+        let host = Arc::new(ProcessHost::new(clock, work_dir.path().to_owned(), endpoint.clone(), 3));
         endpoint.set("http://127.0.0.1:4566".to_owned()).unwrap();
-        let stage = Stage::new(clock, Arc::new(host), Faults::none());
+        let stage = Stage::new(clock, host.clone(), Faults::none());
         stage.create_function(&zip_of("bootstrap", bootstrap), more).await;
-        Processes { stage, work_dir }
+        Processes { stage, host, work_dir }
     }
 
     async fn invoke(&self, event: Value) -> (Value, bool) {
@@ -163,16 +166,143 @@ async fn init_that_fails_fails_the_invocation() {
     assert!(failed && error["errorType"] == "Runtime.ExitError", "{error}");
     let stage = run.end().await;
     let lines = stage.logs.lines();
-    assert!(lines.iter().any(|line| line == "no"));
-    assert!(
-        lines
-            .iter()
-            .any(|line| line.starts_with("INIT_REPORT ") && line.contains("Phase: init\tStatus: error"))
-    );
+    assert_eq!(lines.iter().filter(|line| *line == "no").count(), 2, "it is started once more");
+    let inits: Vec<_> = lines.iter().filter(|line| line.starts_with("INIT_REPORT ")).collect();
+    assert_eq!(inits.len(), 2);
+    assert!(inits[0].contains("Phase: init\tStatus: error"), "{inits:?}");
+    assert!(inits[1].contains("Phase: invoke\tStatus: error"), "{inits:?}");
+    let report = lines.iter().find(|line| line.starts_with("REPORT ")).unwrap();
+    assert!(!report.contains("Init Duration"), "{report}");
     let run = Processes::new("not a program", json!({})).await;
     let (error, failed) = run.invoke(json!({})).await;
     assert!(failed && error["errorType"] == "Runtime.InvalidEntrypoint", "{error}");
     run.end().await;
+}
+
+#[tokio::test]
+async fn an_init_that_fails_once_delays_the_invocation_only() {
+    if !has_curl() {
+        eprintln!("NOT RUN: no curl");
+        return;
+    }
+    let mark = tempfile::tempdir().unwrap();
+    let fails_once = BOOTSTRAP.replacen("echo \"init", "mkdir \"$MARK/seen\" && exit 9\necho \"init", 1);
+    let environment = json!({"Environment": {"Variables": {"MARK": mark.path()}}});
+    let run = Processes::new(&fails_once, environment).await;
+    let (answer, failed) = run.invoke(json!({"n": 1})).await;
+    assert!(!failed, "{answer}");
+    let (again, _) = run.invoke(json!({"n": 2})).await;
+    assert_eq!(again["pid"], answer["pid"], "the second sandbox stays");
+    let lines = run.end().await.logs.lines();
+    assert_eq!(lines.iter().filter(|line| line.starts_with("INIT_REPORT ")).count(), 1);
+    assert_eq!(lines.iter().filter(|line| line.starts_with("START ")).count(), 2);
+    assert!(lines.iter().all(|line| !line.contains("\tInit Duration: ")), "{lines:#?}");
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_function_beyond_its_memory_is_killed() {
+    if !has_curl() {
+        eprintln!("NOT RUN: no curl");
+        return;
+    }
+    let run = Processes::new(BOOTSTRAP, json!({"Timeout": 120, "MemorySize": 128})).await;
+    let (error, failed) = run.invoke(json!("hog")).await;
+    assert!(failed && error["errorType"] == "Runtime.ExitError", "{error}");
+    assert!(error["errorMessage"].as_str().unwrap().ends_with("exited with error: signal: killed"));
+    let (_, failed) = run.invoke(json!({})).await;
+    assert!(!failed, "a new sandbox takes over");
+    let lines = run.end().await.logs.lines();
+    let reports: Vec<_> = lines.iter().filter(|line| line.starts_with("REPORT ")).collect();
+    assert!(reports[0].contains("\tMemory Size: 128 MB\tMax Memory Used: 128 MB\t"), "{reports:?}");
+    assert!(reports[0].ends_with("\tStatus: error\tError Type: Runtime.ExitError"));
+}
+
+/// A runtime of a few lines, as somebody would write it for `provided.al2023`.
+const PYTHON_BOOTSTRAP: &str = r#"#!/usr/bin/env python3
+import json, os, sys, time, urllib.request
+
+API = f"http://{os.environ['AWS_LAMBDA_RUNTIME_API']}/2018-06-01/runtime/invocation"
+
+
+def handler(event):
+    print("seen", json.dumps(event))
+    print("a warning", file=sys.stderr)
+    if event.get("boom"):
+        raise ValueError("asked to")
+    names = ("AWS_LAMBDA_", "LAMBDA_", "AWS_REGION", "_HANDLER", "TZ", "LANG", "PATH", "LD_", "AWS_SESSION_TOKEN", "OWN")
+    return {
+        "environment": {k: v for k, v in os.environ.items() if k.startswith(names)},
+        "here": os.getcwd(),
+        "zone": time.tzname[0],
+        "leak": os.environ.get("CARGO_MANIFEST_DIR"),
+    }
+
+
+def post(path, document):
+    body = json.dumps(document).encode()
+    urllib.request.urlopen(urllib.request.Request(f"{API}/{path}", data=body)).read()
+
+
+while True:
+    with urllib.request.urlopen(f"{API}/next") as invocation:
+        request_id = invocation.headers["Lambda-Runtime-Aws-Request-Id"]
+        event = json.load(invocation)
+    try:
+        answer = handler(event)
+        sys.stdout.flush()
+        post(f"{request_id}/response", answer)
+    except Exception as error:
+        sys.stdout.flush()
+        post(f"{request_id}/error", {"errorType": type(error).__name__, "errorMessage": str(error)})
+"#;
+
+#[tokio::test]
+async fn a_function_in_python_runs_as_on_aws() {
+    let python = std::process::Command::new("/usr/bin/env").args(["python3", "--version"]).output();
+    if !python.is_ok_and(|output| output.status.success()) {
+        eprintln!("NOT RUN: no python3");
+        return;
+    }
+    let more = json!({
+        "Handler": "app.handler", "Timeout": 30, "Environment": {"Variables": {"OWN": "mine"}},
+    });
+    let run = Processes::new(PYTHON_BOOTSTRAP, more).await;
+    let (answer, failed) = run.invoke(json!({"n": 1})).await;
+    assert!(!failed, "{answer}");
+    let given = &answer["environment"];
+    let here = answer["here"].as_str().unwrap();
+    for (name, value) in [
+        ("AWS_LAMBDA_FUNCTION_NAME", "f"),
+        ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "512"),
+        ("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST"),
+        ("AWS_LAMBDA_INITIALIZATION_TYPE", "on-demand"),
+        ("AWS_LAMBDA_LOG_GROUP_NAME", "/aws/lambda/f"),
+        ("_HANDLER", "app.handler"),
+        ("AWS_REGION", "us-east-1"),
+        ("AWS_SESSION_TOKEN", "local"),
+        ("TZ", ":UTC"),
+        ("LANG", "en_US.UTF-8"),
+        ("OWN", "mine"),
+    ] {
+        assert_eq!(given[name], value, "{name}");
+    }
+    assert_eq!(
+        given["LAMBDA_TASK_ROOT"].as_str().map(std::fs::canonicalize).unwrap().unwrap(),
+        PathBuf::from(here)
+    );
+    assert!(given["LD_LIBRARY_PATH"].as_str().unwrap().contains("/lib:/opt/lib"));
+    assert!(given["PATH"].as_str().unwrap().contains("/usr/local/bin"));
+    assert_eq!((&answer["zone"], &answer["leak"]), (&json!("UTC"), &Value::Null));
+    let (error, failed) = run.invoke(json!({"boom": true})).await;
+    assert!(failed);
+    assert_eq!(error, json!({"errorType": "ValueError", "errorMessage": "asked to"}));
+    let stage = run.end().await;
+    let lines = stage.logs.lines();
+    for line in [r#"seen {"n": 1}"#, "a warning", r#"seen {"boom": true}"#] {
+        assert!(lines.iter().any(|logged| logged == line), "{line}: {lines:#?}");
+    }
+    assert!(lines.iter().any(|line| line.ends_with("\tStatus: error\tError Type: ValueError")));
 }
 
 #[tokio::test]
@@ -199,6 +329,29 @@ async fn shutdown_cuts_off_what_is_running() {
     }
     run.end().await;
     assert_eq!(hanging.await.unwrap().unwrap()["FunctionError"], "Unhandled");
+}
+
+#[tokio::test]
+async fn a_running_invocation_can_be_killed_and_an_idle_sandbox_is_left_alone() {
+    if !has_curl() {
+        eprintln!("NOT RUN: no curl");
+        return;
+    }
+    let run = Processes::new(BOOTSTRAP, json!({"Timeout": 600})).await;
+    let (first, _) = run.invoke(json!({})).await;
+    assert_eq!(run.host.kill_running("f"), 0);
+    let kill = async {
+        while run.host.kill_running("f") == 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let both = async { tokio::join!(run.invoke(json!("hang")), kill) };
+    let ((error, failed), ()) = tokio::time::timeout(Duration::from_secs(10), both).await.unwrap();
+    assert!(failed && error["errorType"] == "Runtime.ExitError", "{error}");
+    assert!(error["errorMessage"].as_str().unwrap().ends_with("exited with error: signal: killed"));
+    let (next, failed) = run.invoke(json!({})).await;
+    assert!(!failed && next["pid"] != first["pid"], "a new sandbox");
+    run.end().await;
 }
 
 #[cfg(target_os = "linux")]

@@ -50,6 +50,18 @@ impl Iam {
                 role.tags.extend(tags(input));
                 Ok(json!({}))
             }),
+            "UntagRole" => self.with_role(input, |_, role| {
+                let keys = input["TagKeys"].as_array().map(Vec::as_slice).unwrap_or_default();
+                role.tags.retain(|key, _| !keys.iter().any(|one| one == key));
+                Ok(json!({}))
+            }),
+            "UpdateRole" => self.with_role(input, |_, role| role.update(input)),
+            "UpdateAssumeRolePolicy" => self.with_role(input, |_, role| {
+                let document = text(input, "PolicyDocument")?;
+                check_document(&document)?;
+                role.trust_policy = document;
+                Ok(json!({}))
+            }),
             "PutRolePolicy" => self.with_role(input, |_, role| role.put_policy(input)),
             "GetRolePolicy" => self.with_role(input, |name, role| role.get_policy(name, input)),
             "DeleteRolePolicy" => self.with_role(input, |_, role| {
@@ -173,6 +185,17 @@ impl Role {
             role["Description"] = json!(description);
         }
         role
+    }
+
+    /// What is not given stays. IAM API reference, UpdateRole.
+    fn update(&mut self, input: &Value) -> ApiResult {
+        if let Some(description) = input["Description"].as_str() {
+            self.description = Some(description.to_owned()).filter(|text| !text.is_empty());
+        }
+        if let Some(session_s) = whole_number(&input["MaxSessionDuration"]) {
+            self.max_session_s = session_s;
+        }
+        Ok(json!({}))
     }
 
     fn put_policy(&mut self, input: &Value) -> ApiResult {

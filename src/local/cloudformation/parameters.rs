@@ -10,8 +10,6 @@ use crate::local::service::ApiError;
 
 /// Bytes of one parameter's value. CloudFormation quotas.
 const VALUE_MAX_BYTES: usize = 4_096;
-/// Parameters of a template. CloudFormation quotas.
-const PARAMETERS_MAX: usize = 200;
 
 const MEMBERS: [&str; 11] = [
     "AllowedPattern",
@@ -45,12 +43,6 @@ impl Parameter {
 
 /// Checks the declarations themselves: types and members.
 pub fn check_declarations(template: &Template) -> Result<(), ApiError> {
-    if template.parameters.len() > PARAMETERS_MAX {
-        return Err(format_error(format!(
-            "Number of parameters, {}, is greater than maximum allowed, {PARAMETERS_MAX}",
-            template.parameters.len()
-        )));
-    }
     for (name, declaration) in &template.parameters {
         let Some(members) = declaration.as_object() else {
             return Err(format_error(format!(

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
+use super::changes::ChangeSet;
+use super::definition::Definition;
 use super::intrinsics::{Physical, Pseudo};
-use super::parameters::Parameter;
-use super::template::Template;
 use crate::local::service::Context;
 
 /// What becomes of a stack that cannot be created.
@@ -24,28 +24,46 @@ pub struct Stack {
     pub status: &'static str,
     pub reason: Option<String>,
     pub created_ms: i64,
+    pub updated_ms: Option<i64>,
     pub deleted_ms: Option<i64>,
-    pub template: Template,
-    pub template_text: String,
-    pub parameters: BTreeMap<String, Parameter>,
-    pub conditions: BTreeMap<String, bool>,
-    pub tags: BTreeMap<String, String>,
-    pub capabilities: Vec<String>,
+    pub definition: Definition,
     pub on_failure: OnFailure,
     pub termination_protection: bool,
     pub token: Option<String>,
     pub outputs: Vec<OutputValue>,
     pub resources: BTreeMap<String, ResourceState>,
-    /// Logical ids in the order of creation; deletion goes the other way.
-    pub order: Vec<String>,
     pub events: Vec<Event>,
     /// Set by a DeleteStack that came while the stack was being created.
     pub delete_requested: bool,
+    /// Set by a CancelUpdateStack.
+    pub cancel_requested: bool,
     /// Logical ids that the last DeleteStack asked to leave alone.
     pub retained: BTreeSet<String>,
+    /// The last DeleteStack asked to let go of what cannot be deleted.
+    pub forced: bool,
+    /// The update under way, or the one that failed and is not settled.
+    pub update: Option<Update>,
+    pub change_sets: Vec<ChangeSet>,
+    /// How many resources were made so far for each logical id: names must not repeat.
+    pub generations: BTreeMap<String, u32>,
 }
 
+/// What an update needs to be undone.
 #[derive(Debug)]
+pub struct Update {
+    /// The definition and the resources of the last stable state.
+    pub previous: Definition,
+    pub snapshot: BTreeMap<String, ResourceState>,
+    /// Resources made since, by logical id: deleted by a rollback.
+    pub made: Vec<(String, ResourceState)>,
+    /// Resources that others took the place of, by logical id: deleted when the update is through.
+    pub set_aside: Vec<(String, ResourceState)>,
+    pub disable_rollback: bool,
+    /// The definition that could not be reached, once it is being rolled back.
+    pub failed: Option<Definition>,
+}
+
+#[derive(Clone, Debug)]
 pub struct ResourceState {
     pub kind: String,
     pub physical: Physical,
@@ -54,6 +72,27 @@ pub struct ResourceState {
     pub updated_ms: i64,
     /// As they were given to the service: evaluated and typed.
     pub properties: Value,
+    /// The stack's tags that it was given; none for a type without tags.
+    pub tags: BTreeMap<String, String>,
+    /// After a change that failed: properties and tags that it may still have instead, whole or in part.
+    pub doubt: Option<(Value, BTreeMap<String, String>)>,
+}
+
+impl ResourceState {
+    /// Whether there is, or may be, something to delete.
+    pub fn exists(&self) -> bool {
+        !self.physical.id.is_empty() && !matches!(self.status, "DELETE_COMPLETE" | "DELETE_SKIPPED")
+    }
+
+    /// Whether an earlier change failed, so that the resource may not be as recorded.
+    pub fn is_unsettled(&self) -> bool {
+        self.status == "UPDATE_FAILED" || self.doubt.is_some()
+    }
+
+    /// Whether `Ref` and `Fn::GetAtt` may yield it.
+    pub fn is_usable(&self) -> bool {
+        self.exists() && !matches!(self.status, "CREATE_IN_PROGRESS" | "CREATE_FAILED")
+    }
 }
 
 #[derive(Debug)]
@@ -82,7 +121,7 @@ pub fn seconds(ms: i64) -> f64 {
 }
 
 /// `null` members are left out: an absent element is not an empty one.
-fn without_nulls(mut value: Value) -> Value {
+pub fn without_nulls(mut value: Value) -> Value {
     if let Value::Object(members) = &mut value {
         members.retain(|_, member| !member.is_null());
     }
@@ -107,12 +146,11 @@ impl Stack {
     pub fn set_status(&mut self, context: &Context, status: &'static str, reason: Option<String>) {
         self.status = status;
         self.reason = reason.clone();
-        let (name, id) = (self.name.clone(), self.id.clone());
         let number = self.events.len();
         self.events.push(Event {
             id: event_id(context, &self.id, number),
-            logical_id: name,
-            physical_id: id,
+            logical_id: self.name.clone(),
+            physical_id: self.id.clone(),
             kind: "AWS::CloudFormation::Stack".into(),
             at_ms: context.clock.now_ms(),
             status,
@@ -121,7 +159,7 @@ impl Stack {
         });
     }
 
-    /// Sets a resource's status and notes the event. The resource must be in the template.
+    /// Sets a resource's status and notes the event. The resource must be in the template or exist.
     pub fn set_resource_status(
         &mut self,
         context: &Context,
@@ -130,7 +168,8 @@ impl Stack {
         reason: Option<String>,
     ) {
         let at_ms = context.clock.now_ms();
-        let kind = self.template.resources.get(logical_id).map(|one| one.kind.clone()).unwrap_or_default();
+        let declared = self.definition.template.resources.get(logical_id);
+        let kind = declared.map(|one| one.kind.clone()).unwrap_or_default();
         let resource = self.resources.entry(logical_id.to_owned()).or_insert_with(|| ResourceState {
             kind,
             physical: Physical::default(),
@@ -138,12 +177,28 @@ impl Stack {
             reason: None,
             updated_ms: at_ms,
             properties: json!({}),
+            tags: BTreeMap::new(),
+            doubt: None,
         });
         resource.status = status;
         resource.reason = reason.clone();
         resource.updated_ms = at_ms;
+        let shown = resource.clone();
+        self.note(context, logical_id, &shown, status, reason);
+    }
+
+    /// Notes an event of a resource that need not be the stack's current one of that logical id.
+    pub fn note(
+        &mut self,
+        context: &Context,
+        logical_id: &str,
+        resource: &ResourceState,
+        status: &'static str,
+        reason: Option<String>,
+    ) {
+        let (at_ms, number) = (context.clock.now_ms(), self.events.len());
         self.events.push(Event {
-            id: format!("{logical_id}-{status}-{at_ms}"),
+            id: format!("{logical_id}-{status}-{at_ms}-{number}"),
             logical_id: logical_id.to_owned(),
             physical_id: resource.physical.id.clone(),
             kind: resource.kind.clone(),
@@ -156,29 +211,25 @@ impl Stack {
 
     /// As DescribeStacks shows it.
     pub fn describe(&self) -> Value {
-        let parameters: Vec<Value> = self
-            .parameters
-            .iter()
-            .map(|(key, parameter)| json!({"ParameterKey": key, "ParameterValue": parameter.shown()}))
-            .collect();
-        let tags: Vec<Value> =
-            self.tags.iter().map(|(key, value)| json!({"Key": key, "Value": value})).collect();
+        let definition = &self.definition;
         let outputs: Vec<Value> = self.outputs.iter().map(OutputValue::describe).collect();
         without_nulls(json!({
             "StackId": self.id,
             "StackName": self.name,
-            "Description": self.template.description,
-            "Parameters": parameters,
+            "Description": definition.template.description,
+            "Parameters": definition.shown_parameters(),
             "CreationTime": seconds(self.created_ms),
+            "LastUpdatedTime": self.updated_ms.map(seconds),
             "DeletionTime": self.deleted_ms.map(seconds),
             "RollbackConfiguration": {},
             "StackStatus": self.status,
             "StackStatusReason": self.reason,
             "DisableRollback": self.on_failure == OnFailure::DoNothing,
             "NotificationARNs": [],
-            "Capabilities": self.capabilities,
+            "Capabilities": definition.capabilities,
             "Outputs": outputs,
-            "Tags": tags,
+            "Tags": definition.shown_tags(),
+            "RoleARN": definition.role_arn,
             "EnableTerminationProtection": self.termination_protection,
             "DriftInformation": {"StackDriftStatus": "NOT_CHECKED"},
         }))
@@ -189,8 +240,9 @@ impl Stack {
         without_nulls(json!({
             "StackId": self.id,
             "StackName": self.name,
-            "TemplateDescription": self.template.description,
+            "TemplateDescription": self.definition.template.description,
             "CreationTime": seconds(self.created_ms),
+            "LastUpdatedTime": self.updated_ms.map(seconds),
             "DeletionTime": self.deleted_ms.map(seconds),
             "StackStatus": self.status,
             "StackStatusReason": self.reason,

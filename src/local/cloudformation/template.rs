@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
+use super::limits;
 use crate::local::service::ApiError;
 
 /// What a template's top level may hold. CloudFormation user guide, "Template anatomy".
@@ -35,7 +36,7 @@ const RESOURCE_MEMBERS: [&str; 9] = [
     "UpdateReplacePolicy",
 ];
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Template {
     pub description: Option<String>,
     pub metadata: Option<Value>,
@@ -53,6 +54,9 @@ pub struct Resource {
     pub depends_on: Vec<String>,
     pub condition: Option<String>,
     pub deletion_policy: DeletionPolicy,
+    /// The old resource outlives its replacement.
+    pub retained_when_replaced: bool,
+    pub metadata: Option<Value>,
 }
 
 /// What becomes of a resource when its stack goes.
@@ -109,6 +113,7 @@ impl Template {
             check_logical_id(&name, "Outputs")?;
             template.outputs.insert(name.clone(), output(&name, &definition)?);
         }
+        limits::check(&template)?;
         Ok(template)
     }
 
@@ -288,6 +293,10 @@ fn resource(name: &str, definition: Value) -> Result<Resource, ApiError> {
         depends_on,
         condition: optional_text(&members, "Condition")?,
         deletion_policy: deletion_policy(optional_text(&members, "DeletionPolicy")?.as_deref())?,
+        retained_when_replaced: update_replace_policy(
+            optional_text(&members, "UpdateReplacePolicy")?.as_deref(),
+        )?,
+        metadata: members.get("Metadata").cloned(),
     })
 }
 
@@ -298,6 +307,15 @@ fn deletion_policy(text: Option<&str>) -> Result<DeletionPolicy, ApiError> {
         Some("RetainExceptOnCreate") => Ok(DeletionPolicy::RetainExceptOnCreate),
         Some("Snapshot") => Err(format_error("no resource type here supports DeletionPolicy Snapshot.")),
         Some(other) => Err(format_error(format!("Unrecognized DeletionPolicy {other}"))),
+    }
+}
+
+fn update_replace_policy(text: Option<&str>) -> Result<bool, ApiError> {
+    match text {
+        None | Some("Delete") => Ok(false),
+        Some("Retain") => Ok(true),
+        Some("Snapshot") => Err(format_error("no resource type here supports UpdateReplacePolicy Snapshot.")),
+        Some(other) => Err(format_error(format!("Unrecognized UpdateReplacePolicy {other}"))),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Attributes, Call, ResourceType, Shape, attributes, gone, only};
+use super::{Attributes, Call, Change, ResourceType, Shape, attributes, gone, only};
 use crate::local::cloudformation::shape::{TAGS, TEXTS};
 use crate::local::service::{ApiError, BoxFuture};
 
@@ -37,6 +37,14 @@ impl ResourceType for Role {
         &["Arn", "RoleId"]
     }
 
+    fn create_only(&self) -> &'static [&'static str] {
+        &["Path", "RoleName"]
+    }
+
+    fn name_property(&self) -> Option<&'static str> {
+        Some("RoleName")
+    }
+
     fn create<'a>(
         &'a self,
         call: &'a Call<'a>,
@@ -64,6 +72,14 @@ impl ResourceType for Role {
     }
 
     /// Removes its own policies; one that something else put there makes the deletion fail, as on AWS.
+    fn update<'a>(
+        &'a self,
+        call: &'a Call<'a>,
+        change: &'a Change<'a>,
+    ) -> BoxFuture<'a, Result<(), ApiError>> {
+        Box::pin(update_role(call, change))
+    }
+
     fn delete<'a>(
         &'a self,
         call: &'a Call<'a>,
@@ -118,6 +134,27 @@ impl ResourceType for Policy {
         })
     }
 
+    fn update<'a>(
+        &'a self,
+        call: &'a Call<'a>,
+        change: &'a Change<'a>,
+    ) -> BoxFuture<'a, Result<(), ApiError>> {
+        Box::pin(async move {
+            let same_name = !change.differs("PolicyName");
+            for role in list(&change.before["Roles"]) {
+                if same_name && list(&change.after["Roles"]).contains(role) {
+                    continue;
+                }
+                let input = json!({"RoleName": role, "PolicyName": change.before["PolicyName"]});
+                gone(call.api("iam", "DeleteRolePolicy", input).await)?;
+            }
+            for role in list(&change.after["Roles"]) {
+                put_policy(call, role.as_str().unwrap_or_default(), change.after).await?;
+            }
+            Ok(())
+        })
+    }
+
     fn delete<'a>(
         &'a self,
         call: &'a Call<'a>,
@@ -132,6 +169,55 @@ impl ResourceType for Policy {
             Ok(())
         })
     }
+}
+
+async fn update_role(call: &Call<'_>, change: &Change<'_>) -> Result<(), ApiError> {
+    let (name, after) = (change.id, change.after);
+    let settings = change.settings(&[("Description", json!("")), ("MaxSessionDuration", json!(3_600))]);
+    if !settings.is_empty() {
+        let mut input = settings;
+        input.insert("RoleName".into(), json!(name));
+        call.api("iam", "UpdateRole", Value::Object(input)).await?;
+    }
+    if change.differs("AssumeRolePolicyDocument") {
+        let document = after["AssumeRolePolicyDocument"].to_string();
+        let input = json!({"RoleName": name, "PolicyDocument": document});
+        call.api("iam", "UpdateAssumeRolePolicy", input).await?;
+    }
+    update_policies(call, change).await?;
+    for arn in list(&change.before["ManagedPolicyArns"]) {
+        if !list(&after["ManagedPolicyArns"]).contains(arn) {
+            let input = json!({"RoleName": name, "PolicyArn": arn});
+            gone(call.api("iam", "DetachRolePolicy", input).await)?;
+        }
+    }
+    for arn in list(&after["ManagedPolicyArns"]) {
+        if !list(&change.before["ManagedPolicyArns"]).contains(arn) {
+            call.api("iam", "AttachRolePolicy", json!({"RoleName": name, "PolicyArn": arn})).await?;
+        }
+    }
+    if let Some(tags) = call.tag_change(change) {
+        call.api("iam", "UntagRole", json!({"RoleName": name, "TagKeys": tags.removed})).await?;
+        call.api("iam", "TagRole", json!({"RoleName": name, "Tags": tags.list()})).await?;
+    }
+    Ok(())
+}
+
+/// The role's inline policies.
+async fn update_policies(call: &Call<'_>, change: &Change<'_>) -> Result<(), ApiError> {
+    for policy in list(&change.before["Policies"]) {
+        let name = &policy["PolicyName"];
+        if !list(&change.after["Policies"]).iter().any(|one| one["PolicyName"] == *name) {
+            let input = json!({"RoleName": change.id, "PolicyName": name});
+            gone(call.api("iam", "DeleteRolePolicy", input).await)?;
+        }
+    }
+    for policy in list(&change.after["Policies"]) {
+        if !list(&change.before["Policies"]).contains(policy) {
+            put_policy(call, change.id, policy).await?;
+        }
+    }
+    Ok(())
 }
 
 async fn put_policy(call: &Call<'_>, role: &str, policy: &Value) -> Result<(), ApiError> {

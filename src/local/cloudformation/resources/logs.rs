@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Attributes, Call, ResourceType, Shape, attributes, gone};
+use super::{Attributes, Call, Change, ResourceType, Shape, attributes, gone};
 use crate::local::cloudformation::shape::TAGS;
 use crate::local::service::{ApiError, BoxFuture};
 
@@ -26,6 +26,14 @@ impl ResourceType for LogGroup {
         &["Arn"]
     }
 
+    fn create_only(&self) -> &'static [&'static str] {
+        &["LogGroupName"]
+    }
+
+    fn name_property(&self) -> Option<&'static str> {
+        Some("LogGroupName")
+    }
+
     fn create<'a>(
         &'a self,
         call: &'a Call<'a>,
@@ -47,6 +55,37 @@ impl ResourceType for LogGroup {
             // The ARN ends in `:*`, as policies on the group's streams need it.
             let arn = call.context.arn("logs", &format!("log-group:{name}:*"));
             Ok(attributes([("Arn", arn)]))
+        })
+    }
+
+    fn update<'a>(
+        &'a self,
+        call: &'a Call<'a>,
+        change: &'a Change<'a>,
+    ) -> BoxFuture<'a, Result<(), ApiError>> {
+        Box::pin(async move {
+            if change.differs("LogGroupClass") {
+                let message = "The class of a log group cannot be changed after it is created.";
+                return Err(ApiError::invalid("NotUpdatable", message));
+            }
+            if change.differs("RetentionInDays") {
+                let mut input = json!({"logGroupName": change.id});
+                let operation = match change.after.get("RetentionInDays") {
+                    Some(days) => {
+                        input["retentionInDays"] = days.clone();
+                        "PutRetentionPolicy"
+                    }
+                    None => "DeleteRetentionPolicy",
+                };
+                call.api("logs", operation, input).await?;
+            }
+            if let Some(tags) = call.tag_change(change) {
+                let arn = call.context.arn("logs", &format!("log-group:{}", change.id));
+                call.api("logs", "UntagResource", json!({"resourceArn": arn, "tagKeys": tags.removed}))
+                    .await?;
+                call.api("logs", "TagResource", json!({"resourceArn": arn, "tags": tags.set})).await?;
+            }
+            Ok(())
         })
     }
 

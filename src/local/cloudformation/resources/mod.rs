@@ -10,7 +10,7 @@ mod logs;
 mod s3;
 mod sqs;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -49,6 +49,21 @@ pub trait ResourceType: Send + Sync {
         properties: &'a Value,
         id: &'a mut String,
     ) -> BoxFuture<'a, Result<Attributes, ApiError>>;
+    /// Properties whose change takes a new resource: `createOnlyProperties` of the registry's schema.
+    fn create_only(&self) -> &'static [&'static str] {
+        &[]
+    }
+    /// The property by which a template may name the resource itself.
+    fn name_property(&self) -> Option<&'static str> {
+        None
+    }
+    /// Changes the resource and waits until the change is through. Also called to undo a change that failed
+    /// halfway: then `before` is what was attempted, and what never came about is no error.
+    fn update<'a>(
+        &'a self,
+        call: &'a Call<'a>,
+        change: &'a Change<'a>,
+    ) -> BoxFuture<'a, Result<(), ApiError>>;
     /// Removes the resource and waits until it is gone. That it is not there is no error.
     fn delete<'a>(
         &'a self,
@@ -58,13 +73,14 @@ pub trait ResourceType: Send + Sync {
     ) -> BoxFuture<'a, Result<(), ApiError>>;
 }
 
-const TYPES: [&dyn ResourceType; 13] = [
+const TYPES: [&dyn ResourceType; 14] = [
     &cloudwatch::Alarm,
     &cloudwatch::CompositeAlarm,
     &cloudwatch::Dashboard,
     &iam::Policy,
     &iam::Role,
     &kinesis::Stream,
+    &kinesis::StreamConsumer,
     &lambda::EventSourceMapping,
     &lambda::Function,
     &logs::LogGroup,
@@ -83,11 +99,70 @@ pub fn find(kind: &str) -> Option<&'static dyn ResourceType> {
 pub struct Call<'a> {
     pub services: &'a Services,
     pub context: &'a Context,
-    pub stack_name: &'a str,
-    pub stack_id: &'a str,
-    pub logical_id: &'a str,
+    pub stack_name: String,
+    pub stack_id: String,
+    pub logical_id: String,
     /// Tags of the stack: they propagate to every resource that can be tagged.
-    pub stack_tags: &'a BTreeMap<String, String>,
+    pub stack_tags: BTreeMap<String, String>,
+    /// How many resources of this logical id came before: generated names do not repeat.
+    pub generation: u32,
+}
+
+/// What changes about a resource that keeps its identity.
+pub struct Change<'a> {
+    /// The physical id.
+    pub id: &'a str,
+    pub before: &'a Value,
+    pub after: &'a Value,
+    /// The stack's tags as the resource has them; those that it is to have are in [`Call`].
+    pub tags_before: &'a BTreeMap<String, String>,
+}
+
+impl Change<'_> {
+    pub fn differs(&self, member: &str) -> bool {
+        self.before.get(member) != self.after.get(member)
+    }
+
+    /// Those of the members that differ, each with its new value, or with `default` where it is taken away.
+    pub fn settings(&self, defaults: &[(&str, Value)]) -> Map<String, Value> {
+        let changed = defaults.iter().filter(|(member, _)| self.differs(member));
+        changed
+            .map(|(member, default)| {
+                ((*member).to_owned(), self.after.get(member).unwrap_or(default).clone())
+            })
+            .collect()
+    }
+}
+
+/// Tags to set and keys to take away.
+pub struct TagChange {
+    pub set: BTreeMap<String, String>,
+    pub removed: Vec<String>,
+}
+
+impl TagChange {
+    /// `set` as a list of `{Key, Value}`.
+    pub fn list(&self) -> Value {
+        tag_list(&self.set)
+    }
+}
+
+fn tag_list(tags: &BTreeMap<String, String>) -> Value {
+    tags.iter().map(|(key, value)| json!({"Key": key, "Value": value})).collect()
+}
+
+/// The names of the properties that differ.
+pub fn differing(before: &Value, after: &Value) -> Vec<String> {
+    let names = |value: &Value| -> BTreeSet<String> {
+        value.as_object().map(|members| members.keys().cloned().collect()).unwrap_or_default()
+    };
+    let all = names(before).into_iter().chain(names(after)).collect::<BTreeSet<String>>();
+    all.into_iter().filter(|name| before.get(name) != after.get(name)).collect()
+}
+
+/// Whether a type takes tags that can be changed: then the stack's tags go to its resources.
+pub fn is_taggable(kind: &dyn ResourceType) -> bool {
+    kind.properties().iter().any(|(name, _)| *name == "Tags") && !kind.create_only().contains(&"Tags")
 }
 
 impl Call<'_> {
@@ -107,6 +182,7 @@ impl Call<'_> {
             .stack_id
             .bytes()
             .chain(self.logical_id.bytes())
+            .chain(self.generation.to_le_bytes())
             .fold(self.context.seed ^ 0xcbf2_9ce4_8422_2325, |hash, byte| {
                 (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
             });
@@ -122,19 +198,51 @@ impl Call<'_> {
         properties[member].as_str().map_or_else(|| self.generated_name(longest), str::to_owned)
     }
 
-    /// The stack's tags, and the resource's own over them.
+    /// The stack's tags, the resource's own over them, and those by which CloudFormation marks what it made.
+    /// User guide, "Resource tags".
     pub fn tags(&self, properties: &Value) -> BTreeMap<String, String> {
-        let mut tags = self.stack_tags.clone();
+        self.all_tags(&self.stack_tags, properties)
+    }
+
+    fn all_tags(
+        &self,
+        stack_tags: &BTreeMap<String, String>,
+        properties: &Value,
+    ) -> BTreeMap<String, String> {
+        let mut tags = stack_tags.clone();
         for tag in properties["Tags"].as_array().map(Vec::as_slice).unwrap_or_default() {
             let text = |member: &str| tag[member].as_str().unwrap_or_default().to_owned();
             tags.insert(text("Key"), text("Value"));
+        }
+        for (name, value) in
+            [("stack-name", &self.stack_name), ("stack-id", &self.stack_id), ("logical-id", &self.logical_id)]
+        {
+            tags.insert(format!("aws:cloudformation:{name}"), value.clone());
         }
         tags
     }
 
     /// The same as a list of `{Key, Value}`.
     pub fn tag_list(&self, properties: &Value) -> Value {
-        self.tags(properties).iter().map(|(key, value)| json!({"Key": key, "Value": value})).collect()
+        tag_list(&self.tags(properties))
+    }
+
+    /// What becomes of the tags; `None` when they stay as they are.
+    pub fn tag_change(&self, change: &Change<'_>) -> Option<TagChange> {
+        let before = self.all_tags(change.tags_before, change.before);
+        let after = self.tags(change.after);
+        if before == after {
+            return None;
+        }
+        let removed = before.keys().filter(|key| !after.contains_key(*key)).cloned().collect();
+        Some(TagChange { set: after, removed })
+    }
+
+    /// The error for something that exists already, for services that would take a second creation for an
+    /// update or for a repetition.
+    fn exists(&self, kind: &dyn ResourceType, name: &str) -> ApiError {
+        let message = format!("Resource of type '{}' with identifier '{name}' already exists.", kind.kind());
+        ApiError::invalid("AlreadyExists", message)
     }
 
     /// Calls `operation` until `done` says so.
@@ -185,11 +293,12 @@ fn until_gone(result: Result<Value, ApiError>) -> Result<bool, ApiError> {
 }
 
 fn is_not_found(error: &ApiError) -> bool {
-    const CODES: [&str; 9] = [
+    const CODES: [&str; 10] = [
         "AWS.SimpleQueueService.NonExistentQueue",
         "DashboardNotFoundError",
         "NoSuchBucket",
         "NoSuchBucketPolicy",
+        "NoSuchTagSet",
         "NoSuchEntity",
         "QueueDoesNotExist",
         "ResourceNotFound",

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Attributes, Call, ResourceType, Shape, attributes, gone};
+use super::{Attributes, Call, Change, ResourceType, Shape, attributes, gone, is_not_found};
 use crate::local::cloudformation::shape::TAGS;
 use crate::local::service::{ApiError, BoxFuture};
 
@@ -60,6 +60,14 @@ impl ResourceType for Bucket {
         &["Arn", "DomainName", "RegionalDomainName"]
     }
 
+    fn create_only(&self) -> &'static [&'static str] {
+        &["BucketName"]
+    }
+
+    fn name_property(&self) -> Option<&'static str> {
+        Some("BucketName")
+    }
+
     fn create<'a>(
         &'a self,
         call: &'a Call<'a>,
@@ -70,6 +78,12 @@ impl ResourceType for Bucket {
             let name = call.name(properties, "BucketName", 63);
             // Bucket names have no upper case, which generated names do.
             let name = if properties.get("BucketName").is_some() { name } else { name.to_ascii_lowercase() };
+            // In us-east-1 S3 takes the creation of a bucket of one's own for a repetition.
+            match call.api("s3", "GetBucketLocation", json!({"Bucket": name})).await {
+                Ok(_) => return Err(call.exists(self, &name)),
+                Err(error) if is_not_found(&error) => {}
+                Err(error) => return Err(error),
+            }
             let region = &call.context.region;
             let mut input = Map::from_iter([("Bucket".to_owned(), json!(name))]);
             // us-east-1 is the one region that may not be named. S3 API reference, CreateBucket.
@@ -86,6 +100,36 @@ impl ResourceType for Bucket {
                 ("DomainName", format!("{name}.s3.amazonaws.com")),
                 ("RegionalDomainName", format!("{name}.s3.{region}.amazonaws.com")),
             ]))
+        })
+    }
+
+    fn update<'a>(
+        &'a self,
+        call: &'a Call<'a>,
+        change: &'a Change<'a>,
+    ) -> BoxFuture<'a, Result<(), ApiError>> {
+        Box::pin(async move {
+            let wanted = settings(change.after, call.tag_list(change.after));
+            let now = settings(change.before, Value::Null);
+            for (operation, member, value) in &wanted {
+                if !now.iter().any(|(_, one, before)| one == member && before == value) {
+                    call.api("s3", operation, json!({"Bucket": change.id, *member: value})).await?;
+                }
+            }
+            for (put, member, _) in now {
+                if wanted.iter().any(|(_, one, _)| *one == member) {
+                    continue;
+                }
+                if member == "VersioningConfiguration" {
+                    // Versioning cannot be taken off a bucket.
+                    let input = json!({"Bucket": change.id, member: {"Status": "Suspended"}});
+                    call.api("s3", put, input).await?;
+                } else {
+                    let delete = put.replace("Put", "Delete").replace("LifecycleConfiguration", "Lifecycle");
+                    gone(call.api("s3", &delete, json!({"Bucket": change.id})).await)?;
+                }
+            }
+            Ok(())
         })
     }
 
@@ -173,6 +217,10 @@ impl ResourceType for BucketPolicy {
         &["Bucket", "PolicyDocument"]
     }
 
+    fn create_only(&self) -> &'static [&'static str] {
+        &["Bucket"]
+    }
+
     fn create<'a>(
         &'a self,
         call: &'a Call<'a>,
@@ -185,6 +233,18 @@ impl ResourceType for BucketPolicy {
             call.api("s3", "PutBucketPolicy", input).await?;
             *id = properties["Bucket"].as_str().unwrap_or_default().to_owned();
             Ok(Attributes::new())
+        })
+    }
+
+    fn update<'a>(
+        &'a self,
+        call: &'a Call<'a>,
+        change: &'a Change<'a>,
+    ) -> BoxFuture<'a, Result<(), ApiError>> {
+        Box::pin(async move {
+            let policy = change.after["PolicyDocument"].to_string();
+            let input = json!({"Bucket": change.id, "Policy": policy});
+            call.api("s3", "PutBucketPolicy", input).await.map(drop)
         })
     }
 

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Attributes, Call, ResourceType, Shape, attributes, gone};
+use super::{Attributes, Call, Change, ResourceType, Shape, attributes, gone, is_not_found};
 use crate::local::cloudformation::parameters::scalar_text;
 use crate::local::cloudformation::shape::{TAGS, TEXTS};
 use crate::local::service::{ApiError, BoxFuture};
@@ -35,6 +35,14 @@ impl ResourceType for Queue {
         &["Arn", "QueueName", "QueueUrl"]
     }
 
+    fn create_only(&self) -> &'static [&'static str] {
+        &["FifoQueue", "QueueName"]
+    }
+
+    fn name_property(&self) -> Option<&'static str> {
+        Some("QueueName")
+    }
+
     fn create<'a>(
         &'a self,
         call: &'a Call<'a>,
@@ -43,6 +51,12 @@ impl ResourceType for Queue {
     ) -> BoxFuture<'a, Result<Attributes, ApiError>> {
         Box::pin(async move {
             let name = call.name(properties, "QueueName", 80);
+            // SQS takes the creation of a queue that is the same already for a repetition.
+            match call.api("sqs", "GetQueueUrl", json!({"QueueName": name})).await {
+                Ok(_) => return Err(call.exists(self, &name)),
+                Err(error) if is_not_found(&error) => {}
+                Err(error) => return Err(error),
+            }
             let input = json!({
                 "QueueName": name,
                 "Attributes": queue_attributes(properties),
@@ -55,6 +69,27 @@ impl ResourceType for Queue {
             let answer = call.api("sqs", "GetQueueAttributes", input).await?;
             let arn = answer["Attributes"]["QueueArn"].as_str().unwrap_or_default().to_owned();
             Ok(attributes([("Arn", arn), ("QueueName", name), ("QueueUrl", url)]))
+        })
+    }
+
+    fn update<'a>(
+        &'a self,
+        call: &'a Call<'a>,
+        change: &'a Change<'a>,
+    ) -> BoxFuture<'a, Result<(), ApiError>> {
+        Box::pin(async move {
+            let settings: Map<String, Value> =
+                change.settings(&defaults()).into_iter().map(as_text).collect();
+            if !settings.is_empty() {
+                let input = json!({"QueueUrl": change.id, "Attributes": settings});
+                call.api("sqs", "SetQueueAttributes", input).await?;
+            }
+            if let Some(tags) = call.tag_change(change) {
+                let input = json!({"QueueUrl": change.id, "TagKeys": tags.removed});
+                call.api("sqs", "UntagQueue", input).await?;
+                call.api("sqs", "TagQueue", json!({"QueueUrl": change.id, "Tags": tags.set})).await?;
+            }
+            Ok(())
         })
     }
 
@@ -76,11 +111,29 @@ fn queue_attributes(properties: &Value) -> Map<String, Value> {
         .filter(|(name, _)| name != "QueueName" && name != "Tags")
         // SQS knows no FifoQueue=false: the attribute may only be given for a FIFO queue.
         .filter(|(name, value)| name != "FifoQueue" || *value == Value::Bool(true))
-        .map(|(name, value)| {
-            let text = scalar_text(&value).unwrap_or_else(|| value.to_string());
-            (name, Value::String(text))
-        })
+        .map(as_text)
         .collect()
+}
+
+fn as_text((name, value): (String, Value)) -> (String, Value) {
+    let text = scalar_text(&value).unwrap_or_else(|| value.to_string());
+    (name, Value::String(text))
+}
+
+/// What an attribute goes back to when the template no longer has it: what a new queue has. SQS API
+/// reference, SetQueueAttributes.
+fn defaults() -> [(&'static str, Value); 9] {
+    [
+        ("ContentBasedDeduplication", json!(false)),
+        ("DelaySeconds", json!(0)),
+        ("MaximumMessageSize", json!(1_048_576)),
+        ("MessageRetentionPeriod", json!(345_600)),
+        ("ReceiveMessageWaitTimeSeconds", json!(0)),
+        ("RedriveAllowPolicy", json!("")),
+        ("RedrivePolicy", json!("")),
+        ("SqsManagedSseEnabled", json!(true)),
+        ("VisibilityTimeout", json!(30)),
+    ]
 }
 
 pub struct QueuePolicy;
@@ -110,8 +163,29 @@ impl ResourceType for QueuePolicy {
     ) -> BoxFuture<'a, Result<Attributes, ApiError>> {
         Box::pin(async move {
             *id = call.generated_name(128);
-            set_policy(call, properties, &properties["PolicyDocument"].to_string()).await?;
+            let policy = properties["PolicyDocument"].to_string();
+            for queue in queues(properties) {
+                set_policy(call, queue, &policy).await?;
+            }
             Ok(attributes([("Id", id.clone())]))
+        })
+    }
+
+    fn update<'a>(
+        &'a self,
+        call: &'a Call<'a>,
+        change: &'a Change<'a>,
+    ) -> BoxFuture<'a, Result<(), ApiError>> {
+        Box::pin(async move {
+            let stays = |queue: &&Value| queues(change.after).contains(queue);
+            for queue in queues(change.before).iter().filter(|queue| !stays(queue)) {
+                gone(set_policy(call, queue, "").await)?;
+            }
+            let policy = change.after["PolicyDocument"].to_string();
+            for queue in queues(change.after) {
+                set_policy(call, queue, &policy).await?;
+            }
+            Ok(())
         })
     }
 
@@ -121,14 +195,19 @@ impl ResourceType for QueuePolicy {
         properties: &'a Value,
         _: &'a str,
     ) -> BoxFuture<'a, Result<(), ApiError>> {
-        Box::pin(async move { gone(set_policy(call, properties, "").await.map(|()| Value::Null)) })
+        Box::pin(async move {
+            for queue in queues(properties) {
+                gone(set_policy(call, queue, "").await)?;
+            }
+            Ok(())
+        })
     }
 }
 
-async fn set_policy(call: &Call<'_>, properties: &Value, policy: &str) -> Result<(), ApiError> {
-    for queue in properties["Queues"].as_array().map(Vec::as_slice).unwrap_or_default() {
-        let input = json!({"QueueUrl": queue, "Attributes": {"Policy": policy}});
-        call.api("sqs", "SetQueueAttributes", input).await?;
-    }
-    Ok(())
+fn queues(properties: &Value) -> &[Value] {
+    properties["Queues"].as_array().map(Vec::as_slice).unwrap_or_default()
+}
+
+async fn set_policy(call: &Call<'_>, queue: &Value, policy: &str) -> Result<Value, ApiError> {
+    call.api("sqs", "SetQueueAttributes", json!({"QueueUrl": queue, "Attributes": {"Policy": policy}})).await
 }

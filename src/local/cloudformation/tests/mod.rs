@@ -1,7 +1,12 @@
 //! Tests of whole stacks, with services that record what they are asked.
 
+mod change_sets;
+mod deletions;
 mod functions;
+mod limits;
+mod property;
 mod stacks;
+mod updates;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
@@ -10,10 +15,15 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::CloudFormation;
+use crate::local::cloudwatch::CloudWatch;
 use crate::local::faults::Faults;
 use crate::local::iam::Iam;
+use crate::local::kinesis::Kinesis;
+use crate::local::logs::Logs;
 use crate::local::metrics::NoMetrics;
+use crate::local::s3::S3;
 use crate::local::service::{ApiError, ApiResult, BoxFuture, Context, Service};
+use crate::local::sqs::Sqs;
 use crate::platform::clock::Clock;
 
 pub fn context() -> Context {
@@ -29,9 +39,12 @@ pub fn context() -> Context {
 
 /// Answers as the real services do where the engine looks, records every call, keeps track of what
 /// stands, and fails on request.
+///
+/// With a service behind it, it only records and fails.
 pub struct Recorder {
     name: &'static str,
     log: Arc<Mutex<Log>>,
+    behind: Option<Arc<dyn Service>>,
 }
 
 #[derive(Default)]
@@ -46,18 +59,23 @@ pub struct Log {
 }
 
 impl Recorder {
-    fn answer(&self, operation: &str, input: Value) -> ApiResult {
+    fn record(&self, operation: &str, input: &Value) -> Result<(), ApiError> {
         let mut log = self.log.lock().unwrap();
         log.calls.push((operation.to_owned(), input.clone()));
-        if let Some(error) = log.failing.get(operation) {
-            return Err(error.clone());
-        }
+        log.failing.get(operation).map_or(Ok(()), |error| Err(error.clone()))
+    }
+
+    fn answer(&self, operation: &str, input: Value) -> ApiResult {
+        let mut log = self.log.lock().unwrap();
         let of = |member: &str| input[member].as_str().unwrap_or_default().to_owned();
         let (name, made) = match operation {
             "CreateStream" | "DescribeStreamSummary" | "DeleteStream" => (of("StreamName"), None),
             "CreateFunction" | "GetFunction" | "DeleteFunction" => (of("FunctionName"), None),
             "CreateEventSourceMapping" => ("mapping-uuid".to_owned(), None),
             "GetEventSourceMapping" | "DeleteEventSourceMapping" => (of("UUID"), None),
+            "GetQueueUrl" => (format!("http://sqs/{}", of("QueueName")), None),
+            "GetDashboard" => (of("DashboardName"), None),
+            "GetBucketLocation" => (of("Bucket"), None),
             "CreateQueue" => (format!("http://sqs/{}", of("QueueName")), None),
             "DeleteQueue" => (of("QueueUrl"), None),
             "CreateBucket" | "DeleteBucket" => (of("Bucket"), None),
@@ -80,7 +98,7 @@ impl Recorder {
         }
         Ok(match operation {
             "CreateFunction" => json!({"FunctionArn": format!("arn:function:{name}"), "State": "Pending"}),
-            "GetFunction" => json!({"Configuration": {"State": "Active"}}),
+            "GetFunction" => json!({"Configuration": {"State": "Active", "LastUpdateStatus": "Successful"}}),
             "CreateEventSourceMapping" => json!({"UUID": name, "State": "Creating"}),
             "GetEventSourceMapping" => json!({"State": "Enabled"}),
             "DescribeStreamSummary" => json!({"StreamDescriptionSummary": {
@@ -104,7 +122,13 @@ impl Recorder {
 
 impl Service for Recorder {
     fn call<'a>(&'a self, operation: &'a str, input: Value) -> BoxFuture<'a, ApiResult> {
-        Box::pin(async move { self.answer(operation, input) })
+        Box::pin(async move {
+            self.record(operation, &input)?;
+            match &self.behind {
+                Some(real) => real.call(operation, input).await,
+                None => self.answer(operation, input),
+            }
+        })
     }
 }
 
@@ -113,6 +137,7 @@ pub struct Bench {
     pub cloudformation: Arc<CloudFormation>,
     pub iam: Arc<Iam>,
     pub log: Arc<Mutex<Log>>,
+    services: BTreeMap<&'static str, Arc<dyn Service>>,
 }
 
 impl Bench {
@@ -121,10 +146,53 @@ impl Bench {
         let iam = Iam::new(context());
         let mut services: BTreeMap<&'static str, Arc<dyn Service>> = BTreeMap::new();
         for name in ["kinesis", "lambda", "sqs", "s3", "logs", "monitoring"] {
-            services.insert(name, Arc::new(Recorder { name, log: Arc::clone(&log) }));
+            services.insert(name, Arc::new(Recorder { name, log: Arc::clone(&log), behind: None }));
         }
         services.insert("iam", Arc::clone(&iam) as Arc<dyn Service>);
-        Bench { cloudformation: CloudFormation::new(context(), services), iam, log }
+        let cloudformation = CloudFormation::new(context(), services.clone());
+        Bench { cloudformation, iam, log, services }
+    }
+
+    /// Over the endpoint's own services, but for Lambda.
+    pub fn real() -> Bench {
+        let log = Arc::new(Mutex::new(Log::default()));
+        let context = context();
+        let iam = Iam::new(context.clone());
+        let real: [(&'static str, Arc<dyn Service>); 6] = [
+            ("kinesis", Kinesis::new(context.clone())),
+            ("sqs", Sqs::new(context.clone(), Arc::default())),
+            ("s3", S3::new(context.clone())),
+            ("logs", Logs::new(context.clone())),
+            ("monitoring", CloudWatch::new(context.clock, context.region.clone(), context.account.clone())),
+            ("iam", Arc::clone(&iam) as Arc<dyn Service>),
+        ];
+        let services: BTreeMap<&'static str, Arc<dyn Service>> = real
+            .into_iter()
+            .map(|(name, behind)| {
+                let recorder = Recorder { name, log: Arc::clone(&log), behind: Some(behind) };
+                (name, Arc::new(recorder) as Arc<dyn Service>)
+            })
+            .collect();
+        let cloudformation = CloudFormation::new(context, services.clone());
+        Bench { cloudformation, iam, log, services }
+    }
+
+    /// Asks one of the services.
+    pub async fn ask(&self, service: &str, operation: &str, input: Value) -> ApiResult {
+        self.services[service].call(operation, input).await
+    }
+
+    /// Undoes [`Bench::fail`].
+    pub fn heal(&self, operation: &str) {
+        self.log.lock().unwrap().failing.remove(operation);
+    }
+
+    /// Updates the stack named `s` and gives it as it has settled.
+    pub async fn update(&self, template: &str, more: Value) -> Result<Value, ApiError> {
+        let mut input = json!({"StackName": "s", "TemplateBody": template});
+        input.as_object_mut().unwrap().extend(more.as_object().cloned().unwrap_or_default());
+        self.call("UpdateStack", input).await?;
+        Ok(self.settled("s").await)
     }
 
     pub fn fail(&self, operation: &str, code: &str, message: &str) {

@@ -47,7 +47,7 @@ def failure_message(aws, url):
     def received():
         return aws.sqs.receive_message(QueueUrl=url, WaitTimeSeconds=1).get("Messages")
 
-    return json.loads(wait_for("the on-failure message", received, bound_s=30)[0]["Body"])
+    return json.loads(wait_for("the on-failure message", received, bound_s=15)[0]["Body"])
 
 
 def test_mapping_defaults(aws, tmp_path):
@@ -183,7 +183,7 @@ def test_mapping_follows_a_split(aws, tmp_path):
                             NewStartingHashKey=str(2**127))
     aws.active(pipeline.stream)
     pipeline.put("after")
-    pipeline.sees("before", "after", bound_s=40)
+    pipeline.sees("before", "after", bound_s=25)
     assert pipeline.trace.texts() == ["before", "after"]
 
 

@@ -8,6 +8,7 @@ says what: that test must fail there, so that a peer which learns it makes the s
 
 import os
 import re
+import signal
 import time
 import uuid
 
@@ -48,6 +49,11 @@ def pytest_collection_modifyitems(items):
         reason = DEVIATIONS.get((name, case)) or DEVIATIONS.get((name, item.originalname))
         if reason:
             item.add_marker(pytest.mark.xfail(reason=reason, strict=True))
+
+
+def pytest_sessionstart():
+    # A suite that is told to end must still end the endpoints that it started.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 def pytest_sessionfinish():

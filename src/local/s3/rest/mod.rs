@@ -18,17 +18,22 @@ use crate::local::service::ApiError;
 type Answer = Result<Response<Bytes>, ApiError>;
 
 /// Subresources that this endpoint does not have: asked for, they must not be mistaken for the plain request.
-const NOT_IMPLEMENTED: [&str; 24] = [
+const NOT_IMPLEMENTED: [&str; 29] = [
+    "abac",
     "accelerate",
     "acl",
     "analytics",
+    "annotation",
     "attributes",
     "cors",
     "intelligent-tiering",
     "inventory",
     "legal-hold",
     "logging",
+    "metadataAnnotationTable",
     "metadataConfiguration",
+    "metadataInventoryTable",
+    "metadataJournalTable",
     "metadataTable",
     "metrics",
     "notification",

@@ -307,6 +307,7 @@ def test_delete_with_consumers_is_refused(aws):
     aws.kinesis.register_stream_consumer(StreamARN=arn, ConsumerName="reader")
     refused("ResourceInUseException", aws.kinesis.delete_stream, StreamName=name)
     aws.kinesis.delete_stream(StreamName=name, EnforceConsumerDeletion=True)
+    wait_for("the stream is gone", lambda: name not in aws.kinesis.list_streams(Limit=10000)["StreamNames"])
 
 
 def test_limits_count_open_shards(aws):

@@ -174,4 +174,32 @@ DEVIATIONS = {
         "deletes the stream all the same; documented: ResourceInUseException",
     ("moto", "test_limits_count_open_shards"):
         "does not count the shards of new streams as open",
+    ("ferrokinesis", "test_put_records_takes_ten_mib"):
+        "names SerializationException for a body that is too large; documented: ValidationException or InvalidArgumentException",
+    ("ferrokinesis", "test_millis_behind_latest"):
+        "gives 0 with records left; documented: 0 when caught up alone",
+    ("ferrokinesis", "test_five_reads_a_second"):
+        "has no read limit; documented: 5 GetRecords/s a shard",
+    ("ferrokinesis", "test_closed_shard_ends_with_its_children"):
+        "names no ChildShards; documented: those of a closed shard at its end",
+    ("ferrokinesis", "test_larger_records_when_allowed"):
+        "does not know MaxRecordSizeInKiB; documented: up to 10,240",
+    ("ferrokinesis", "test_stream_by_arn"):
+        "wants a name beside the ARN; documented: either",
+    ("ferrokinesis", "test_list_streams_pages"):
+        "gives no StreamSummaries; documented: beside the names",
+    ("ferrokinesis", "test_describe_stream_pages_shards"):
+        "ignores Limit; documented: shards a page",
+    ("ferrokinesis", "test_list_shards_pages"):
+        "looks for a stream without a name instead of refusing token and name; documented: one of them",
+    ("ferrokinesis", "test_update_shard_count_beyond_double_is_refused"):
+        "takes any target; documented: at most double, at least half",
+    ("ferrokinesis", "test_list_shards_filters"):
+        "ignores the filter; documented: AT_LATEST gives open shards",
+    ("ferrokinesis", "test_on_demand_stream_has_four_shards"):
+        "wants a ShardCount for on-demand streams; documented: none is needed",
+    ("ferrokinesis", "test_on_demand_refuses_resharding"):
+        "wants a ShardCount for on-demand streams; documented: none is needed",
+    ("ferrokinesis", "test_delete_with_consumers_is_refused"):
+        "deletes the stream all the same; documented: ResourceInUseException",
 }

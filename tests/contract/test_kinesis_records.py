@@ -34,7 +34,7 @@ def test_sequence_number_for_ordering(aws):
     first = put(aws, name)["SequenceNumber"]
     second = put(aws, name, SequenceNumberForOrdering=first)["SequenceNumber"]
     assert int(second) > int(first)
-    refused("InvalidArgumentException", put, aws, name, SequenceNumberForOrdering="no number")
+    refused(INVALID, put, aws, name, SequenceNumberForOrdering="no number")
 
 
 def test_records_come_back_whole(aws):

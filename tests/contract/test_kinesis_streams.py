@@ -310,8 +310,19 @@ def test_delete_with_consumers_is_refused(aws):
     wait_for("the stream is gone", lambda: name not in aws.kinesis.list_streams(Limit=10000)["StreamNames"])
 
 
+def is_deleting(aws, name):
+    try:
+        summary = aws.kinesis.describe_stream_summary(StreamName=name)["StreamDescriptionSummary"]
+    except aws.kinesis.exceptions.ResourceNotFoundException:
+        return False
+    return summary["StreamStatus"] == "DELETING"
+
+
 def test_limits_count_open_shards(aws):
     """DescribeLimits: ShardLimit, OpenShardCount, OnDemandStreamCount, OnDemandStreamCountLimit."""
+    names = aws.kinesis.list_streams(Limit=10000)["StreamNames"]
+    for name in names:  # What earlier tests delete must not go while this one counts.
+        wait_for(f"{name} is not DELETING", lambda: not is_deleting(aws, name), every_s=0.05)
     before = aws.kinesis.describe_limits()["OpenShardCount"]
     aws.stream(shards=2)
     after = aws.kinesis.describe_limits()

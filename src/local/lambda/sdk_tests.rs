@@ -29,7 +29,7 @@ use super::{Lambda, Peers};
 use crate::local::faults::Faults;
 use crate::local::kinesis::Kinesis;
 use crate::local::s3::S3;
-use crate::local::service::{Context, HttpService, Service};
+use crate::local::service::{HttpService, Service};
 use crate::local::sqs::Sqs;
 
 #[derive(Clone)]

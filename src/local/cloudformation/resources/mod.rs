@@ -8,6 +8,7 @@ mod kinesis;
 mod lambda;
 mod logs;
 mod s3;
+mod scheduler;
 mod sqs;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -73,7 +74,7 @@ pub trait ResourceType: Send + Sync {
     ) -> BoxFuture<'a, Result<(), ApiError>>;
 }
 
-const TYPES: [&dyn ResourceType; 14] = [
+const TYPES: [&dyn ResourceType; 15] = [
     &cloudwatch::Alarm,
     &cloudwatch::CompositeAlarm,
     &cloudwatch::Dashboard,
@@ -86,6 +87,7 @@ const TYPES: [&dyn ResourceType; 14] = [
     &logs::LogGroup,
     &s3::Bucket,
     &s3::BucketPolicy,
+    &scheduler::Schedule,
     &sqs::Queue,
     &sqs::QueuePolicy,
 ];

@@ -6,10 +6,13 @@ pub mod artifact;
 mod deploy;
 mod down;
 mod error;
+pub mod leftovers;
 mod status;
+pub mod sweep;
 pub mod templates;
 #[cfg(test)]
 mod tests;
+pub mod ttl;
 
 use std::collections::BTreeMap;
 
@@ -94,10 +97,12 @@ pub(crate) enum Part {
     Artifacts,
     Pipeline,
     Observability,
+    /// The dead man's switch, which stands beside the others: see [`ttl`].
+    Deadman,
 }
 
 impl Part {
-    /// In the order in which they are created.
+    /// Those under test, in the order in which they are created.
     pub(crate) const ALL: [Part; 3] = [Part::Artifacts, Part::Pipeline, Part::Observability];
 
     pub(crate) fn stack_name(self, env: &str) -> String {
@@ -105,6 +110,7 @@ impl Part {
             Part::Artifacts => "artifacts",
             Part::Pipeline => "pipeline",
             Part::Observability => "observability",
+            Part::Deadman => "deadman",
         };
         format!("streamgauge-{env}-{part}")
     }

@@ -3,6 +3,7 @@
 
 mod door;
 mod shipped;
+mod teardown;
 mod up;
 
 use crate::plan::{AlarmSpec, Environment, FunctionSpec, StreamMode, StreamSpec};

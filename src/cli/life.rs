@@ -40,7 +40,10 @@ pub async fn guard(
     life: Option<Duration>,
     progress: &dyn Fn(&str),
 ) -> Result<(), CliError> {
-    let Some(life) = life else { return Ok(()) };
+    let Some(life) = life else {
+        // What one that fired left behind would otherwise be taken for part of the new environment.
+        return Ok(ttl::remove_fired(clients, clock, &request.env, progress).await.map(drop)?);
+    };
     let ends_us = clock.now_us() + life.as_micros() as WallUs;
     let set = ttl::ensure(clients, clock, &request.env, &request.tags, ends_us, progress).await;
     set.map(drop).map_err(|error: StackError| {

@@ -30,6 +30,7 @@ mod tests;
 pub use errors::{Errors, PlanError};
 pub use model::*;
 pub use typed::json_schema;
+pub use units::{DURATION_EXPECTED, duration};
 
 /// What `schema:` must say.
 pub const SCHEMA: &str = "streamgauge/plan/v1";

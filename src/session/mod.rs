@@ -5,6 +5,7 @@ pub mod budget;
 pub mod drain;
 pub mod environment;
 pub mod flags;
+pub mod lifetime;
 mod live;
 pub mod lock;
 mod lookups;
@@ -40,6 +41,8 @@ pub enum SessionError {
     EnvironmentGone(String),
     #[error("left behind in the environment '{env}': {}", left.join(", "))]
     LeftBehind { env: String, left: Vec<String> },
+    #[error("the environment could end before the run does: {0}")]
+    NotExtended(StackError),
     #[error("taking down failed: {0}")]
     Down(StackError),
     #[error("cannot read {}: {error}", path.display())]
@@ -77,7 +80,7 @@ impl SessionError {
                 "what was measured until then is kept and reported; with --target local the endpoint has ended".to_owned(),
             ),
             SessionError::LeftBehind { env, .. } => Some(format!("streamgauge down --env {env} tries again")),
-            SessionError::Down(error) => Some(error.hint()),
+            SessionError::Down(error) | SessionError::NotExtended(error) => Some(error.hint()),
             SessionError::Evidence(error) => error.hint().map(str::to_owned),
             SessionError::Unreadable { .. } => None,
             SessionError::Panic(_) => Some("please report this, with the lines above".to_owned()),

@@ -6,10 +6,13 @@ pub mod artifact;
 mod deploy;
 mod down;
 mod error;
+pub mod leftovers;
 mod status;
+pub mod sweep;
 pub mod templates;
 #[cfg(test)]
 mod tests;
+pub mod ttl;
 
 use std::collections::BTreeMap;
 
@@ -94,10 +97,12 @@ pub(crate) enum Part {
     Artifacts,
     Pipeline,
     Observability,
+    /// The dead man's switch, which stands beside the others: see [`ttl`].
+    Deadman,
 }
 
 impl Part {
-    /// In the order in which they are created.
+    /// Those under test, in the order in which they are created.
     pub(crate) const ALL: [Part; 3] = [Part::Artifacts, Part::Pipeline, Part::Observability];
 
     pub(crate) fn stack_name(self, prefix: &str, env: &str) -> String {
@@ -109,6 +114,7 @@ impl Part {
             Part::Artifacts => "artifacts",
             Part::Pipeline => "pipeline",
             Part::Observability => "observability",
+            Part::Deadman => "deadman",
         };
         format!("-{env}-{part}")
     }
@@ -213,7 +219,7 @@ async fn go_on_unobserved(
 /// The environment's name is what it is found by; the prefix is part of what stands.
 async fn check_prefix(clients: &Clients, request: &UpRequest) -> Result<(), StackError> {
     let wanted = &request.environment.account.name_prefix;
-    match status::prefix(clients, &request.env).await? {
+    match status::standing_prefix(clients, &request.env).await? {
         Some(stands) if stands != *wanted => Err(StackError::Differs {
             stack: Part::Pipeline.stack_name(&stands, &request.env),
             what: vec![format!("NamePrefix ({stands} instead of {wanted})")],

@@ -2,12 +2,14 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::cli::args::{Global, TargetArg, TestArgs};
 use crate::cli::connect;
 use crate::cli::endpoint::{self, Endpoint, EndpointState};
 use crate::cli::exit::{CliError, Exit};
 use crate::cli::input;
+use crate::cli::life;
 use crate::cli::progress::Stderr;
 use crate::cli::signals::StopSignal;
 use crate::cli::verbs::{local, report, run as run_verb};
@@ -34,6 +36,7 @@ pub async fn run(global: &Global, args: &TestArgs) -> Result<Exit, CliError> {
     }
     let planted = faults.iter().map(ToString::to_string).collect();
     let request = connect::up_request(global, Some(&plan))?;
+    let life = life::life(global, None, Some(&plan))?;
     let stop = StopSignal::listen()
         .map_err(|error| CliError::environment(format!("cannot listen for signals: {error}")))?;
     let clock = Clock::start();
@@ -57,12 +60,21 @@ pub async fn run(global: &Global, args: &TestArgs) -> Result<Exit, CliError> {
     )
     .await?;
     connect::confirm(global, &clients, "stand up, load and take down the environment")?;
+    stack::ttl::remove_fired(&clients, clock, &global.env, &|line| progress.step(line)).await?;
     // What stands already is somebody's: `test` would take it down.
     if !stack::status(&clients, &global.env).await?.stacks.is_empty() {
         return Err(SessionError::AlreadyUp { env: global.env.clone() }.into());
     }
-    let tested =
-        Tested { global, clock, clients: &clients, stop: &stop, progress: &progress, max_cost_usd, planted };
+    let tested = Tested {
+        global,
+        clock,
+        clients: &clients,
+        stop: &stop,
+        progress: &progress,
+        max_cost_usd,
+        planted,
+        life,
+    };
     let result = tested.test(plan, selected, prices, &request).await;
     if let Some(endpoint) = endpoint {
         if let Ok(finished) = &result {
@@ -86,6 +98,8 @@ struct Tested<'a> {
     max_cost_usd: Option<String>,
     /// The faults of the endpoint, as `--fault` writes them.
     planted: Vec<String>,
+    /// Until the dead man's switch takes down what this could not.
+    life: Option<Duration>,
 }
 
 impl Tested<'_> {
@@ -100,7 +114,7 @@ impl Tested<'_> {
         let step = connect::stack_steps(self.global, &**self.progress);
         let up = tokio::select! {
             biased;
-            up = stack::up(self.clients, self.clock, request, &step) => up,
+            up = life::up(self.clients, self.clock, request, self.life, &step) => up,
             () = self.stop.wait(1) => {
                 let left = self.down().await?;
                 if !left.is_empty() {
@@ -111,7 +125,7 @@ impl Tested<'_> {
         };
         let ran = match up {
             Ok(standing) => self.run(plan, selected, prices, standing).await,
-            Err(error) => Err(CliError::from(error)),
+            Err(error) => Err(error),
         };
         let down = self.down().await;
         if let (Ok(finished), Ok(left)) = (&ran, &down)

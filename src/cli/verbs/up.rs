@@ -7,13 +7,13 @@ use crate::cli::connect;
 use crate::cli::endpoint::{self, EndpointState};
 use crate::cli::exit::{CliError, Exit};
 use crate::cli::input;
+use crate::cli::life;
 use crate::cli::progress::Stderr;
 use crate::cli::signals::StopSignal;
 use crate::cli::verbs::{down, local};
 use crate::platform::clock::Clock;
 use crate::session::lock::EnvLock;
 use crate::session::progress::Progress;
-use crate::stack;
 
 pub async fn run(global: &Global, args: &UpArgs) -> Result<Exit, CliError> {
     let plan = args.plan.as_deref().map(input::plan).transpose()?;
@@ -23,6 +23,7 @@ pub async fn run(global: &Global, args: &UpArgs) -> Result<Exit, CliError> {
         return Err(CliError::input(local::FAULTS_ARE_LOCAL));
     }
     let request = connect::up_request(global, plan.as_ref())?;
+    let life = life::life(global, args.ttl.as_deref(), plan.as_ref())?;
     let stop = StopSignal::listen()
         .map_err(|error| CliError::environment(format!("cannot listen for signals: {error}")))?;
     let clock = Clock::start();
@@ -37,7 +38,7 @@ pub async fn run(global: &Global, args: &UpArgs) -> Result<Exit, CliError> {
     let step = connect::stack_steps(global, &progress);
     let up = tokio::select! {
         biased;
-        up = stack::up(&clients, clock, &request, &step) => up.map_err(CliError::from),
+        up = life::up(&clients, clock, &request, life, &step) => up,
         () = stop.wait(1) => Err(CliError {
             exit: Exit::StoppedEarly, message: "interrupted: taking down what was begun".to_owned(), hint: None,
         }),

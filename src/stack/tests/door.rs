@@ -91,6 +91,10 @@ impl Door {
             "cloudformation" => self.cloudformation(request).await,
             "s3" => self.s3(request),
             "sts" => (200, answer_xml("GetCallerIdentity", &serde_json::json!({"Account": "111122223333"}))),
+            // It has no leftovers to show: `down` goes on without seeing any.
+            "kinesis" | "sqs" | "logs" | "monitoring" | "scheduler" => {
+                (403, r#"{"__type": "AccessDeniedException", "message": "no"}"#.into())
+            }
             "lambda" => (200, r#"{"AccountLimit": {"ConcurrentExecutions": 900}}"#.into()),
             other => panic!("nothing is asked of {other:?}"),
         }
@@ -128,6 +132,9 @@ impl Door {
             ("PUT", false) => {
                 objects.insert(key, request.body().content_length().unwrap() as usize);
                 (200, String::new())
+            }
+            ("GET", true) if path.is_empty() => {
+                (200, "<ListAllMyBucketsResult></ListAllMyBucketsResult>".into())
             }
             ("GET", true) if query.contains("versions") => {
                 let version =

@@ -4,6 +4,7 @@
 mod door;
 mod guardrails;
 mod shipped;
+mod teardown;
 mod up;
 
 use crate::plan::{AccountSpec, AlarmSpec, Environment, FunctionSpec, StreamMode, StreamSpec};

@@ -9,6 +9,7 @@ mod lambda;
 mod lambda_version;
 mod logs;
 mod s3;
+mod scheduler;
 mod sqs;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -74,7 +75,7 @@ pub trait ResourceType: Send + Sync {
     ) -> BoxFuture<'a, Result<(), ApiError>>;
 }
 
-const TYPES: [&dyn ResourceType; 16] = [
+const TYPES: [&dyn ResourceType; 17] = [
     &cloudwatch::Alarm,
     &cloudwatch::CompositeAlarm,
     &cloudwatch::Dashboard,
@@ -89,6 +90,7 @@ const TYPES: [&dyn ResourceType; 16] = [
     &logs::LogGroup,
     &s3::Bucket,
     &s3::BucketPolicy,
+    &scheduler::Schedule,
     &sqs::Queue,
     &sqs::QueuePolicy,
 ];

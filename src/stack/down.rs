@@ -30,10 +30,11 @@ pub async fn down(
     let mut left = Vec::new();
     for part in Part::ALL.into_iter().rev() {
         let name = part.stack_name(env);
-        if part == Part::Artifacts && describe(clients, &name).await?.is_some() {
-            empty_buckets(clients, &name, progress).await?;
-        }
-        if let Some(settled) = remove(clients, clock, &name, progress).await? {
+        let settled = match part {
+            Part::Artifacts => remove_artifacts(clients, clock, &name, progress).await?,
+            Part::Pipeline | Part::Observability => remove(clients, clock, &name, progress).await?,
+        };
+        if let Some(settled) = settled {
             left.extend(describe_left(clients, &name, &settled).await?);
         }
     }
@@ -48,6 +49,19 @@ pub async fn down(
         }
     }
     Ok(left)
+}
+
+/// Empties the bucket of the artifacts stack, then deletes the stack as [`remove`] does.
+pub(super) async fn remove_artifacts(
+    clients: &Clients,
+    clock: Clock,
+    name: &str,
+    progress: &dyn Fn(&str),
+) -> Result<Option<Stack>, StackError> {
+    if describe(clients, name).await?.is_some() {
+        empty_buckets(clients, name, progress).await?;
+    }
+    remove(clients, clock, name, progress).await
 }
 
 /// Deletes a stack and waits. Gives what it came to when it is still there, `None` when it is gone.

@@ -121,7 +121,9 @@ pub async fn standing(clients: &Clients, env: &str) -> Result<Option<Standing>, 
     let Some(pipeline) = describe(clients, &Part::Pipeline.stack_name(env)).await? else {
         return Ok(None);
     };
-    if !matches!(pipeline.stack_status(), Some(Status::CreateComplete | Status::UpdateComplete)) {
+    // What an update was rolled back to is what stood before it.
+    let stands = [Status::CreateComplete, Status::UpdateComplete, Status::UpdateRollbackComplete];
+    if !pipeline.stack_status().is_some_and(|status| stands.contains(status)) {
         return Err(state_error(&pipeline));
     }
     let mut standing = of_pipeline(env, &pipeline)?;

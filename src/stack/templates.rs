@@ -66,6 +66,11 @@ fn with_dashboard(template: &str, dashboard: &str) -> Option<String> {
     Some(template.replacen(line, &indented.join("\n"), 1))
 }
 
+/// The bucket that `artifacts.yaml` makes. `account`: account id.
+pub fn artifacts_bucket_name(env: &str, account: &str, region: &str) -> String {
+    format!("streamgauge-{env}-{account}-{region}")
+}
+
 /// Parameters of `artifacts.yaml`.
 pub fn artifacts_parameters(env: &str) -> Parameters {
     BTreeMap::from([("EnvironmentName", env.to_owned())])

@@ -6,6 +6,8 @@ mod endpoint;
 mod exit;
 mod input;
 mod progress;
+mod raise;
+mod shown_plan;
 mod signals;
 mod verbs;
 

@@ -25,15 +25,14 @@ pub async fn execute(
     clock: Clock,
     request: &UpRequest,
     templates: &Templates,
-    mut plan: UpPlan,
+    plan: &mut UpPlan,
     progress: &dyn Fn(&str),
 ) -> Result<Standing, StackError> {
     let job = Job { clients, clock, request, templates, progress };
-    if let Err(error) = job.stacks(&mut plan).await {
+    if let Err(error) = job.stacks(plan).await {
         // The first cause counts; a stack that stands is no review, and is left alone here.
-        let is_fresh = plan.is_fresh;
         let _ = plan.discard(clients, clock).await;
-        if !is_fresh {
+        if !plan.is_fresh {
             job.drop_artifacts().await;
         }
         return Err(error);
@@ -133,7 +132,7 @@ impl Job<'_> {
     }
 
     /// The bucket has served when the function stands. That it could not be deleted stops nothing: it costs
-    /// next to nothing, the next `up` tries again, and `down` says if it stays.
+    /// next to nothing, and `down` tries again and says if it stays.
     async fn drop_artifacts(&self) {
         let name = Part::Artifacts.stack_name(&self.request.env);
         match down::remove_artifacts(self.clients, self.clock, &name, self.progress).await {

@@ -138,8 +138,8 @@ pub async fn up_with(
     templates: &Templates,
     progress: &dyn Fn(&str),
 ) -> Result<Standing, StackError> {
-    let plan = prepare(clients, clock, request, templates).await?;
-    execute(clients, clock, request, templates, plan, progress).await
+    let mut plan = prepare(clients, clock, request, templates).await?;
+    execute(clients, clock, request, templates, &mut plan, progress).await
 }
 
 /// An error of the observability stack that the pipeline can do without.

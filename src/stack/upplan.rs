@@ -62,7 +62,7 @@ pub struct StackPlan {
 }
 
 /// All change sets of an environment, in the order in which they are to be executed. Either
-/// [`super::execute`] or [`UpPlan::discard`] must follow.
+/// [`super::execute`] or [`UpPlan::discard`] must follow; after an interrupted `execute`, `discard` too.
 pub struct UpPlan {
     /// No pipeline of this name stands: whatever goes wrong, all of it may be taken down again.
     pub is_fresh: bool,
@@ -95,7 +95,7 @@ impl UpPlan {
     ///
     /// # Errors
     /// The first one that could not be deleted; the others are.
-    pub async fn discard(self, clients: &Clients, clock: Clock) -> Result<(), StackError> {
+    pub async fn discard(&self, clients: &Clients, clock: Clock) -> Result<(), StackError> {
         let mut outcome = Ok(());
         for one in self.prepared() {
             outcome = outcome.and(one.discard(clients, clock).await);

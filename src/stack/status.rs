@@ -58,7 +58,12 @@ pub async fn status(clients: &Clients, env: &str) -> Result<EnvStatus, StackErro
             name,
         });
     }
-    stacks.sort_by(|a, b| (a.created_us, &a.name).cmp(&(b.created_us, &b.name)));
+    // Their times do not tell: all were made as change sets before the first was executed.
+    let made = |stack: &StackStatus| {
+        let part = Part::ALL.iter().position(|part| part.stack_name(env) == stack.name);
+        (part.unwrap_or(Part::ALL.len()), stack.created_us, stack.name.clone())
+    };
+    stacks.sort_by_key(made);
     Ok(EnvStatus { env: env.to_owned(), stacks })
 }
 

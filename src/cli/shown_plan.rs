@@ -170,3 +170,62 @@ fn sign(verb: Verb) -> (&'static str, &'static str) {
         Verb::Remove => ("-", ""),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cost::BUILTIN_PRICES;
+    use crate::stack::ResourceChange;
+
+    fn shown(region: &str) -> ShownPlan {
+        let book = PriceBook::parse(BUILTIN_PRICES).unwrap();
+        let usage = Usage {
+            region: region.to_owned(),
+            stream_mode: "provisioned".to_owned(),
+            shards: 2,
+            standing_s: 3_600.0,
+            ..Usage::default()
+        };
+        let mut idle = price(&usage, &book).test;
+        idle.lines.retain(|line| !line.quantity.is_zero());
+        let change = |verb, logical_id: &str, properties: &[&str]| ResourceChange {
+            verb,
+            logical_id: logical_id.to_owned(),
+            kind: "AWS::X::Y".to_owned(),
+            physical_id: None,
+            properties: properties.iter().map(|one| (*one).to_owned()).collect(),
+        };
+        let changes = vec![change(Verb::Add, "New", &[]), change(Verb::Replace, "Old", &["Name"])];
+        let stack = |name: &str, action, changes| StackPlan { stack: name.to_owned(), action, changes };
+        ShownPlan {
+            env: "dev".to_owned(),
+            region: region.to_owned(),
+            stacks: vec![stack("a", StackAction::Update, changes), stack("b", StackAction::Keep, Vec::new())],
+            unobserved: None,
+            idle,
+            currency: book.currency,
+            book: (book.region, "2026-11-01".to_owned()),
+            without_price: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn the_plan_names_each_change_and_what_an_hour_costs() {
+        insta::assert_snapshot!(shown("us-east-1").text(), @r"
+        plan for 'dev' in us-east-1:
+          a: update, 2 resources
+            + New (AWS::X::Y)
+            ! Old (AWS::X::Y), replaced: Name
+          b: stands already as asked
+          standing idle on AWS: 0.0300 USD an hour (shards standing idle 0.0300), prices of 2026-11-01
+        ");
+        assert_eq!(shown("us-east-1").json()["idle_per_hour"]["total"], "0.03");
+    }
+
+    #[test]
+    fn another_regions_price_book_gives_no_price() {
+        let elsewhere = shown("eu-west-1");
+        assert!(elsewhere.text().contains("unknown, the price book is for us-east-1, not eu-west-1"));
+        assert_eq!(elsewhere.json()["idle_per_hour"]["total"], Value::Null);
+    }
+}

@@ -7,7 +7,7 @@ use crate::platform::clients::Clients;
 use crate::platform::clock::{Clock, WallUs};
 use crate::session::lifetime::planned;
 use crate::stack::ttl::{self, Guarded};
-use crate::stack::{self, StackError, UpRequest};
+use crate::stack::{StackError, UpRequest};
 
 use super::args::{Global, TargetArg};
 use super::exit::CliError;
@@ -52,16 +52,4 @@ pub async fn guard(
         let hint = format!("{}; --ttl off goes without a dead man's switch", error.hint());
         CliError::environment(format!("the dead man's switch cannot be set: {error}")).hint(hint)
     })
-}
-
-/// As `guard`, then the environment itself.
-pub async fn up(
-    clients: &Clients,
-    clock: Clock,
-    request: &UpRequest,
-    life: Option<Duration>,
-    progress: &dyn Fn(&str),
-) -> Result<stack::Standing, CliError> {
-    guard(clients, clock, request, life, progress).await?;
-    Ok(stack::up(clients, clock, request, progress).await?)
 }

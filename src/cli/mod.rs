@@ -7,6 +7,8 @@ mod exit;
 mod input;
 mod life;
 mod progress;
+mod raise;
+mod shown_plan;
 mod signals;
 mod verbs;
 

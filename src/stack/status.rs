@@ -64,7 +64,12 @@ pub async fn status(clients: &Clients, env: &str) -> Result<EnvStatus, StackErro
             name,
         });
     }
-    stacks.sort_by(|a, b| (a.created_us, &a.name).cmp(&(b.created_us, &b.name)));
+    // Their times do not tell: all were made as change sets before the first was executed.
+    let made = |stack: &StackStatus| {
+        let part = Part::ALL.iter().position(|part| stack.name.ends_with(&part.name_after_prefix(env)));
+        (part.unwrap_or(Part::ALL.len()), stack.created_us, stack.name.clone())
+    };
+    stacks.sort_by_key(made);
     let physical_ids: Vec<&str> = stacks
         .iter()
         .flat_map(|stack| &stack.resources)
@@ -159,7 +164,9 @@ pub async fn standing(clients: &Clients, env: &str) -> Result<Option<Standing>, 
     let Some(pipeline) = describe(clients, &Part::Pipeline.stack_name(&prefix, env)).await? else {
         return Ok(None);
     };
-    if !matches!(pipeline.stack_status(), Some(Status::CreateComplete | Status::UpdateComplete)) {
+    // What an update was rolled back to is what stood before it.
+    let stands = [Status::CreateComplete, Status::UpdateComplete, Status::UpdateRollbackComplete];
+    if !pipeline.stack_status().is_some_and(|status| stands.contains(status)) {
         return Err(state_error(&pipeline));
     }
     let mut standing = of_pipeline(env, &pipeline)?;

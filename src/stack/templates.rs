@@ -98,6 +98,11 @@ fn with_dashboard(template: &str, dashboard: &str) -> Option<String> {
     Some(template.replacen(line, &indented.join("\n"), 1))
 }
 
+/// The bucket that `artifacts.yaml` makes. `account`: account id.
+pub fn artifacts_bucket_name(prefix: &str, env: &str, account: &str, region: &str) -> String {
+    format!("{prefix}-{env}-{account}-{region}")
+}
+
 /// Parameters of `artifacts.yaml`.
 pub fn artifacts_parameters(env: &str, account: &AccountSpec) -> Parameters {
     BTreeMap::from([

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use aws_sdk_cloudformation::types::{Capability, Parameter, Stack, StackStatus as Status};
 
-use super::deploy::{Request, Watch, describe, ensure as create, parameters, state_error};
+use super::changeset;
+use super::deploy::{Request, Watch, describe, first_cause, parameters, state_error};
 use super::error::failed;
 use super::templates::Parameters;
 use super::{Part, StackError, TAG_ENV, TAG_MANAGED, check_name, down, status};
@@ -159,7 +160,12 @@ async fn make(
         makes_role: true,
         service_role: account.cloudformation_role.clone(),
     };
-    create(clients, clock, &request, progress).await?;
+    let prepared = changeset::make(clients, clock, request, true).await?;
+    let mut watch = prepared.execute(clients).await?;
+    let settled = watch.until_settled(clients, clock, progress).await?;
+    if settled.stack_status() != Some(&Status::CreateComplete) {
+        return Err(first_cause(&watch, &settled));
+    }
     progress(&format!("unless it is taken down before, '{env}' ends by itself at {}", rfc3339(ends_us)));
     Ok(ends_us)
 }

@@ -1,6 +1,7 @@
 //! What the tests of this room share. Here alone the room knows the local endpoint: its CloudFormation
 //! deploys the shipped templates.
 
+mod change_sets;
 mod door;
 mod guardrails;
 mod shipped;

@@ -65,6 +65,8 @@ pub struct Clients {
     pub s3: aws_sdk_s3::Client,
     pub sts: aws_sdk_sts::Client,
     pub logs: aws_sdk_cloudwatchlogs::Client,
+    /// For `doctor` alone, which asks what a caller may do.
+    pub iam: aws_sdk_iam::Client,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -224,5 +226,6 @@ fn clients(target: &'static str, config: &SdkConfig, path_style: bool) -> Client
         ),
         sts: aws_sdk_sts::Client::new(config),
         logs: aws_sdk_cloudwatchlogs::Client::new(config),
+        iam: aws_sdk_iam::Client::new(config),
     }
 }

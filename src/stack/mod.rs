@@ -4,6 +4,7 @@
 
 pub mod artifact;
 mod deploy;
+pub mod doctor;
 mod down;
 mod error;
 mod status;

@@ -139,16 +139,23 @@ fn tell(findings: &[Finding]) {
         ]);
     }
     println!("{table}");
-    let mut worst_first: Vec<&Finding> = findings.iter().filter(|finding| finding.hint.is_some()).collect();
-    worst_first.sort_by_key(|finding| std::cmp::Reverse(finding.level));
-    for finding in worst_first {
-        println!(
-            "{} {}: {}",
-            finding.level.as_str(),
-            finding.check,
-            finding.hint.as_deref().unwrap_or_default()
-        );
+    for (level, hint, checks) in hints(findings) {
+        println!("{} {}: {hint}", level.as_str(), checks.join(", "));
     }
+}
+
+/// What to do, the worst first; what several checks ask for is said once.
+fn hints(findings: &[Finding]) -> Vec<(Level, &str, Vec<&str>)> {
+    let mut hints: Vec<(Level, &str, Vec<&str>)> = Vec::new();
+    for finding in findings {
+        let Some(hint) = finding.hint.as_deref() else { continue };
+        match hints.iter_mut().find(|(level, known, _)| *level == finding.level && *known == hint) {
+            Some((_, _, checks)) => checks.push(finding.check),
+            None => hints.push((finding.level, hint, vec![finding.check])),
+        }
+    }
+    hints.sort_by_key(|(level, ..)| std::cmp::Reverse(*level));
+    hints
 }
 
 #[cfg(test)]
@@ -162,5 +169,19 @@ mod tests {
         assert_eq!(exit(&[ok.clone(), warning.clone()]), Exit::Done);
         assert_eq!(exit(&[ok.clone(), world.clone(), warning]), Exit::EnvironmentFailed);
         assert_eq!(exit(&[world, plan, ok]), Exit::BadInput);
+    }
+
+    #[test]
+    fn hints_come_once_and_the_worst_first() {
+        let findings = [
+            Finding::warning("a", "x", "wait"),
+            Finding::ok("b", "x"),
+            Finding::stop("c", "x", "log in"),
+            Finding::warning("d", "x", "wait"),
+        ];
+        assert_eq!(
+            hints(&findings),
+            [(Level::Stop, "log in", vec!["c"]), (Level::Warning, "wait", vec!["a", "d"])]
+        );
     }
 }

@@ -6,6 +6,8 @@ use super::finding::Finding;
 use super::{bounded, simulation};
 use crate::platform::clients::Clients;
 
+const IDENTITY: &str = "identity";
+
 /// As STS names it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Caller {
@@ -16,22 +18,28 @@ pub struct Caller {
 
 /// The identity, and what it may do: the second question needs the first one's answer.
 pub(super) async fn caller_and_permissions(clients: &Clients, env: &str) -> Vec<Finding> {
-    match bounded(caller(clients)).await {
-        Ok(caller) => {
+    // The error as it is: here alone the whole story of the credentials is told.
+    match bounded(async { Ok(caller(clients).await) }).await {
+        Ok(Ok(caller)) => {
             let found = format!("account {}, {}", caller.account, caller.arn);
-            let mut findings = vec![Finding::ok("identity", found)];
-            findings.extend(simulation::permissions(clients, &caller, env).await);
+            let mut findings = vec![Finding::ok(IDENTITY, found)];
+            findings.push(simulation::permissions(clients, &caller, env).await);
             findings
         }
-        Err(unanswered) => {
-            let unknown = Finding::warning(
-                "permissions",
-                "could not check: it is not known who asks",
-                "mend the identity first",
-            );
-            vec![unanswered.stop("identity"), unknown]
-        }
+        Ok(Err(error)) => unknown(Finding::stop(IDENTITY, first_line(&error.to_string()), error.hint())),
+        Err(unanswered) => unknown(unanswered.stop(IDENTITY)),
     }
+}
+
+fn unknown(identity: Finding) -> Vec<Finding> {
+    let found = "could not check: it is not known who asks";
+    vec![identity, Finding::warning("permissions", found, "mend the identity first")]
+}
+
+/// The SDK lists below it every place where it looked for credentials.
+fn first_line(text: &str) -> String {
+    let line = text.lines().next().unwrap_or_default();
+    line.trim_end_matches(" Attempted:").to_owned()
 }
 
 async fn caller(clients: &Clients) -> Result<Caller, StackError> {

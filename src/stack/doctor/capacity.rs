@@ -166,3 +166,84 @@ pub(super) fn stream_quota(quota: &StreamQuota, stream: Option<StreamNow>) -> Fi
     };
     if more > 0 { finding.needed(format!("{more} more")) } else { finding }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::finding::{Concern, Level};
+    use super::*;
+
+    /// A plan of one hold, after its ramp.
+    fn plan(rps: u32, payload: &str, environment: &str, keys: u32) -> Plan {
+        let text = format!(
+            "schema: streamgauge/plan/v1\nname: x\nenvironment: {environment}\ndefaults: {{payload: {payload}, \
+             keys: {{count: {keys}}}}}\nphases:\n  - name: p\n    tests:\n      - {{id: a, name: a, stages: \
+             [{{duration: 1s, target: {rps}}}, {{duration: 9s, target: {rps}}}], criteria: [lost == 0]}}\n"
+        );
+        crate::plan::parse(&text).unwrap_or_else(|errors| panic!("{errors:?}\n{text}"))
+    }
+
+    fn capacity(rps: u32, payload: &str, shards: u32, keys: u32) -> Finding {
+        let plan = plan(rps, payload, &format!("{{stream: {{shards: {shards}}}}}"), keys);
+        stream_capacity(&plan, StreamNow::of(&plan, None))
+    }
+
+    #[test]
+    fn the_needed_shards_are_those_of_records_or_bytes_whichever_are_more() {
+        let told = |rps, payload, shards| {
+            let finding = capacity(rps, payload, shards, 1_000);
+            assert_eq!(finding.concern == Concern::Plan, finding.level != Level::Ok, "{finding:?}");
+            (finding.level, finding.needed.unwrap())
+        };
+        let shards = |count: u32| format!("{count} shard(s)");
+        assert_eq!(told(800, "medium", 1), (Level::Ok, shards(1)));
+        // Exactly at the limit there is nothing to spare.
+        assert_eq!(told(1_000, "medium", 1), (Level::Warning, shards(1)));
+        assert_eq!(told(1_001, "medium", 1), (Level::Stop, shards(2)));
+        // 100 records/s of 10 KiB and a key of 10 bytes are 0.98 MiB/s; 110 are 1.08.
+        assert_eq!(told(100, "{bytes: 10240}", 2).0, Level::Ok);
+        assert_eq!(told(110, "{bytes: 10240}", 1), (Level::Stop, shards(2)));
+    }
+
+    #[test]
+    fn few_keys_fill_few_shards() {
+        assert_eq!(capacity(1_500, "small", 4, 1_000).level, Level::Ok);
+        let stop = capacity(1_500, "small", 4, 1);
+        assert_eq!(stop.level, Level::Stop);
+        assert!(stop.hint.unwrap().contains("keys.count"));
+    }
+
+    #[test]
+    fn an_on_demand_stream_is_given_time_to_grow() {
+        let level = |rps| {
+            let plan = plan(rps, "small", "{stream: {mode: on-demand}}", 1_000);
+            stream_capacity(&plan, StreamNow::of(&plan, None)).level
+        };
+        assert_eq!(level(4_000), Level::Ok);
+        assert_eq!(level(4_001), Level::Warning);
+    }
+
+    #[test]
+    fn a_record_beyond_an_invocation_is_stopped_and_a_cut_batch_is_told() {
+        let mut plan = plan(1, "medium", "{stream: {shards: 1, max_record_kib: 10240}}", 10);
+        assert_eq!(record_size(&plan).level, Level::Ok);
+        plan.phases[0].tests[0].payload.bytes = 1_000_000;
+        assert!(record_size(&plan).found.contains("at most 4 of them"), "{:?}", record_size(&plan));
+        plan.phases[0].tests[0].payload.bytes = 4_700_000;
+        assert_eq!(record_size(&plan).needed.as_deref(), Some("at most 4.5 MB"));
+        plan.environment.stream.max_record_kib = 1_024;
+        assert!(record_size(&plan).hint.unwrap().contains("max_record_kib to 4590"));
+    }
+
+    #[test]
+    fn only_what_does_not_stand_yet_needs_quota() {
+        let quota =
+            StreamQuota { shards_max: 10, shards_open: 8, on_demand_streams_max: 1, on_demand_streams: 1 };
+        let level =
+            |mode, shards, stands| stream_quota(&quota, Some(StreamNow { mode, shards, stands })).level;
+        assert_eq!(stream_quota(&quota, None).level, Level::Ok);
+        assert_eq!(level(StreamMode::Provisioned, 2, false), Level::Ok);
+        assert_eq!(level(StreamMode::Provisioned, 3, false), Level::Stop);
+        assert_eq!(level(StreamMode::Provisioned, 3, true), Level::Ok);
+        assert_eq!(level(StreamMode::OnDemand, 1, false), Level::Stop);
+    }
+}

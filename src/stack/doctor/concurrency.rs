@@ -149,3 +149,43 @@ fn of_unreserved(quota: &Quota, told: String, wanted: u32) -> Finding {
     }
     Finding::ok(CHECK, told)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::finding::Level;
+    use super::*;
+
+    fn judged(unreserved: u32, in_use: u32, lanes: u32, reserved: Option<u32>) -> Finding {
+        let mut plan = crate::plan::parse(include_str!("../../../plans/quickstart.yaml")).unwrap();
+        plan.environment.stream.shards = 10;
+        plan.environment.function.parallelization = lanes;
+        plan.environment.function.reserved_concurrency = reserved;
+        let quota = Quota { limit: 1_000, unreserved, in_use: Ok(in_use) };
+        judge(&quota, Some(&plan), Some(StreamNow::of(&plan, None)), None)
+    }
+
+    #[test]
+    fn what_is_in_use_counts_against_the_plans_shards_and_lanes() {
+        assert_eq!(judged(1_000, 0, 10, None).level, Level::Ok);
+        assert_eq!(judged(1_000, 0, 10, None).needed.unwrap(), "100 (10 shard(s) x parallelization 10)");
+        assert_eq!(judged(90, 0, 10, None).level, Level::Stop);
+        let stop = judged(1_000, 950, 10, None);
+        assert_eq!(stop.level, Level::Stop);
+        assert!(stop.hint.unwrap().contains("only 50 are free"));
+        assert_eq!(judged(1_000, 890, 10, None).level, Level::Warning);
+    }
+
+    #[test]
+    fn a_reservation_leaves_a_hundred_and_serves_every_lane() {
+        assert_eq!(judged(1_000, 0, 1, Some(900)).level, Level::Ok);
+        assert_eq!(judged(1_000, 0, 1, Some(901)).level, Level::Stop);
+        assert_eq!(judged(1_000, 0, 2, Some(19)).level, Level::Warning);
+    }
+
+    #[test]
+    fn what_is_in_use_and_not_known_is_a_warning() {
+        let why = Unanswered { why: "no".into(), hint: "ask".into(), by_credentials: false };
+        let quota = Quota { limit: 1_000, unreserved: 1_000, in_use: Err(why) };
+        assert_eq!(judge(&quota, None, None, None).level, Level::Warning);
+    }
+}

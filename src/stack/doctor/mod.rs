@@ -47,6 +47,8 @@ pub struct DoctorRequest<'a> {
 struct Unanswered {
     why: String,
     hint: String,
+    /// The credentials are to blame: the finding `identity` says all about it.
+    by_credentials: bool,
 }
 
 impl Unanswered {
@@ -57,7 +59,23 @@ impl Unanswered {
 
     /// For what nothing works without.
     fn stop(&self, check: &'static str) -> Finding {
-        Finding::stop(check, self.why.clone(), self.hint.clone())
+        match self.by_credentials {
+            true => self.warning(check),
+            false => Finding::stop(check, self.why.clone(), self.hint.clone()),
+        }
+    }
+}
+
+impl From<StackError> for Unanswered {
+    fn from(error: StackError) -> Unanswered {
+        let hint = error.hint();
+        match error {
+            StackError::Credentials { service, .. } => {
+                let why = format!("{service} does not accept the credentials");
+                Unanswered { why, hint, by_credentials: true }
+            }
+            other => Unanswered { why: other.to_string(), hint, by_credentials: false },
+        }
     }
 }
 
@@ -65,11 +83,12 @@ impl Unanswered {
 async fn bounded<T>(question: impl Future<Output = Result<T, StackError>>) -> Result<T, Unanswered> {
     match tokio::time::timeout(QUESTION_BOUND, question).await {
         Ok(Ok(answer)) => Ok(answer),
-        Ok(Err(error)) => Err(Unanswered { why: error.to_string(), hint: error.hint() }),
+        Ok(Err(error)) => Err(error.into()),
         Err(_) => Err(Unanswered {
             why: format!("no answer within {} s", QUESTION_BOUND.as_secs()),
             hint: "check the network, the proxy and the region; run with -v for the whole exchange"
                 .to_owned(),
+            by_credentials: false,
         }),
     }
 }

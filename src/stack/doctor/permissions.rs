@@ -8,11 +8,9 @@ use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use super::super::StackError;
 use super::super::error::failed;
 use super::super::templates::Templates;
-use super::bounded;
 use super::finding::Finding;
+use super::{Unanswered, bounded};
 use crate::platform::clients::Clients;
-
-const DRY_RUN: &str = "put-permission";
 
 /// PutRecord and PutRecords with `DryRun`: the service says whether it would have taken the record.
 pub(super) async fn dry_runs(clients: &Clients, stream_name: &str) -> Vec<Finding> {
@@ -25,18 +23,18 @@ pub(super) async fn dry_runs(clients: &Clients, stream_name: &str) -> Vec<Findin
         bounded(async { tried("PutRecord", record.dry_run(true).send().await) }),
         bounded(async { tried("PutRecords", records.dry_run(true).send().await) }),
     );
-    [record, records]
-        .into_iter()
-        .map(|tried| match tried {
-            Ok(Tried::Allowed(what)) => Finding::ok(DRY_RUN, what),
-            Ok(Tried::Ignored(what)) => {
-                let hint = "this endpoint does not know DryRun: it took an empty record";
-                Finding::warning(DRY_RUN, what, hint)
-            }
-            Ok(Tried::Denied(error)) => Finding::stop(DRY_RUN, error.to_string(), error.hint()),
-            Err(unanswered) => unanswered.warning(DRY_RUN),
-        })
-        .collect()
+    vec![judge("may-put-record", record), judge("may-put-records", records)]
+}
+
+fn judge(check: &'static str, tried: Result<Tried, Unanswered>) -> Finding {
+    match tried {
+        Ok(Tried::Allowed(what)) => Finding::ok(check, what),
+        Ok(Tried::Ignored(what)) => {
+            Finding::warning(check, what, "this endpoint does not know DryRun: it took an empty record")
+        }
+        Ok(Tried::Denied(error)) => Finding::stop(check, error.to_string(), error.hint()),
+        Err(unanswered) => unanswered.warning(check),
+    }
 }
 
 /// How a dry run ended.

@@ -99,10 +99,10 @@ const CALLED_BY_CLOUDFORMATION: [Group; 5] = [
 ];
 
 /// One finding: allowed, denied with the names of the calls, or why nobody knows.
-pub(super) async fn permissions(clients: &Clients, caller: &Caller, env: &str) -> Vec<Finding> {
+pub(super) async fn permissions(clients: &Clients, caller: &Caller, env: &str) -> Finding {
     if caller.arn.ends_with(":root") {
         let hint = "a role with the policy of the README does as well, and can do less harm";
-        return vec![Finding::warning(CHECK, "the account's root user: nothing is denied to it", hint)];
+        return Finding::warning(CHECK, "the account's root user: nothing is denied to it", hint);
     }
     let denied = bounded(async {
         let principal = principal(clients, caller).await?;
@@ -112,8 +112,8 @@ pub(super) async fn permissions(clients: &Clients, caller: &Caller, env: &str) -
         Ok((called, by_cloudformation))
     });
     match denied.await {
-        Ok((called, by_cloudformation)) => vec![judge(&called, &by_cloudformation)],
-        Err(unanswered) => vec![unanswered.warning(CHECK)],
+        Ok((called, by_cloudformation)) => judge(&called, &by_cloudformation),
+        Err(unanswered) => unanswered.warning(CHECK),
     }
 }
 

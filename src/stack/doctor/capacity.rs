@@ -128,8 +128,8 @@ pub(super) fn record_size(plan: &Plan) -> Finding {
     let invoke_max = limits::INVOKE_PAYLOAD_MAX_BYTES as u64;
     if in_event > invoke_max {
         let hint =
-            "Lambda's event holds 6 MB in base64: the function would never get it; send smaller records";
-        return Finding::stop(CHECK, found, hint).needed("at most 4.5 MB").of_plan();
+            "Lambda's event holds 6 MiB in base64: the function would never get it; send smaller records";
+        return Finding::stop(CHECK, found, hint).needed("at most 4.5 MiB").of_plan();
     }
     let fit = invoke_max / in_event;
     let batch_size = u64::from(plan.environment.function.batch_size);
@@ -228,10 +228,10 @@ mod tests {
         assert_eq!(record_size(&plan).level, Level::Ok);
         plan.phases[0].tests[0].payload.bytes = 1_000_000;
         assert!(record_size(&plan).found.contains("at most 4 of them"), "{:?}", record_size(&plan));
-        plan.phases[0].tests[0].payload.bytes = 4_700_000;
-        assert_eq!(record_size(&plan).needed.as_deref(), Some("at most 4.5 MB"));
+        plan.phases[0].tests[0].payload.bytes = 4_800_000;
+        assert_eq!(record_size(&plan).needed.as_deref(), Some("at most 4.5 MiB"));
         plan.environment.stream.max_record_kib = 1_024;
-        assert!(record_size(&plan).hint.unwrap().contains("max_record_kib to 4590"));
+        assert!(record_size(&plan).hint.unwrap().contains("max_record_kib to 4688"));
     }
 
     #[test]

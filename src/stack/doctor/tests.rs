@@ -76,7 +76,7 @@ impl HttpConnector for Between {
 struct Field {
     clients: Clients,
     clock: Clock,
-    _work: tempfile::TempDir,
+    work: tempfile::TempDir,
 }
 
 impl World {
@@ -98,7 +98,7 @@ impl World {
             SharedHttpConnector::new(Between { world: world.clone(), inner, clock })
         });
         let settings = ClientSettings { region: None, door: Door::InProcess(http), clock };
-        Field { clients: connect(settings).await.unwrap(), clock, _work: work }
+        Field { clients: connect(settings).await.unwrap(), clock, work }
     }
 
     async fn examined(&self, plan: Option<&str>) -> Vec<Finding> {
@@ -332,11 +332,13 @@ async fn a_role_is_simulated_call_by_call() {
 async fn what_stands_counts_and_not_what_the_plan_asks_for() {
     let field = World::default().open().await;
     let plan = crate::plan::parse(QUICKSTART).unwrap();
+    let script = field.work.path().join("function");
+    std::fs::write(&script, "#!/bin/sh\n").unwrap();
     let request = UpRequest {
         env: "dev".into(),
         environment: plan.environment.clone(),
         tags: plan.tags.clone(),
-        function_zip: artifact(),
+        function_zip: Artifact::from_executable(&script).unwrap(),
     };
     up(&field.clients, field.clock, &request, &|_| {}).await.unwrap();
     let findings = field.examined(Some(QUICKSTART)).await;

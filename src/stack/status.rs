@@ -8,6 +8,7 @@ use aws_sdk_cloudformation::types::{Stack, StackStatus as Status};
 use super::deploy::{deployed, describe, parameters, state_error, status_text};
 use super::error::failed;
 use super::leftovers::{self, Leftovers};
+use super::patience::patiently;
 use super::{Part, StackError, Standing, TAG_ENV, TAG_MANAGED, ttl};
 use crate::plan::NAME_PREFIX;
 use crate::platform::clients::Clients;
@@ -98,8 +99,11 @@ pub(super) async fn all_stacks(clients: &Clients) -> Result<Vec<Stack>, StackErr
     let mut found = Vec::new();
     let mut token = None;
     for _ in 0..PAGES_MAX {
-        let answer = clients.cloudformation.describe_stacks().set_next_token(token).send().await;
-        let answer = answer.map_err(|error| failed(SERVICE, "list stacks", error))?;
+        let ask = || async {
+            let answer = clients.cloudformation.describe_stacks().set_next_token(token.clone()).send().await;
+            answer.map_err(|error| failed(SERVICE, "list stacks", error))
+        };
+        let answer = patiently("the stacks of the region", ask).await?;
         let stands = |stack: &&Stack| stack.stack_status() != Some(&Status::DeleteComplete);
         found.extend(answer.stacks().iter().filter(stands).cloned());
         token = answer.next_token().map(str::to_owned);

@@ -4,3 +4,4 @@
 pub mod clients;
 pub mod clock;
 pub mod limits;
+pub mod permissions;

@@ -272,12 +272,7 @@ impl CloudBuilder {
 }
 
 /// `service` with the faults in front, or itself when there are none: the data path pays nothing.
-fn faulty(
-    ctx: &Context,
-    asker: Asker,
-    name: &'static str,
-    service: Arc<dyn Service>,
-) -> Arc<dyn Service> {
+fn faulty(ctx: &Context, asker: Asker, name: &'static str, service: Arc<dyn Service>) -> Arc<dyn Service> {
     if !ctx.faults.specs().iter().any(FaultSpec::strikes_requests) {
         return service;
     }

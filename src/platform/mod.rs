@@ -5,3 +5,5 @@ pub mod clients;
 pub mod clock;
 pub mod limits;
 pub mod permissions;
+#[cfg(feature = "cli")]
+pub mod refusals;

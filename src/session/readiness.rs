@@ -13,6 +13,7 @@ use crate::load::driver::{Driver, OutRecord, PutResult};
 use crate::load::payload;
 use crate::plan::Payload;
 use crate::platform::clock::Clock;
+use crate::platform::refusals::is_denial;
 use crate::wire::envelope::{Envelope, PROBE_LEVEL};
 use crate::wire::run_id::RunId;
 
@@ -21,7 +22,7 @@ use super::SessionError;
 /// The pipeline gets this long to bring one probe through.
 pub const READY_BOUND: Duration = Duration::from_secs(300);
 const PROBE_EVERY: Duration = Duration::from_secs(1);
-/// This many invocations that failed, and none that worked: waiting longer will not help.
+/// This many invocations that failed, or permissions that lacked, and none that worked: waiting longer will not help.
 const FAILURES_ENOUGH: usize = 3;
 /// Lines with which Lambda logs an invocation that failed (Lambda developer guide, "Troubleshoot invocation").
 const FAILURE_PATTERN: &str = "?\"Runtime exited\" ?\"Runtime.ExitError\" ?\"Task timed out\" ?\"errorType\"";
@@ -43,8 +44,8 @@ pub async fn wait_until_ready(
     let clock = probing.clock;
     let (started, started_ms) = (clock.instant(), clock.now_ms());
     let mut live = probing.collector.live();
-    let mut last_error = None;
-    let mut acked = 0;
+    let mut last_error: Option<String> = None;
+    let (mut acked, mut denials) = (0, 0);
     for sequence in 0.. {
         let waited = clock.instant() - started;
         if waited >= READY_BOUND || *stop.borrow() > 0 {
@@ -73,6 +74,11 @@ pub async fn wait_until_ready(
         if let Some(problem) = live.borrow().errors.back() {
             last_error = Some(problem.clone());
         }
+        denials += usize::from(last_error.as_deref().is_some_and(is_denied));
+        if denials >= FAILURES_ENOUGH {
+            let doing = "bring a probe record through the pipeline";
+            return Err(SessionError::Denied { doing, detail: last_error.unwrap_or_default() });
+        }
         let failures = probing.failures_since(started_ms).await;
         if let Some(failure) = failures.last() {
             last_error = Some(failure.clone());
@@ -82,6 +88,11 @@ pub async fn wait_until_ready(
         }
     }
     unreachable!("the loop ends by its bound")
+}
+
+/// Whether a problem, told as `what: code: message`, is a permission that lacks.
+fn is_denied(problem: &str) -> bool {
+    problem.split(": ").any(is_denial)
 }
 
 impl Probing<'_> {

@@ -8,6 +8,7 @@ use aws_smithy_types::error::display::DisplayErrorContext;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
 use super::artifact::ArtifactError;
+use crate::platform::refusals::{innermost, is_denial};
 
 #[derive(Debug, thiserror::Error)]
 pub enum StackError {
@@ -56,7 +57,7 @@ impl StackError {
                 "log in again (aws sso login) or pass another --profile; aws sts get-caller-identity shows who you are".into()
             }
             StackError::Denied { .. } => {
-                "ask for this permission; the README lists all that streamgauge needs".into()
+                "ask for this permission; docs/permissions.md has all that streamgauge needs".into()
             }
             StackError::Api { code, .. } if code.contains("Throttling") => {
                 "AWS limits how often this may be asked: wait a minute and run it again".into()
@@ -93,7 +94,7 @@ fn failure_hint(reason: &str) -> &'static str {
     if has("already exists") || has("alreadyexists") || has("resourceinuse") {
         "something with this name stands outside the stack: remove it, or use another --env"
     } else if has("not authorized") || has("accessdenied") || has("access denied") {
-        "ask for this permission; the README lists all that streamgauge needs"
+        "ask for this permission; docs/permissions.md has all that streamgauge needs"
     } else if has("limit") || has("quota") {
         "a quota of the account is reached: streamgauge doctor compares quotas with the plan"
     } else if has("unreservedconcurrentexecution") {
@@ -129,7 +130,7 @@ where
         if CREDENTIAL_CODES.contains(&code.as_str()) {
             return StackError::Credentials { service, doing, detail: format!("{code}: {message}") };
         }
-        if code.starts_with("AccessDenied") || code == "UnauthorizedOperation" {
+        if is_denial(&code) {
             return StackError::Denied { doing, detail: message };
         }
         let request_id = answered.meta().extra("aws_request_id").map(str::to_owned);
@@ -143,13 +144,4 @@ where
         }
         _ => StackError::Unreachable { service, doing, detail },
     }
-}
-
-/// The last error of the chain: the SDK's own layers ("dispatch failure") say nothing to a user.
-fn innermost(error: &(dyn Error + 'static)) -> String {
-    let mut last = error;
-    while let Some(source) = last.source() {
-        last = source;
-    }
-    last.to_string()
 }

@@ -155,7 +155,8 @@ pub async fn up_with(
     let parameters =
         templates::pipeline_parameters(&request.env, &request.environment, architecture, &bucket, &key);
     let pipeline = deploy(Part::Pipeline, &templates.pipeline, parameters).await?;
-    let limit = status::concurrency_limit(clients, request.environment.function.reserved_concurrency).await;
+    let limit =
+        status::concurrency_limit(clients, request.environment.function.reserved_concurrency, progress).await;
 
     let watched = Watched {
         stream_name: &pipeline.output("StreamName")?,

@@ -147,7 +147,13 @@ mod tests {
         }
         let counts = Arc::new(Counts(Default::default()));
         let faults = Faults::new(vec!["latency:for=2s".parse().expect("spec")]);
-        let faulty = FaultyService::new(Asker::Door, "kinesis", counts.clone(), Arc::new(faults), Clock::starting_at(0));
+        let faulty = FaultyService::new(
+            Asker::Door,
+            "kinesis",
+            counts.clone(),
+            Arc::new(faults),
+            Clock::starting_at(0),
+        );
         let patience = Duration::from_secs(1);
         assert!(tokio::time::timeout(patience, faulty.call("PutRecord", json!({}))).await.is_err());
         tokio::time::sleep(Duration::from_secs(2)).await;

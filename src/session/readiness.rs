@@ -45,7 +45,8 @@ pub async fn wait_until_ready(
     let (started, started_ms) = (clock.instant(), clock.now_ms());
     let mut live = probing.collector.live();
     let mut last_error: Option<String> = None;
-    let (mut acked, mut denials) = (0, 0);
+    let mut errors_before = 0;
+    let (mut acked, mut denials) = (0, Vec::new());
     for sequence in 0.. {
         let waited = clock.instant() - started;
         if waited >= READY_BOUND || *stop.borrow() > 0 {
@@ -53,7 +54,10 @@ pub async fn wait_until_ready(
         }
         match probing.send(sequence).await {
             Ok(()) => acked += 1,
-            Err(problem) => last_error = Some(problem),
+            Err(problem) => {
+                denials.extend(is_denied(&problem).then(|| problem.clone()));
+                last_error = Some(problem);
+            }
         }
         tokio::select! {
             biased;
@@ -71,13 +75,20 @@ pub async fn wait_until_ready(
             _ = stop.wait_for(|asked| *asked > 0) => {}
             () = tokio::time::sleep(PROBE_EVERY) => {}
         }
-        if let Some(problem) = live.borrow().errors.back() {
-            last_error = Some(problem.clone());
+        {
+            let live = live.borrow();
+            let news = live.errors_total > errors_before;
+            errors_before = live.errors_total;
+            if let Some(problem) = live.errors.back() {
+                denials.extend((news && is_denied(problem)).then(|| problem.clone()));
+                last_error = Some(problem.clone());
+            }
         }
-        denials += usize::from(last_error.as_deref().is_some_and(is_denied));
-        if denials >= FAILURES_ENOUGH {
+        if denials.len() >= FAILURES_ENOUGH
+            && let Some(detail) = denials.pop()
+        {
             let doing = "bring a probe record through the pipeline";
-            return Err(SessionError::Denied { doing, detail: last_error.unwrap_or_default() });
+            return Err(SessionError::Denied { doing, detail });
         }
         let failures = probing.failures_since(started_ms).await;
         if let Some(failure) = failures.last() {

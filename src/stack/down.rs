@@ -29,12 +29,16 @@ pub async fn down(
     super::check_name(env)?;
     let mut left = Vec::new();
     for part in Part::ALL.into_iter().rev() {
-        let name = part.stack_name(env);
-        if part == Part::Artifacts && describe(clients, &name).await?.is_some() {
-            empty_buckets(clients, &name, progress).await?;
-        }
-        if let Some(settled) = remove(clients, clock, &name, progress).await? {
-            left.extend(describe_left(clients, &name, &settled).await?);
+        match take_down(clients, clock, env, part, progress).await {
+            Ok(still) => left.extend(still),
+            // The other stacks may go all the same, and what stays must be named with its reason.
+            Err(
+                error @ (StackError::Denied { .. }
+                | StackError::Api { .. }
+                | StackError::State { .. }
+                | StackError::TimedOut { .. }),
+            ) => left.push(format!("stack {}: {error}", part.stack_name(env))),
+            Err(error) => return Err(error),
         }
     }
     // Whatever else bears the environment's tags was not made by this version: name it, leave it.
@@ -48,6 +52,24 @@ pub async fn down(
         }
     }
     Ok(left)
+}
+
+/// Takes one stack down; gives what is still there of it.
+async fn take_down(
+    clients: &Clients,
+    clock: Clock,
+    env: &str,
+    part: Part,
+    progress: &dyn Fn(&str),
+) -> Result<Vec<String>, StackError> {
+    let name = part.stack_name(env);
+    if part == Part::Artifacts && describe(clients, &name).await?.is_some() {
+        empty_buckets(clients, &name, progress).await?;
+    }
+    match remove(clients, clock, &name, progress).await? {
+        Some(settled) => describe_left(clients, &name, &settled).await,
+        None => Ok(Vec::new()),
+    }
 }
 
 /// Deletes a stack and waits. Gives what it came to when it is still there, `None` when it is gone.

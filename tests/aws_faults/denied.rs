@@ -3,7 +3,7 @@
 use streamgauge::platform::permissions::actions;
 
 use crate::job::{Came, Said, job, standing};
-use crate::permissions::recorded;
+use crate::permissions::{LOSES_RECORDS, recorded};
 use crate::support::Field;
 
 /// What is not worth failing for: the run goes on without, and says so.
@@ -43,7 +43,7 @@ async fn a_permission_that_lacks_is_named_and_nothing_is_orphaned() {
     for (service, operation) in recorded().await {
         let action = actions(&service, &operation).remove(0);
         let fault = format!("error:code={},op={operation}", denial(&service));
-        let field = Field::new(&[&fault, "drop:count=2,seed=3"], 1).await;
+        let field = Field::new(&[&fault, LOSES_RECORDS], 1).await;
         let (came, said) = job(&field).await;
         let context = format!("{operation} denied, came {came:?}:\n{}", said.text());
         println!("{operation}: {came:?}: {:?}", said.with("error: "));
@@ -53,16 +53,12 @@ async fn a_permission_that_lacks_is_named_and_nothing_is_orphaned() {
         check_plain(&said, &context);
         let fine = is_silent || NICE_TO_HAVE.contains(&action.as_str());
         assert_eq!(came == Came::Through, fine, "{context}");
-        for (kind, names) in standing(&field).await {
-            for name in names {
-                let errors = said.with("error: ").join("\n");
-                let stack = name.rsplit('/').next().unwrap_or_default();
-                let named = errors.contains(stack)
-                    || errors.contains("look at stack")
-                    || errors.contains("list stacks");
-                assert!(named, "{kind} {name} is left and not named: {context}");
-            }
-        }
+        let left = standing(&field).await;
+        let errors = said.with("error: ").join("\n");
+        let stacks = left.get("stack").cloned().unwrap_or_default();
+        assert!(stacks.iter().all(|stack| errors.contains(stack)), "{stacks:?} are not all named: {context}");
+        // `down` finds what belongs to a stack; anything else would be an orphan.
+        assert!(left.is_empty() || !stacks.is_empty(), "{left:?} without a stack: {context}");
         field.cloud.end().await;
     }
 }

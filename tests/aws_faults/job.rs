@@ -156,7 +156,7 @@ async fn load(field: &Field, standing: stack::Standing, said: &Said) -> Result<(
 /// A receipt of another run: the collector gives it back, which is a call of its own.
 async fn leave_a_foreign_receipt(field: &Field, queue_url: &str) {
     let receipt = streamgauge::wire::receipt::Receipt {
-        id: "r-other".to_owned(),
+        id: "0123456789abcdef0123456789abcdef".to_owned(),
         part: 0,
         parts: 1,
         run: "20250101-000000-zzzz".parse().unwrap(),

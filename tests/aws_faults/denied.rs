@@ -7,11 +7,10 @@ use crate::permissions::{LOSES_RECORDS, recorded};
 use crate::support::Field;
 
 /// What is not worth failing for: the run goes on without, and says so.
-const NICE_TO_HAVE: [&str; 9] = [
+const NICE_TO_HAVE: [&str; 8] = [
     "lambda:GetAccountSettings",
     "cloudwatch:GetMetricData",
     "logs:FilterLogEvents",
-    "sqs:GetQueueAttributes",
     // The lost are then unconfirmed.
     "kinesis:ListShards",
     "kinesis:GetShardIterator",
@@ -51,6 +50,7 @@ async fn a_permission_that_lacks_is_named_and_nothing_is_orphaned() {
         let is_silent = operation == "HeadObject";
         assert!(is_silent || said.text().contains(&action), "{action} is not named: {context}");
         check_plain(&said, &context);
+        // Without a service role CloudFormation needs sqs:GetQueueAttributes for the queues, too: it is none of these.
         let fine = is_silent || NICE_TO_HAVE.contains(&action.as_str());
         assert_eq!(came == Came::Through, fine, "{context}");
         let left = standing(&field).await;

@@ -6,6 +6,7 @@ use crate::cli::endpoint::{self, EndpointState};
 use crate::cli::exit::{CliError, Exit};
 use crate::cli::input;
 use crate::cli::progress::Stderr;
+use crate::cli::signals::StopSignal;
 use crate::platform::clients::Clients;
 use crate::platform::clock::Clock;
 use crate::session::SessionError;
@@ -33,9 +34,26 @@ pub async fn run(global: &Global) -> Result<Exit, CliError> {
     }
     let clients = connect::to_standing(global, clock).await?;
     connect::confirm(global, &clients, "delete the environment")?;
-    take_down(global, clock, &clients, &progress).await?;
+    let stop = StopSignal::listen_quietly()
+        .map_err(|error| CliError::environment(format!("cannot listen for signals: {error}")))?;
+    tokio::select! {
+        biased;
+        taken = take_down(global, clock, &clients, &progress) => taken?,
+        () = stop.wait(1) => {
+            progress.settle();
+            return Err(interrupted(global));
+        }
+    }
     println!("'{}' is down", global.env);
     Ok(Exit::Done)
+}
+
+/// A deletion that was begun goes on without us; the stacks after it were not begun.
+fn interrupted(global: &Global) -> CliError {
+    let env = &global.env;
+    let message = format!("interrupted: some of the environment '{env}' may still stand");
+    let hint = format!("streamgauge down --env {env} does the rest; streamgauge status --env {env} shows it");
+    CliError { exit: Exit::StoppedEarly, message, hint: Some(hint) }
 }
 
 /// Deletes the stacks, then ends a background endpoint. What is left is an error that names it.

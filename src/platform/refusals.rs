@@ -20,13 +20,15 @@ where
     }
 }
 
-/// The last error of the chain.
+/// The last error of the chain, in one line: aws-config lists what it tried for credentials in further ones.
 pub fn innermost(error: &(dyn Error + 'static)) -> String {
     let mut last = error;
     while let Some(source) = last.source() {
         last = source;
     }
-    last.to_string()
+    let text = last.to_string();
+    let line = text.lines().next().unwrap_or_default();
+    line.trim_end_matches("Attempted:").trim_end().to_owned()
 }
 
 /// Whether an error with this code is a permission that lacks: asking again will not help. Codes: the services'

@@ -16,6 +16,8 @@ pub enum StackError {
     Unreachable { service: &'static str, doing: String, detail: String },
     #[error("{service} does not accept the credentials to {doing}: {detail}")]
     Credentials { service: &'static str, doing: String, detail: String },
+    #[error("no credentials to {doing}: {detail}")]
+    NoCredentials { doing: String, detail: String },
     #[error("not allowed to {doing}: {detail}")]
     Denied { doing: String, detail: String },
     #[error("{service} refused to {doing}: {code}: {message}{}", in_request(.request_id))]
@@ -55,6 +57,9 @@ impl StackError {
             }
             StackError::Credentials { .. } => {
                 "log in again (aws sso login) or pass another --profile; aws sts get-caller-identity shows who you are".into()
+            }
+            StackError::NoCredentials { .. } => {
+                "log in (aws sso login, aws configure), set AWS_PROFILE or pass --profile; aws sts get-caller-identity shows who you are".into()
             }
             StackError::Denied { .. } => {
                 "ask for this permission; docs/permissions.md has all that streamgauge needs".into()
@@ -140,7 +145,7 @@ where
     let all = DisplayErrorContext(&error).to_string();
     match &error {
         SdkError::DispatchFailure(_) | SdkError::ConstructionFailure(_) if all.contains("redentials") => {
-            StackError::Credentials { service, doing, detail }
+            StackError::NoCredentials { doing, detail }
         }
         _ => StackError::Unreachable { service, doing, detail },
     }

@@ -1,13 +1,18 @@
 //! Looks in the stream itself for records that no receipt tells of: a record that is not there was lost by
-//! the stream; one that is there has lost its receipt, or was never handed to the function.
+//! the stream; one that is there has lost its receipt, or was never handed to the function. What the stream
+//! may have forgotten by itself is neither.
 
 use std::ops::ControlFlow;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use aws_sdk_kinesis::types::Record;
+use futures_util::stream::{self, StreamExt, TryStreamExt};
 use tokio::time::Instant;
 
+use super::accounting::Missing;
 use super::events::Event;
+use super::kinesis_number::KinesisNumber;
 use super::reread::{Begin, StreamReader};
 use super::sequences::SequenceSet;
 use crate::platform::clock::{Clock, WallUs};
@@ -16,69 +21,149 @@ use crate::wire::run_id::RunId;
 
 /// Arrival times are the service's clock, the run's start is ours.
 const CLOCK_MARGIN_US: i64 = 60_000_000;
+/// Shards that are read at a time. One answer has up to 10 MiB (Kinesis API reference, GetRecords), which
+/// is what bounds it.
+const SHARDS_AT_A_TIME: usize = 4;
 
 pub struct Lookup<'a> {
     pub kinesis: &'a aws_sdk_kinesis::Client,
     pub stream_arn: &'a str,
     pub run: &'a RunId,
     /// What to look for: `accounting::missing`.
-    pub missing: &'a SequenceSet,
+    pub missing: &'a Missing,
     /// Start of the run: reading begins a minute before it.
     pub from_us: WallUs,
     pub clock: Clock,
-    /// What arrived earlier than this ago may have been trimmed.
+    /// What arrived earlier than this ago may have been trimmed. The stream itself is asked as well, for it
+    /// may have been changed during the run.
     pub retention: Duration,
     /// Reading ends after this, wherever it is.
     pub bound: Duration,
 }
 
-/// Reads all shards from the run's start to their tips, one after the other, and says which of the missing
-/// sequences are there. Only when every shard was read to its tip are the others absent; otherwise
-/// the event says why not, and names none as absent.
+/// Reads all shards from the run's start to their tips and says which of the missing sequences are there.
+/// The others are absent if every shard was read to its tip, and if the stream must still have had them:
+/// one that was due so early that it may have been trimmed is not named, and the event says why.
 pub async fn confirm(lookup: &Lookup<'_>) -> Event {
     let deadline = lookup.clock.instant() + lookup.bound;
-    let mut found = SequenceSet::new();
-    let read = read_all(lookup, deadline, &mut found).await;
-    let all_found = found.len() == lookup.missing.len();
-    let incomplete = read.err().filter(|_| !all_found);
-    let absent = match incomplete {
-        None => lookup.missing.minus(&found).ranges().collect(),
-        Some(_) => Vec::new(),
-    };
-    Event::Confirmed { absent, present: found.ranges().collect(), incomplete }
+    let found = Mutex::new(SequenceSet::new());
+    let read = read_all(lookup, deadline, &found).await;
+    let found = found.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let unseen = lookup.missing.sequences.minus(&found);
+    let present = found.ranges().collect();
+    if unseen.is_empty() {
+        return Event::Confirmed { absent: Vec::new(), present, incomplete: None };
+    }
+    match read.and_then(|forgotten| still_kept(lookup, &unseen, forgotten)) {
+        Ok((kept, incomplete)) => Event::Confirmed { absent: kept.ranges().collect(), present, incomplete },
+        Err(reason) => Event::Confirmed { absent: Vec::new(), present, incomplete: Some(reason) },
+    }
 }
 
-async fn read_all(lookup: &Lookup<'_>, deadline: Instant, found: &mut SequenceSet) -> Result<(), String> {
-    if lookup.missing.is_empty() {
-        return Ok(());
+/// The stream may have forgotten what arrived before this.
+struct Forgotten {
+    before_us: WallUs,
+    why: String,
+}
+
+impl Forgotten {
+    fn later(self, other: Forgotten) -> Forgotten {
+        if other.before_us > self.before_us { other } else { self }
     }
-    if lookup.clock.now_us() - lookup.from_us > lookup.retention.as_micros() as i64 {
-        return Err("the stream does not keep records for as long as the run took".into());
+}
+
+/// The unseen sequences that cannot have been trimmed, and why the others may have been. A record arrives
+/// after it was due.
+fn still_kept(
+    lookup: &Lookup<'_>,
+    unseen: &SequenceSet,
+    forgotten: Forgotten,
+) -> Result<(SequenceSet, Option<String>), String> {
+    let before_us = forgotten.before_us + CLOCK_MARGIN_US;
+    let mut kept = unseen.clone();
+    if before_us < lookup.from_us {
+        return Ok((kept, None));
+    }
+    let highest = lookup.missing.highest_due_by(before_us).map_err(|error| error.to_string())?;
+    if let Some(highest) = highest {
+        kept.remove_range(0, highest);
+    }
+    let doubtful = unseen.len() - kept.len();
+    let incomplete = (doubtful > 0).then(|| format!("{doubtful} may have been trimmed: {}", forgotten.why));
+    Ok((kept, incomplete))
+}
+
+async fn read_all(
+    lookup: &Lookup<'_>,
+    deadline: Instant,
+    found: &Mutex<SequenceSet>,
+) -> Result<Forgotten, String> {
+    let mut forgotten = Forgotten { before_us: WallUs::MIN / 2, why: String::new() };
+    if lookup.missing.sequences.is_empty() {
+        return Ok(forgotten);
     }
     let reader = StreamReader { kinesis: lookup.kinesis, stream_arn: lookup.stream_arn, deadline };
-    let wanted = lookup.missing.len();
-    for shard in reader.shards().await? {
-        let begin = Begin::At(lookup.from_us - CLOCK_MARGIN_US);
-        let read = reader.read(&shard, begin, |record| {
-            if let Some(sequence) = sequence_of(record, lookup.run)
-                && lookup.missing.contains(sequence)
-            {
-                found.insert(sequence);
-            }
-            if found.len() == wanted { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-        });
-        read.await?;
-        if found.len() == wanted {
-            break;
-        }
+    let reads = reader.shards().await?.into_iter().map(|shard| read_shard(lookup, &reader, shard, found));
+    let mut reads = stream::iter(reads).buffer_unordered(SHARDS_AT_A_TIME);
+    while let Some(trimmed) = reads.try_next().await? {
+        forgotten = trimmed.into_iter().fold(forgotten, Forgotten::later);
     }
-    Ok(())
+    // Asked at the end: what was trimmed while the shards were read counts.
+    let retention = lookup.retention.min(reader.retention().await?);
+    Ok(forgotten.later(Forgotten {
+        before_us: lookup.clock.now_us() - retention.as_micros() as i64,
+        why: format!("the stream keeps records for {} h", retention.as_secs() / 3_600),
+    }))
+}
+
+/// Reads one shard. Receipts tell of records that were in it: where the first that is still there comes after
+/// one of those, whatever arrived before it has been trimmed.
+async fn read_shard(
+    lookup: &Lookup<'_>,
+    reader: &StreamReader<'_>,
+    shard: String,
+    found: &Mutex<SequenceSet>,
+) -> Result<Option<Forgotten>, String> {
+    let wanted = lookup.missing.sequences.len();
+    let mut first_left: Option<(KinesisNumber, WallUs)> = None;
+    let begin = Begin::At(lookup.from_us - CLOCK_MARGIN_US);
+    let read = reader.read(&shard, begin, |record| {
+        let Some(envelope) = envelope_of(record, lookup.run) else { return ControlFlow::Continue(()) };
+        first_left.get_or_insert_with(|| (KinesisNumber::new(record.sequence_number()), arrived_us(record)));
+        let mut found = lock(found);
+        if envelope.level != PROBE_LEVEL && lookup.missing.sequences.contains(envelope.sequence) {
+            found.insert(envelope.sequence);
+        }
+        if found.len() == wanted { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    });
+    read.await?;
+    let Some(lowest) = lookup.missing.lowest.get(&shard) else { return Ok(None) };
+    let before_us = match first_left {
+        Some((first, _)) if first <= *lowest => return Ok(None),
+        Some((_, arrived_us)) => arrived_us,
+        None => lookup.clock.now_us(),
+    };
+    Ok(Some(Forgotten { before_us, why: format!("{shard} has lost its beginning") }))
+}
+
+fn lock(found: &Mutex<SequenceSet>) -> MutexGuard<'_, SequenceSet> {
+    found.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn envelope_of(record: &Record, run: &RunId) -> Option<Envelope> {
+    Envelope::find_in(record.data().as_ref()).filter(|envelope| envelope.run == *run)
+}
+
+/// A record without an arrival time is taken for the youngest.
+fn arrived_us(record: &Record) -> WallUs {
+    let at = record.approximate_arrival_timestamp();
+    at.map_or(WallUs::MAX / 2, |at| (at.as_nanos() / 1_000) as WallUs)
 }
 
 /// Sequence of a record of this run; probes have none that counts.
 pub(super) fn sequence_of(record: &Record, run: &RunId) -> Option<u64> {
-    let envelope = Envelope::find_in(record.data().as_ref())?;
-    (envelope.run == *run && envelope.level != PROBE_LEVEL).then_some(envelope.sequence)
+    let envelope = envelope_of(record, run)?;
+    (envelope.level != PROBE_LEVEL).then_some(envelope.sequence)
 }
 
 #[cfg(test)]
@@ -90,9 +175,11 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::evidence::testing::Fake;
+    use crate::evidence::sends::SendsLine;
+    use crate::evidence::testing::{Fake, stream_summary};
 
     const RUN: &str = "20261121-013240-k3f9";
+    const FROM_US: i64 = 1_763_688_760_000_000;
     const STREAM: &str = "arn:aws:kinesis:us-east-1:123456789012:stream/s";
 
     /// Two shards of `sequences`, three records a read; every second read is refused.
@@ -132,6 +219,7 @@ mod tests {
                         "NextShardIterator": format!("{shard}:{end}"),
                     })
                 }
+                "DescribeStreamSummary" => stream_summary(24),
                 other => panic!("confirm never calls {other}"),
             };
             std::future::ready((200, answer))
@@ -151,16 +239,21 @@ mod tests {
         json!({ "SequenceNumber": "1", "PartitionKey": "k", "Data": STANDARD.encode(data) })
     }
 
+    /// Every sequence up to 20 was due at the run's start.
     async fn look(stream: Fake, missing: &[(u64, u64)], retention_s: u64) -> Event {
-        let clock = Clock::starting_at(1_763_688_900_000_000);
-        let run = RUN.parse().expect("well formed");
+        let root = tempfile::tempdir().expect("tempdir");
+        let sends_jsonl = root.path().join("sends.jsonl");
+        let line = SendsLine { at_us: FROM_US, highest: Some(20), ..SendsLine::default() };
+        std::fs::write(&sends_jsonl, serde_json::to_string(&line).expect("json") + "\n").expect("write");
+        let missing =
+            Missing { sequences: SequenceSet::from_ranges(missing), sends_jsonl, ..Missing::default() };
         confirm(&Lookup {
             kinesis: &stream.kinesis(),
             stream_arn: STREAM,
-            run: &run,
-            missing: &SequenceSet::from_ranges(missing),
-            from_us: 1_763_688_760_000_000,
-            clock,
+            run: &RUN.parse().expect("well formed"),
+            missing: &missing,
+            from_us: FROM_US,
+            clock: Clock::starting_at(1_763_688_900_000_000),
             retention: Duration::from_secs(retention_s),
             bound: Duration::from_secs(60),
         })
@@ -178,10 +271,14 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn nothing_is_absent_that_may_have_been_trimmed() {
-        let event = look(stream([vec![], vec![]], false), &[(8, 12)], 100).await;
+        let event = look(stream([vec![], vec![]], false), &[(8, 12), (21, 22)], 100).await;
         let Event::Confirmed { absent, incomplete, .. } = event else { panic!("{event:?}") };
-        assert_eq!(absent, []);
-        assert!(incomplete.expect("a reason").contains("keep records"));
+        // 21 and 22 were due later than any line says.
+        assert_eq!(absent, [(21, 22)]);
+        assert_eq!(
+            incomplete.expect("a reason"),
+            "5 may have been trimmed: the stream keeps records for 0 h"
+        );
     }
 
     #[tokio::test(start_paused = true)]

@@ -11,6 +11,7 @@ pub mod error;
 pub mod events;
 pub mod hlog;
 pub mod join;
+mod kinesis_number;
 pub mod model;
 pub mod pulled;
 pub mod receipts;

@@ -9,7 +9,9 @@ use serde::{Deserialize, Serialize};
 
 use super::append::read_json_lines;
 use super::error::EvidenceError;
+use super::kinesis_number::KinesisNumber;
 use crate::platform::clock::WallUs;
+use crate::wire::envelope::PROBE_LEVEL;
 use crate::wire::receipt::{Receipt, ReceiptError};
 
 pub(crate) const VERSION: u32 = 1;
@@ -47,30 +49,111 @@ pub struct Found {
     pub receipt: Receipt,
 }
 
-/// Calls `each` with every distinct receipt part, histograms included when asked for.
-///
-/// # Errors
-/// The file cannot be read at all.
-pub fn each_receipt(
+/// Where each distinct receipt part stands in the file, in the order of the function's start. Sixteen bytes
+/// for each: a run may have millions.
+#[derive(Default)]
+pub struct ReceiptIndex {
+    entries: Vec<Entry>,
+    /// Lines that repeat a part. The collector writes each part once, so that there are hardly any.
+    repeated: HashSet<u64>,
+}
+
+#[derive(Clone, Copy)]
+struct Entry {
+    started_us: WallUs,
+    offset: u64,
+}
+
+impl ReceiptIndex {
+    /// Reads the file once. `each` gets every receipt without its histograms, repeated ones too.
+    ///
+    /// # Errors
+    /// The file cannot be read at all. Lines that cannot be read become notes.
+    pub fn read(
+        path: &Path,
+        notes: &mut Vec<String>,
+        mut each: impl FnMut(&Receipt),
+    ) -> Result<ReceiptIndex, EvidenceError> {
+        let mut entries = Vec::new();
+        lines(path, Receipt::without_histograms, notes, |Found { offset, receipt, .. }| {
+            each(&receipt);
+            entries.push(Entry { started_us: receipt.started_us, offset });
+        })?;
+        entries.sort_unstable_by_key(|entry| (entry.started_us, entry.offset));
+        let mut index = ReceiptIndex { entries, repeated: HashSet::new() };
+        index.settle_ties(path)?;
+        Ok(index)
+    }
+
+    /// Receipts that started in the same microsecond are the parts of one, repeated messages, or (virtual time
+    /// has such) of several invocations: they are ordered by their first record, then by part.
+    fn settle_ties(&mut self, path: &Path) -> Result<(), EvidenceError> {
+        let mut receipts = None;
+        let repeated = &mut self.repeated;
+        for tied in self.entries.chunk_by_mut(|left, right| left.started_us == right.started_us) {
+            if tied.len() == 1 {
+                continue;
+            }
+            let receipts = match &mut receipts {
+                Some(receipts) => receipts,
+                none => none.insert(ReceiptsAt::open(path)?),
+            };
+            let mut parts = HashSet::new();
+            let mut order = Vec::with_capacity(tied.len());
+            for entry in tied.iter() {
+                let receipt = receipts.read(entry.offset)?;
+                if !parts.insert(part_id(&receipt)) {
+                    repeated.insert(entry.offset);
+                }
+                let records = receipt.records.iter().filter(|record| record.level != PROBE_LEVEL);
+                let number = records.map(|record| KinesisNumber::new(&record.kinesis_sequence)).next();
+                order.push((number, receipt.part, *entry));
+            }
+            order.sort_by(|left, right| (&left.0, left.1).cmp(&(&right.0, right.1)));
+            for (place, (_, _, entry)) in tied.iter_mut().zip(order) {
+                *place = entry;
+            }
+        }
+        self.entries.retain(|entry| !repeated.contains(&entry.offset));
+        Ok(())
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Offsets of the distinct parts, in the order of the function's start.
+    pub fn offsets(&self) -> impl Iterator<Item = u64> + '_ {
+        self.entries.iter().map(|entry| entry.offset)
+    }
+
+    /// Calls `each` with every distinct part, histograms included, in the order of the file.
+    ///
+    /// # Errors
+    /// The file cannot be read at all.
+    pub fn each(&self, path: &Path, mut each: impl FnMut(Found)) -> Result<(), EvidenceError> {
+        // Lines that cannot be read were noted when the index was made.
+        lines(path, Receipt::from_message, &mut Vec::new(), |found| {
+            if !self.repeated.contains(&found.offset) {
+                each(found);
+            }
+        })
+    }
+}
+
+fn lines(
     path: &Path,
-    histograms: bool,
+    parse: impl Fn(&str) -> Result<Receipt, ReceiptError>,
     notes: &mut Vec<String>,
     mut each: impl FnMut(Found),
 ) -> Result<(), EvidenceError> {
-    let mut seen: HashSet<PartId> = HashSet::new();
     let mut unreadable: Option<(u64, ReceiptError)> = None;
-    read_json_lines(path, notes, |offset, line: ReceiptLine| {
-        let parse = if histograms { Receipt::from_message } else { Receipt::without_histograms };
-        match parse(&line.message) {
-            Ok(receipt) if seen.insert(part_id(&receipt)) => {
-                each(Found { offset, message_bytes: line.message.len(), receipt });
-            }
-            Ok(_) => {}
-            Err(error) => match &mut unreadable {
-                Some((count, _)) => *count += 1,
-                None => unreadable = Some((1, error)),
-            },
-        }
+    read_json_lines(path, notes, |offset, line: ReceiptLine| match parse(&line.message) {
+        Ok(receipt) => each(Found { offset, message_bytes: line.message.len(), receipt }),
+        Err(error) => match &mut unreadable {
+            Some((count, _)) => *count += 1,
+            None => unreadable = Some((1, error)),
+        },
     })?;
     if let Some((count, error)) = unreadable {
         notes.push(format!("receipts.jsonl: {count} receipts could not be read ({error})"));
@@ -94,7 +177,7 @@ impl ReceiptsAt {
         Ok(ReceiptsAt { path: path.to_owned(), reader: BufReader::new(file), at: 0, line: String::new() })
     }
 
-    /// The receipt, without histograms, of the line at `offset` as [`each_receipt`] gave it.
+    /// The receipt, without histograms, of the line at `offset` as [`ReceiptIndex`] gave it.
     ///
     /// # Errors
     /// The file changed since.

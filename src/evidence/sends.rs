@@ -100,13 +100,20 @@ pub struct Sends {
 }
 
 impl Sends {
+    /// Keeps those samples whose sequence `keep_sample` takes.
+    ///
     /// # Errors
     /// The file cannot be read at all.
-    pub fn read(path: &Path, notes: &mut Vec<String>) -> Result<Sends, EvidenceError> {
+    pub fn read(
+        path: &Path,
+        notes: &mut Vec<String>,
+        keep_sample: impl Fn(u64) -> bool,
+    ) -> Result<Sends, EvidenceError> {
         let mut sends = Sends::default();
         let mut failed = SequenceSet::new();
         let mut last = SendsLine::default();
         read_json_lines(path, notes, |_, mut line: SendsLine| {
+            line.samples.retain(|(sequence, _, _)| keep_sample(*sequence));
             for (first, last, _) in &line.failed {
                 failed.insert_range(*first, *last);
             }
@@ -124,4 +131,27 @@ impl Sends {
         }
         Ok(sends)
     }
+
+    /// Highest sequence that may have been due by `at_us`: `highest` of the first line not before it, and of
+    /// the last line when all are; `None` when nothing was due. Lines are about a second apart.
+    ///
+    /// # Errors
+    /// The file cannot be read at all.
+    pub fn highest_due_by(path: &Path, at_us: WallUs) -> Result<Option<u64>, EvidenceError> {
+        let (mut highest, mut passed) = (None, false);
+        read_json_lines(path, &mut Vec::new(), |_, line: DueBy| {
+            if !passed {
+                highest = line.highest;
+                passed = line.at_us >= at_us;
+            }
+        })?;
+        Ok(highest)
+    }
+}
+
+/// The part of a line that says how far the schedule had come.
+#[derive(Deserialize)]
+struct DueBy {
+    at_us: WallUs,
+    highest: Option<u64>,
 }

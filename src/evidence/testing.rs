@@ -12,7 +12,7 @@ use aws_smithy_runtime_api::client::http::{
 };
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_types::body::SdkBody;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 type AnswerFn = dyn Fn(&str, Value) -> Answer + Send + Sync;
 type Answer = Pin<Box<dyn Future<Output = (u16, Value)> + Send>>;
@@ -55,6 +55,19 @@ impl Fake {
             .http_client(self.http());
         aws_sdk_kinesis::Client::from_conf(config.build())
     }
+}
+
+/// The answer to DescribeStreamSummary, of which the retention matters.
+pub fn stream_summary(retention_hours: u32) -> Value {
+    json!({ "StreamDescriptionSummary": {
+        "StreamName": "s",
+        "StreamARN": "arn:aws:kinesis:us-east-1:123456789012:stream/s",
+        "StreamStatus": "ACTIVE",
+        "RetentionPeriodHours": retention_hours,
+        "StreamCreationTimestamp": 1_763_688_000,
+        "EnhancedMonitoring": [],
+        "OpenShardCount": 2,
+    } })
 }
 
 impl fmt::Debug for Fake {

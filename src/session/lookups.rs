@@ -60,7 +60,7 @@ pub(super) async fn confirm(
     events: &EventLog,
 ) -> Result<(), SessionError> {
     let missing = accounting::missing(dir)?;
-    if missing.is_empty() {
+    if missing.sequences.is_empty() {
         return Ok(());
     }
     request.progress.step("looking in the stream itself for the records without a receipt");

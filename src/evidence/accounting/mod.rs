@@ -7,8 +7,8 @@
 //! - `delivered`: distinct sequences with a sighting, `delivered_unacked` of them never acked;
 //! - `duplicated`: sightings beyond the first of a sequence. One with a Kinesis sequence number of its own is
 //!   the producer's (the record was put twice), one with a number seen before is a redelivery;
-//! - `out_of_order`: first sightings of a Kinesis sequence number after one of a later number of the same key in
-//!   the same shard; receipts in the order of their start, records in the order of their batch;
+//! - `out_of_order`: first sightings of a Kinesis sequence number after one of a later number of the same key;
+//!   receipts in the order of their start, records in the order of their batch;
 //! - `reordered_by_producer`: first sightings that are in Kinesis' order while their own sequence is behind one
 //!   seen before of the same key: concurrent puts and retries overtook each other before the stream;
 //! - `dead_lettered`: sequences that the on-failure destination names;
@@ -16,25 +16,30 @@
 //!   `unconfirmed`: the same without that confirmation. So acked = delivered - delivered_unacked + lost +
 //!   unconfirmed + (dead-lettered without a sighting).
 //!
-//! Memory: bitmaps over the sequences, one small entry for each receipt, one for each key of a shard, and the
-//! Kinesis sequence numbers of those records alone that were seen more than once.
+//! Memory: bitmaps over the sequences, 16 bytes for each receipt, 40 for each key, and some 30 for each sighting
+//! of those records alone that were seen more than once.
 
 mod order;
 mod passes;
+
+pub use passes::Seen;
 
 #[cfg(test)]
 mod tests;
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use super::error::EvidenceError;
 use super::events::{Event, Logged};
+use super::kinesis_number::KinesisNumber;
 use super::model::{Delivery, LevelDelivery};
 use super::rundir::RunDir;
 use super::sends::Sends;
 use super::sequences::SequenceSet;
+use crate::platform::clock::WallUs;
 
-/// Key (or its index) of a sequence: a pure function of the plan.
+/// Index of the key of a sequence, below `plan::KEYS_MAX`: a pure function of the plan.
 pub type KeyOf<'a> = &'a dyn Fn(u64) -> u32;
 
 /// The planned sequences of one level.
@@ -111,19 +116,49 @@ impl LookedUp {
     }
 }
 
-/// Acked sequences without a sighting and not dead-lettered: what [`super::confirm`] looks for.
+/// What no receipt tells of, and what is needed to look for it in the stream.
+#[derive(Debug, Default)]
+pub struct Missing {
+    /// Acked sequences without a sighting and not dead-lettered.
+    pub sequences: SequenceSet,
+    /// By shard, the lowest Kinesis number that a receipt tells of: a shard whose content begins above it
+    /// has been trimmed.
+    pub(super) lowest: BTreeMap<String, KinesisNumber>,
+    pub(super) sends_jsonl: PathBuf,
+}
+
+impl Missing {
+    /// Highest sequence that may have been due by `at_us`.
+    ///
+    /// # Errors
+    /// `sends.jsonl` cannot be read.
+    pub(super) fn highest_due_by(&self, at_us: WallUs) -> Result<Option<u64>, EvidenceError> {
+        Sends::highest_due_by(&self.sends_jsonl, at_us)
+    }
+}
+
+/// What [`super::confirm`] looks for.
 ///
 /// # Errors
 /// A file of the run cannot be read.
-pub fn missing(dir: &RunDir) -> Result<SequenceSet, EvidenceError> {
+pub fn missing(dir: &RunDir) -> Result<Missing, EvidenceError> {
     let mut notes = Vec::new();
     let events = super::events::read_events(&dir.events_jsonl(), &mut notes)?;
-    let sends = Sends::read(&dir.sends_jsonl(), &mut notes)?;
-    let seen = passes::first(dir, &level_ranges(&events), &mut notes)?.seen;
-    Ok(sends.acked.minus(&seen).minus(&LookedUp::from(&events).dead_lettered))
+    let sends = Sends::read(&dir.sends_jsonl(), &mut notes, |_| false)?;
+    let seen = seen(dir, &level_ranges(&events), &mut notes)?;
+    let sequences = sends.acked.minus(&seen.seen).minus(&LookedUp::from(&events).dead_lettered);
+    Ok(Missing { sequences, lowest: seen.lowest, sends_jsonl: dir.sends_jsonl() })
 }
 
-/// The whole account. Reads the receipts twice.
+/// The first reading of the receipts.
+///
+/// # Errors
+/// The file cannot be read. Single lines that cannot be read become notes.
+pub fn seen(dir: &RunDir, ranges: &[LevelRange], notes: &mut Vec<String>) -> Result<Seen, EvidenceError> {
+    passes::first(dir, ranges, notes)
+}
+
+/// The whole account, from what [`seen`] found and a second reading of the receipts.
 ///
 /// # Errors
 /// A file of the run cannot be read.
@@ -131,17 +166,17 @@ pub fn account(
     dir: &RunDir,
     events: &[Logged],
     acked: &SequenceSet,
+    first: &Seen,
     key_of: KeyOf<'_>,
 ) -> Result<Accounting, EvidenceError> {
     let mut notes = Vec::new();
     let ranges = level_ranges(events);
     let looked_up = LookedUp::from(events);
-    let first = passes::first(dir, &ranges, &mut notes)?;
-    let counted = passes::second(dir, &ranges, &first, key_of)?;
-    if first.unplanned > 0 {
+    let second = passes::second(dir, &ranges, first, key_of)?;
+    if second.unplanned > 0 {
         notes.push(format!(
             "{} records in receipts have a sequence that no level planned; they are left out",
-            first.unplanned
+            second.unplanned
         ));
     }
 
@@ -149,7 +184,7 @@ pub fn account(
     let lost = gone.intersection(&looked_up.absent);
     let unacked = first.seen.minus(acked);
     let mut levels = BTreeMap::new();
-    for (range, counts) in ranges.iter().zip(&counted) {
+    for (range, counts) in ranges.iter().zip(&second.counts) {
         let among = |set: &SequenceSet| set.count_in(range.first, range.last);
         let level = LevelDelivery {
             acked: among(acked),
@@ -165,7 +200,7 @@ pub fn account(
         };
         levels.insert(range.level, level);
     }
-    let measured = first.receipts > 0 || looked_up.collected;
+    let measured = !first.index.is_empty() || looked_up.collected;
     Ok(Accounting { delivery: sum(&levels, measured, &looked_up), levels, notes })
 }
 

@@ -1,31 +1,9 @@
 //! The order of one key's records.
 
-use std::cmp::Ordering;
-
-/// A Kinesis sequence number: a whole number too large for the machine's. Ordered by value.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct KinesisNumber(Box<str>);
-
-impl KinesisNumber {
-    pub(super) fn new(digits: &str) -> KinesisNumber {
-        KinesisNumber(digits.trim_start_matches('0').into())
-    }
-}
-
-impl PartialOrd for KinesisNumber {
-    fn partial_cmp(&self, other: &KinesisNumber) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for KinesisNumber {
-    fn cmp(&self, other: &KinesisNumber) -> Ordering {
-        self.0.len().cmp(&other.0.len()).then_with(|| self.0.cmp(&other.0))
-    }
-}
+use crate::evidence::kinesis_number::KinesisNumber;
 
 /// How far one key has come.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct KeyOrder {
     highest: Option<(KinesisNumber, u64)>,
 }
@@ -50,18 +28,5 @@ impl KeyOrder {
         }
         *furthest = sequence.max(*furthest);
         Sighting { out_of_order, reordered_by_producer: behind && !out_of_order && first_of_sequence }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn numbers_are_ordered_by_value() {
-        let number = KinesisNumber::new;
-        assert!(number("9") < number("10"));
-        assert!(number("49590338271490256608559692538361571095921575989136588898") > number("4959"));
-        assert_eq!(number("007"), number("7"));
     }
 }

@@ -1,37 +1,29 @@
 //! The two readings of the receipts: the first marks what was seen and finds what was seen more than once,
 //! the second walks the receipts in the order of their start and looks at those sightings one by one.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
 
-use super::order::{KeyOrder, KinesisNumber};
+use super::order::KeyOrder;
 use super::{KeyOf, LevelRange, range_of};
 use crate::evidence::error::EvidenceError;
-use crate::evidence::receipts::{Found, ReceiptsAt, each_receipt};
+use crate::evidence::kinesis_number::KinesisNumber;
+use crate::evidence::receipts::{ReceiptIndex, ReceiptsAt};
 use crate::evidence::rundir::RunDir;
 use crate::evidence::sequences::SequenceSet;
 use crate::wire::envelope::PROBE_LEVEL;
 use crate::wire::receipt::{Receipt, RecordOutcome, RecordSeen};
 
+/// What the first reading of the receipts found.
 #[derive(Default)]
-pub(super) struct First {
-    pub seen: SequenceSet,
-    /// Sequences with more than one sighting.
+pub struct Seen {
+    pub(super) seen: SequenceSet,
+    /// Sequences that may have more than one sighting: all that have, and those of repeated messages.
     again: SequenceSet,
-    /// Receipts of each shard, in the order of reading.
-    shards: BTreeMap<(String, String), Vec<Entry>>,
-    pub receipts: u64,
-    /// Records whose sequence no level planned.
-    pub unplanned: u64,
-}
-
-/// Where a receipt stands in the file and in time. Ordered by start; receipts that started in the same
-/// microsecond (virtual time has such) by their first record, then by part.
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
-struct Entry {
-    started_us: i64,
-    first_number: KinesisNumber,
-    part: u32,
-    offset: u64,
+    pub index: ReceiptIndex,
+    /// The lowest number of each shard that a receipt tells of, whatever became of the record: it was in
+    /// the stream.
+    pub(super) lowest: BTreeMap<String, KinesisNumber>,
 }
 
 fn sightings(receipt: &Receipt) -> impl Iterator<Item = &RecordSeen> {
@@ -45,30 +37,30 @@ pub(super) fn first(
     dir: &RunDir,
     ranges: &[LevelRange],
     notes: &mut Vec<String>,
-) -> Result<First, EvidenceError> {
-    let mut first = First::default();
-    each_receipt(&dir.receipts_jsonl(), false, notes, |Found { offset, receipt, .. }| {
-        first.receipts += 1;
-        let mut first_number = None;
-        for record in sightings(&receipt) {
-            if range_of(ranges, record.sequence).is_none() {
-                first.unplanned += 1;
-                continue;
+) -> Result<Seen, EvidenceError> {
+    let mut first = Seen::default();
+    let (mut seen, mut again, mut lowest) = (SequenceSet::new(), SequenceSet::new(), BTreeMap::new());
+    first.index = ReceiptIndex::read(&dir.receipts_jsonl(), notes, |receipt| {
+        for record in sightings(receipt).filter(|record| range_of(ranges, record.sequence).is_some()) {
+            if !seen.insert(record.sequence) {
+                again.insert(record.sequence);
             }
-            if !first.seen.insert(record.sequence) {
-                first.again.insert(record.sequence);
-            }
-            first_number.get_or_insert_with(|| KinesisNumber::new(&record.kinesis_sequence));
         }
-        if let Some(first_number) = first_number {
-            let entry = Entry { started_us: receipt.started_us, first_number, part: receipt.part, offset };
-            first.shards.entry((receipt.stream, receipt.shard)).or_default().push(entry);
-        }
+        note_lowest(&mut lowest, receipt);
     })?;
-    for entries in first.shards.values_mut() {
-        entries.sort_unstable();
+    Ok(Seen { seen, again, lowest, ..first })
+}
+
+fn note_lowest(lowest: &mut BTreeMap<String, KinesisNumber>, receipt: &Receipt) {
+    let Some(number) = receipt.records.iter().map(|one| KinesisNumber::new(&one.kinesis_sequence)).min()
+    else {
+        return;
+    };
+    match lowest.get_mut(&receipt.shard) {
+        Some(known) if *known <= number => {}
+        Some(known) => *known = number,
+        None => drop(lowest.insert(receipt.shard.clone(), number)),
     }
-    Ok(first)
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -79,44 +71,71 @@ pub(super) struct Counts {
     pub reordered_by_producer: u64,
 }
 
-/// Counts for each of `ranges`.
+#[derive(Default)]
+pub(super) struct Second {
+    /// For each of the ranges.
+    pub counts: Vec<Counts>,
+    /// Records whose sequence no level planned.
+    pub unplanned: u64,
+}
+
+/// Walks the receipts of all shards together, in the order of their start. A key's records are in one shard
+/// at a time; after a reshard they go on in a child, whose numbers are all above those of its parent, so
+/// that one order for each key reaches over both.
 pub(super) fn second(
     dir: &RunDir,
     ranges: &[LevelRange],
-    first: &First,
+    first: &Seen,
     key_of: KeyOf<'_>,
-) -> Result<Vec<Counts>, EvidenceError> {
-    let mut counts = vec![Counts::default(); ranges.len()];
-    if first.shards.is_empty() {
-        return Ok(counts);
+) -> Result<Second, EvidenceError> {
+    let mut second = Second { counts: vec![Counts::default(); ranges.len()], unplanned: 0 };
+    if first.index.is_empty() {
+        return Ok(second);
     }
     let mut receipts = ReceiptsAt::open(&dir.receipts_jsonl())?;
-    // Over all shards: after a reshard a second put may land elsewhere.
-    let mut numbers: HashMap<u64, Vec<KinesisNumber>> = HashMap::new();
-    for entries in first.shards.values() {
-        let mut keys: HashMap<u32, KeyOrder> = HashMap::new();
-        for entry in entries {
-            let receipt = receipts.read(entry.offset)?;
-            for record in sightings(&receipt) {
-                let Some(range) = range_of(ranges, record.sequence) else { continue };
-                let number = KinesisNumber::new(&record.kinesis_sequence);
-                let mut first_of_sequence = true;
-                if first.again.contains(record.sequence) {
-                    let known = numbers.entry(record.sequence).or_default();
-                    if known.contains(&number) {
-                        counts[range].duplicated_redelivery += 1;
-                        continue;
-                    }
-                    first_of_sequence = known.is_empty();
-                    counts[range].duplicated_producer += u64::from(!first_of_sequence);
-                    known.push(number.clone());
+    let mut known = Known::default();
+    let mut keys: Vec<KeyOrder> = Vec::new();
+    for offset in first.index.offsets() {
+        let receipt = receipts.read(offset)?;
+        for record in sightings(&receipt) {
+            let Some(range) = range_of(ranges, record.sequence) else {
+                second.unplanned += 1;
+                continue;
+            };
+            let counts = &mut second.counts[range];
+            let number = KinesisNumber::new(&record.kinesis_sequence);
+            let mut first_of_sequence = true;
+            if first.again.contains(record.sequence) {
+                if !known.numbers.insert((record.sequence, hash(&number))) {
+                    counts.duplicated_redelivery += 1;
+                    continue;
                 }
-                let order = keys.entry(key_of(record.sequence)).or_default();
-                let sighting = order.see(number, record.sequence, first_of_sequence);
-                counts[range].out_of_order += u64::from(sighting.out_of_order);
-                counts[range].reordered_by_producer += u64::from(sighting.reordered_by_producer);
+                first_of_sequence = known.sequences.insert(record.sequence);
+                counts.duplicated_producer += u64::from(!first_of_sequence);
             }
+            let key = key_of(record.sequence) as usize;
+            if key >= keys.len() {
+                keys.resize(key + 1, KeyOrder::default());
+            }
+            let sighting = keys[key].see(number, record.sequence, first_of_sequence);
+            counts.out_of_order += u64::from(sighting.out_of_order);
+            counts.reordered_by_producer += u64::from(sighting.reordered_by_producer);
         }
     }
-    Ok(counts)
+    Ok(second)
+}
+
+/// Sightings of those sequences that were seen more than once.
+#[derive(Default)]
+struct Known {
+    /// Sequence and hash of a Kinesis number. Two numbers are taken for one only where the same record was
+    /// put twice and both have the same 64-bit hash.
+    numbers: HashSet<(u64, u64)>,
+    sequences: SequenceSet,
+}
+
+fn hash(number: &KinesisNumber) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    number.hash(&mut hasher);
+    hasher.finish()
 }

@@ -1,6 +1,6 @@
 //! The one writer: everything that has arrived goes to disk together, then it is deleted from the queue.
 
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -29,13 +29,43 @@ const FOREIGN_VISIBLE_AFTER_S: i32 = 5;
 /// Messages that are not receipts, remembered so that each counts once.
 const UNREADABLE_KEPT: usize = 10_000;
 const DISK_RETRY: Duration = Duration::from_secs(1);
+/// Receipt parts that are remembered. SQS repeats a message soon after it was sent or not at all; one that is
+/// written twice all the same counts once, because `receipts::ReceiptIndex` leaves repeated parts out.
+const PARTS_KEPT: usize = 1 << 17;
+
+/// The parts that came last, in bounded memory however many receipts a run has.
+#[derive(Default)]
+struct RecentParts {
+    known: HashSet<PartId>,
+    order: VecDeque<PartId>,
+}
+
+impl RecentParts {
+    /// Whether it is not known.
+    fn insert(&mut self, part: PartId) -> bool {
+        if !self.known.insert(part) {
+            return false;
+        }
+        self.order.push_back(part);
+        if self.order.len() > PARTS_KEPT
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.known.remove(&oldest);
+        }
+        true
+    }
+
+    fn remove(&mut self, part: PartId) {
+        self.known.remove(&part);
+    }
+}
 
 pub(super) struct Writer {
     config: CollectorConfig,
     file: Arc<Mutex<AppendFile>>,
     named: Arc<Mutex<Named>>,
     live: Arc<watch::Sender<LiveReceipts>>,
-    parts: HashSet<PartId>,
+    parts: RecentParts,
     unreadable: HashSet<String>,
     /// Received, and not yet on disk because writing failed.
     unwritten: HashSet<PartId>,
@@ -63,7 +93,7 @@ impl Writer {
             file,
             named,
             live,
-            parts: HashSet::new(),
+            parts: RecentParts::default(),
             unreadable: HashSet::new(),
             unwritten: HashSet::new(),
         }
@@ -85,7 +115,7 @@ impl Writer {
                 Err(error) => {
                     // Not deleted: the queue keeps them, and they come again.
                     for receipt in &group.fresh {
-                        self.parts.remove(&part_id(receipt));
+                        self.parts.remove(part_id(receipt));
                         self.unwritten.insert(part_id(receipt));
                     }
                     group.others.append(&mut group.ours);

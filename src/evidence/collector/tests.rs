@@ -3,7 +3,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 
 use super::*;
-use crate::evidence::receipts::{Found, each_receipt};
+use crate::evidence::receipts::{Found, ReceiptIndex};
 use crate::evidence::testing::Fake;
 use crate::wire::envelope::PROBE_LEVEL;
 use crate::wire::receipt::{
@@ -181,10 +181,12 @@ impl Bench {
     fn collected(&self) -> BTreeMap<u128, usize> {
         let mut collected = BTreeMap::new();
         let mut lines = 0;
-        each_receipt(&self.dir.receipts_jsonl(), true, &mut Vec::new(), |Found { receipt, .. }| {
+        let path = self.dir.receipts_jsonl();
+        let index = ReceiptIndex::read(&path, &mut Vec::new(), |_| {}).expect("read");
+        let each = index.each(&path, |Found { receipt, .. }| {
             collected.insert(u128::from_str_radix(&receipt.id, 16).expect("hex"), receipt.records.len());
-        })
-        .expect("read");
+        });
+        each.expect("read");
         crate::evidence::append::read_lines(&self.dir.receipts_jsonl(), |_, _| lines += 1).expect("read");
         assert_eq!(lines, collected.len(), "each receipt is written once");
         collected

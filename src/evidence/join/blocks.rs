@@ -15,7 +15,7 @@ use crate::evidence::error::EvidenceError;
 use crate::evidence::events::{DeadBatch, Event, Logged};
 use crate::evidence::hlog::histogram;
 use crate::evidence::model::{Block, Blocked};
-use crate::evidence::receipts::{Found, each_receipt, part_id};
+use crate::evidence::receipts::{Found, ReceiptIndex, part_id};
 use crate::evidence::rundir::RunDir;
 use crate::evidence::sequences::SequenceSet;
 use crate::load::schedule;
@@ -42,6 +42,7 @@ impl PoisonedLevel {
 
 pub(super) struct Sources<'a> {
     pub dir: &'a RunDir,
+    pub index: &'a ReceiptIndex,
     pub events: &'a [Logged],
     pub acked: &'a SequenceSet,
     /// Every sequence that some receipt says failed.
@@ -142,7 +143,7 @@ impl Sources<'_> {
     /// By shard, in the order of their start.
     fn attempts(&self) -> Result<BTreeMap<String, Vec<Attempt>>, EvidenceError> {
         let mut shards: BTreeMap<String, Vec<Attempt>> = BTreeMap::new();
-        each_receipt(&self.dir.receipts_jsonl(), false, &mut Vec::new(), |Found { receipt, .. }| {
+        self.index.each(&self.dir.receipts_jsonl(), |Found { receipt, .. }| {
             let attempt = self.attempt(&receipt);
             if !attempt.failed.is_empty() || !attempt.recovered.is_empty() {
                 shards.entry(receipt.shard).or_default().push(attempt);
@@ -232,7 +233,7 @@ impl Sources<'_> {
     /// each record arrived, but how long each had waited: one that waited longer than from the block's end had
     /// arrived before it.
     fn add_waits_behind(&self, found: &mut [Draft]) -> Result<(), EvidenceError> {
-        each_receipt(&self.dir.receipts_jsonl(), true, &mut Vec::new(), |Found { receipt, .. }| {
+        self.index.each(&self.dir.receipts_jsonl(), |Found { receipt, .. }| {
             for found in found.iter_mut().filter(|found| found.block.shard == receipt.shard) {
                 let Some(until_us) = found.block.until_us else { continue };
                 if receipt.started_us < until_us {

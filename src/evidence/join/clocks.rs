@@ -3,7 +3,46 @@
 
 use std::collections::BTreeMap;
 
+use crate::evidence::accounting::LevelRange;
 use crate::platform::clock::WallUs;
+use crate::wire::receipt::CLOCK_SAMPLE_EVERY;
+
+/// Samples of a run that are looked at: 200 million records have six million, and the narrowest bounds of
+/// a hundred thousand are as good.
+const SAMPLES_MAX: u64 = 1 << 17;
+
+/// Which samples are kept: in each level every one of its multiples of a step.
+pub(super) struct Sampling {
+    /// Ascending, with the step of each.
+    levels: Vec<(LevelRange, u64)>,
+}
+
+impl Sampling {
+    /// `ranges` ascending, as `accounting::level_ranges` gives them.
+    pub(super) fn new(ranges: &[LevelRange]) -> Sampling {
+        let share = (SAMPLES_MAX / (ranges.len() as u64).max(1)).max(1);
+        let step = |range: &LevelRange| {
+            let samples = (range.last - range.first) / CLOCK_SAMPLE_EVERY + 1;
+            samples.div_ceil(share).next_power_of_two() * CLOCK_SAMPLE_EVERY
+        };
+        Sampling { levels: ranges.iter().map(|range| (*range, step(range))).collect() }
+    }
+
+    pub(super) fn keeps(&self, sequence: u64) -> bool {
+        self.step(sequence).is_some_and(|step| sequence.is_multiple_of(step))
+    }
+
+    /// Whether some level has the sequence: receipts of anybody may be in the queue.
+    pub(super) fn is_planned(&self, sequence: u64) -> bool {
+        self.step(sequence).is_some()
+    }
+
+    fn step(&self, sequence: u64) -> Option<u64> {
+        let after = self.levels.partition_point(|(range, _)| range.first <= sequence);
+        let (range, step) = after.checked_sub(1).and_then(|index| self.levels.get(index))?;
+        (sequence <= range.last).then_some(*step)
+    }
+}
 
 /// Approximate arrival timestamps are cut to whole milliseconds.
 const ARRIVAL_RESOLUTION_US: i64 = 1_000;
@@ -43,6 +82,17 @@ mod tests {
         assert_eq!(error_ms(&samples, &arrivals, (0, 63)), Some(2.0));
         assert_eq!(error_ms(&samples, &arrivals, (32, 63)), Some(5.0));
         assert_eq!(error_ms(&samples, &arrivals, (64, 200)), None);
+    }
+
+    #[test]
+    fn of_many_samples_a_bounded_number_is_kept_and_of_few_all() {
+        let range = |level, first, last| LevelRange { level, first, last };
+        let sampling = Sampling::new(&[range(0, 0, 999), range(1, 1_000, 200_000_000)]);
+        let kept = |first: u64, last: u64| (first..=last).filter(|one| sampling.keeps(*one)).count() as u64;
+        assert_eq!(kept(0, 999), 32);
+        let dense = kept(1_000, 20_001_000) * 10;
+        assert!((SAMPLES_MAX / 4..=SAMPLES_MAX).contains(&dense), "{dense}");
+        assert!(!sampling.keeps(200_000_000 + 32 * 4_096));
     }
 
     #[test]

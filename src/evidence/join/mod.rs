@@ -59,7 +59,7 @@ struct Files {
 pub fn load_with(dir: &Path, rooms: &Rooms<'_>) -> Result<Evidence, EvidenceError> {
     let dir = RunDir::open(dir)?;
     let mut notes = Vec::new();
-    let files = read(&dir, rooms, &mut notes)?;
+    let (files, seen) = read(&dir, rooms, &mut notes)?;
     let timeline = Timeline::new(&files.events, &files.plan, files.sends.last_us);
     let tests: Vec<&plan::Test> = files.plan.tests().collect();
     let planned = timeline.planned();
@@ -69,12 +69,13 @@ pub fn load_with(dir: &Path, rooms: &Rooms<'_>) -> Result<Evidence, EvidenceErro
         let test = after.checked_sub(1).and_then(|index| tests.get(planned[index].2));
         test.map_or(0, |test| (rooms.key_of)(&test.keys, sequence))
     };
-    let accounting = accounting::account(&dir, &files.events, &files.sends.acked, &key_of)?;
+    let accounting = accounting::account(&dir, &files.events, &files.sends.acked, &seen, &key_of)?;
     notes.extend(accounting.notes);
     let seconds = series::read(&dir.series_csv(), &mut notes)?;
     let mut tests = levels::tests(&files, &timeline, &accounting.levels);
     let sources = blocks::Sources {
         dir: &dir,
+        index: &seen.index,
         events: &files.events,
         acked: &files.sends.acked,
         failed: &files.receipts.failed,
@@ -104,7 +105,11 @@ pub fn load_with(dir: &Path, rooms: &Rooms<'_>) -> Result<Evidence, EvidenceErro
     })
 }
 
-fn read(dir: &RunDir, rooms: &Rooms<'_>, notes: &mut Vec<String>) -> Result<Files, EvidenceError> {
+fn read(
+    dir: &RunDir,
+    rooms: &Rooms<'_>,
+    notes: &mut Vec<String>,
+) -> Result<(Files, accounting::Seen), EvidenceError> {
     let header = dir.read_run()?;
     let plan = (rooms.parse)(&header.plan_text).map_err(EvidenceError::Plan)?;
     let environment = dir.read_environment()?.unwrap_or_else(|| {
@@ -112,12 +117,14 @@ fn read(dir: &RunDir, rooms: &Rooms<'_>, notes: &mut Vec<String>) -> Result<File
         planned_environment(&header, &plan)
     });
     let events = read_events(&dir.events_jsonl(), notes)?;
-    let sends = Sends::read(&dir.sends_jsonl(), notes)?;
+    let ranges = accounting::level_ranges(&events);
+    let sampling = clocks::Sampling::new(&ranges);
+    let sends = Sends::read(&dir.sends_jsonl(), notes, |sequence| sampling.keeps(sequence))?;
     let intervals = read_totals(&dir.intervals_hlog(), notes)?;
-    // Lines that cannot be read are noted once, by the accounting.
-    let receipts = ReceiptSums::read(&dir.receipts_jsonl(), &accounting::level_ranges(&events))?;
+    let seen = accounting::seen(dir, &ranges, notes)?;
+    let receipts = ReceiptSums::read(&dir.receipts_jsonl(), &seen.index, &sampling)?;
     let pulled = dir.read_metrics()?;
-    Ok(Files { header, environment, plan, events, sends, intervals, receipts, pulled })
+    Ok((Files { header, environment, plan, events, sends, intervals, receipts, pulled }, seen))
 }
 
 fn probes_acked(events: &[Logged]) -> u64 {

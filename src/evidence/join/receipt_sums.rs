@@ -5,11 +5,11 @@ use std::path::Path;
 
 use hdrhistogram::Histogram;
 
-use crate::evidence::accounting::LevelRange;
+use super::clocks::Sampling;
 use crate::evidence::error::EvidenceError;
 use crate::evidence::hlog::histogram;
 use crate::evidence::model::ReceiptSecond;
-use crate::evidence::receipts::{Found, each_receipt, part_id};
+use crate::evidence::receipts::{Found, ReceiptIndex, part_id};
 use crate::evidence::sequences::SequenceSet;
 use crate::platform::limits::SQS_BILLED_CHUNK_BYTES;
 use crate::wire::envelope::PROBE_LEVEL;
@@ -51,7 +51,11 @@ struct Seconds {
 }
 
 impl ReceiptSums {
-    pub(super) fn read(path: &Path, ranges: &[LevelRange]) -> Result<ReceiptSums, EvidenceError> {
+    pub(super) fn read(
+        path: &Path,
+        index: &ReceiptIndex,
+        sampling: &Sampling,
+    ) -> Result<ReceiptSums, EvidenceError> {
         let mut sums = ReceiptSums {
             levels: BTreeMap::new(),
             seconds: Vec::new(),
@@ -63,20 +67,18 @@ impl ReceiptSums {
         };
         let mut seconds = Seconds::default();
         let mut in_parts = HashSet::new();
-        let planned =
-            |sequence: u64| ranges.iter().any(|range| (range.first..=range.last).contains(&sequence));
-        each_receipt(path, true, &mut Vec::new(), |Found { message_bytes, receipt, .. }| {
+        index.each(path, |Found { message_bytes, receipt, .. }| {
             // Sent, received and deleted, each by itself: an upper bound, as batches share requests.
             sums.sqs_requests += 2 * (message_bytes as u64).max(1).div_ceil(SQS_BILLED_CHUNK_BYTES) + 1;
             sums.take(&receipt, &mut in_parts);
             seconds.take(&receipt);
             for record in receipt.records.iter().filter(|record| is_failed(record)) {
-                if planned(record.sequence) {
+                if sampling.is_planned(record.sequence) {
                     sums.failed.insert(record.sequence);
                 }
             }
             for (sequence, arrival_ms) in &receipt.arrivals {
-                if planned(*sequence) {
+                if sampling.keeps(*sequence) {
                     let earliest = sums.arrivals.entry(*sequence).or_insert(*arrival_ms);
                     *earliest = (*earliest).min(*arrival_ms);
                 }

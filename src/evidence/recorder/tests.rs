@@ -56,7 +56,7 @@ async fn a_run_can_be_told_from_the_files_of_any_second() {
 
     // The process may be killed now: nothing else is called before reading.
     let mut notes = Vec::new();
-    let sends = Sends::read(&dir.sends_jsonl(), &mut notes).expect("read");
+    let sends = Sends::read(&dir.sends_jsonl(), &mut notes, |_| true).expect("read");
     assert_eq!(sends.acked.ranges().collect::<Vec<_>>(), [(0, 9), (14, 39), (41, 95)]);
     let counters = &sends.levels[&0];
     assert_eq!((counters.scheduled, counters.sent, counters.acked, counters.failed), (96, 95, 91, 4));
@@ -88,7 +88,7 @@ async fn what_a_stopped_level_never_sent_is_not_acked() {
     assert_eq!(recorder.live().in_flight, 0);
     assert_eq!(recorder.live().acked_total, 3);
     recorder.finish(clock.now_us()).expect("finish");
-    let sends = Sends::read(&dir.sends_jsonl(), &mut Vec::new()).expect("read");
+    let sends = Sends::read(&dir.sends_jsonl(), &mut Vec::new(), |_| true).expect("read");
     assert_eq!(sends.acked.ranges().collect::<Vec<_>>(), [(0, 1), (100, 100)]);
     assert_eq!(recorder.acked(), sends.acked);
 }

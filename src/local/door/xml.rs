@@ -50,7 +50,9 @@ pub fn output(namespace: &str, operation: &str, output: &Value, request_id: &str
 
 pub fn error(namespace: &str, error: &ApiError, request_id: &str) -> String {
     let fault = if error.status < 500 { "Sender" } else { "Receiver" };
-    let (code, message) = (escape(&error.code), escape(&error.message));
+    // What the JSON protocols call UnknownOperationException has a code of its own here ("Common errors").
+    let code = if error.code == "UnknownOperationException" { "InvalidAction" } else { &error.code };
+    let (code, message) = (escape(code), escape(&error.message));
     format!(
         "<ErrorResponse xmlns=\"{namespace}\"><Error><Type>{fault}</Type><Code>{code}</Code>\
          <Message>{message}</Message></Error><RequestId>{request_id}</RequestId></ErrorResponse>"

@@ -293,8 +293,16 @@ async fn chunked_bodies_are_stored_as_meant_and_wrong_checksums_refused() {
     let (status, error) = send(&s3, wrong_hash, "hello").await;
     assert_eq!(status, 400);
     assert!(error.contains("XAmzContentSHA256Mismatch"), "{error}");
-    let (status, error) = send(&s3, http::Request::put("/raw/k?tagging"), "").await;
-    assert_eq!((status, error.contains("<Code>NotImplemented</Code>")), (501, true), "{error}");
+    for address in
+        ["/raw/k?tagging", "/raw/k?annotation", "/raw/k?encryption", "/raw?metadataJournalTable", "/raw?abac"]
+    {
+        let (status, error) = send(&s3, http::Request::put(address), "").await;
+        assert_eq!(
+            (status, error.contains("<Code>NotImplemented</Code>")),
+            (501, true),
+            "{address}: {error}"
+        );
+    }
     let (status, error) = send(&s3, http::Request::post("/raw?delete"), "<Delete><Object>").await;
     assert_eq!((status, error.contains("<Code>MalformedXML</Code>")), (400, true), "{error}");
     let (status, error) = send(&s3, http::Request::get("/raw/%3Cx%3E"), "").await;

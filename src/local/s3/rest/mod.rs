@@ -21,17 +21,22 @@ pub use self::operation::operation;
 type Answer = Result<Response<Bytes>, ApiError>;
 
 /// Subresources that this endpoint does not have: asked for, they must not be mistaken for the plain request.
-const NOT_IMPLEMENTED: [&str; 23] = [
+const NOT_IMPLEMENTED: [&str; 29] = [
+    "abac",
     "accelerate",
     "acl",
     "analytics",
+    "annotation",
     "attributes",
     "cors",
     "intelligent-tiering",
     "inventory",
     "legal-hold",
     "logging",
+    "metadataAnnotationTable",
     "metadataConfiguration",
+    "metadataInventoryTable",
+    "metadataJournalTable",
     "metadataTable",
     "metrics",
     "notification",
@@ -43,6 +48,7 @@ const NOT_IMPLEMENTED: [&str; 23] = [
     "restore",
     "retention",
     "select",
+    "session",
     "torrent",
     "website",
 ];

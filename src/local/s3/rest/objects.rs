@@ -18,6 +18,10 @@ pub fn route(s3: &S3, call: &Call, bucket: &str, key: &str) -> Answer {
     if call.query("tagging").is_some() {
         return Err(error::not_implemented("object tags"));
     }
+    // A bucket has this subresource; on an object it must not be mistaken for the object itself.
+    if call.query("encryption").is_some() {
+        return Err(error::not_implemented("changing an object's encryption"));
+    }
     let upload_id = call.query("uploadId");
     match (&call.method, upload_id) {
         (&Method::PUT, Some(id)) => upload_part(s3, call, (bucket, key, id)),

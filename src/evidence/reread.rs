@@ -55,7 +55,7 @@ impl StreamReader<'_> {
     /// How long the stream keeps records now.
     pub(super) async fn retention(&self) -> Result<Duration, String> {
         let call = self.kinesis.describe_stream_summary().stream_arn(self.stream_arn).send();
-        let answer = self.within(call).await?.map_err(|error| DisplayErrorContext(error).to_string())?;
+        let answer = self.within(call).await?.map_err(|error| plain(&error))?;
         let hours = answer.stream_description_summary().map_or(0, |stream| stream.retention_period_hours());
         Ok(Duration::from_secs(3_600 * hours.max(0) as u64))
     }

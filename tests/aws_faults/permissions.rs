@@ -25,8 +25,7 @@ pub async fn recorded() -> BTreeSet<(String, String)> {
     let (came, said) = job(&field).await;
     assert_eq!(came, Came::Through, "{}", said.text());
     field.cloud.end().await;
-    let recorded = calls.lock().unwrap().clone();
-    recorded
+    std::mem::take(&mut *calls.lock().unwrap())
 }
 
 /// Where IAM lets an action be narrowed to what bears the tool's name. Source: Service Authorization Reference,

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use bytes::Bytes;
 use serde_json::{Value, json};
 use streamgauge::consumer::{
@@ -84,24 +85,48 @@ pub struct Ran {
     _root: tempfile::TempDir,
 }
 
+/// An endpoint inside this process and what reaches it.
+pub struct Field {
+    pub cloud: Arc<Cloud>,
+    pub clients: Clients,
+    pub clock: Clock,
+    pub root: tempfile::TempDir,
+}
+
+impl Field {
+    pub async fn new(faults: &[&str], seed: u64) -> Field {
+        Field::seen_through(faults, seed, |_, door| door).await
+    }
+
+    /// `between` may put another HTTP client between the SDK and the endpoint.
+    pub async fn seen_through(
+        faults: &[&str],
+        seed: u64,
+        between: impl FnOnce(&Arc<Cloud>, SharedHttpClient) -> SharedHttpClient,
+    ) -> Field {
+        let root = tempfile::tempdir().unwrap();
+        let clock = Clock::starting_at(STARTS_US);
+        let assembled = Arc::new(OnceLock::new());
+        let cloud = Cloud::start(CloudSettings {
+            clock,
+            region: "us-east-1".to_owned(),
+            account: "123456789012".to_owned(),
+            seed,
+            faults: faults.iter().map(|spec| spec.parse().unwrap()).collect(),
+            work_dir: root.path().join("work"),
+            host: HostKind::InProcess(Arc::new(host(clock, &assembled, seed))),
+        })
+        .unwrap();
+        assembled.set(Arc::clone(&cloud)).ok().unwrap();
+        let door = Door::InProcess(between(&cloud, sdk_http_client(Arc::clone(&cloud))));
+        let clients = connect(ClientSettings { region: None, door, clock }).await.unwrap();
+        Field { cloud, clients, clock, root }
+    }
+}
+
 /// Up, run, report, down: everything that `streamgauge test` does between its own start and end.
 pub async fn test(plan_text: &str, faults: &[&str], seed: u64) -> Ran {
-    let root = tempfile::tempdir().unwrap();
-    let clock = Clock::starting_at(STARTS_US);
-    let assembled = Arc::new(OnceLock::new());
-    let cloud = Cloud::start(CloudSettings {
-        clock,
-        region: "us-east-1".to_owned(),
-        account: "123456789012".to_owned(),
-        seed,
-        faults: faults.iter().map(|spec| spec.parse().unwrap()).collect(),
-        work_dir: root.path().join("work"),
-        host: HostKind::InProcess(Arc::new(host(clock, &assembled, seed))),
-    })
-    .unwrap();
-    assembled.set(Arc::clone(&cloud)).ok().unwrap();
-    let door = Door::InProcess(sdk_http_client(Arc::clone(&cloud)));
-    let clients = connect(ClientSettings { region: None, door, clock }).await.unwrap();
+    let Field { cloud, clients, clock, root } = Field::new(faults, seed).await;
     let plan = plan::parse(plan_text).unwrap();
     let standing = stack::up(&clients, clock, &up_request(&plan, root.path()), &|_| {}).await.unwrap();
     let planted = faults.iter().map(|spec| (*spec).to_owned()).collect();
@@ -116,7 +141,7 @@ pub async fn test(plan_text: &str, faults: &[&str], seed: u64) -> Ran {
     Ran { report, truth: cloud.context().faults.log(), dir: finished.dir, _root: root }
 }
 
-fn up_request(plan: &plan::Plan, root: &Path) -> UpRequest {
+pub fn up_request(plan: &plan::Plan, root: &Path) -> UpRequest {
     let script = root.join("function");
     std::fs::write(&script, "#!/bin/sh\n").unwrap();
     UpRequest {
@@ -127,7 +152,7 @@ fn up_request(plan: &plan::Plan, root: &Path) -> UpRequest {
     }
 }
 
-fn request(
+pub fn request(
     clients: &Clients,
     clock: Clock,
     plan: plan::Plan,

@@ -1,5 +1,6 @@
 //! The whole tool from outside: the binary, in a directory of its own, on loopback.
 
+mod aws_side;
 mod bad_input;
 mod broken_environment;
 mod doctor;

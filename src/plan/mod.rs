@@ -11,6 +11,7 @@ mod metric;
 pub mod model;
 mod resolve;
 mod resolve_environment;
+mod resolve_existing;
 mod resolve_test;
 mod tree;
 mod typed;
@@ -19,12 +20,15 @@ mod units;
 #[cfg(test)]
 mod docs_tests;
 #[cfg(test)]
+mod existing_tests;
+#[cfg(test)]
 mod hostile_tests;
 #[cfg(test)]
 mod tests;
 
 pub use errors::{Errors, PlanError};
 pub use model::*;
+pub use resolve_existing::{Existing, PipelineSource, is_function, is_stream};
 pub use typed::json_schema;
 
 /// What `schema:` must say.

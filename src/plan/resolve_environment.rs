@@ -16,7 +16,7 @@ const RECORD_AGE_MIN_S: i32 = 60;
 impl Resolver<'_> {
     pub fn environment(&mut self, document: Option<EnvironmentDoc>, at: &Place<'_>) -> Environment {
         let (stream, function, alarms) = match document {
-            Some(EnvironmentDoc { stream, function, alarms }) => (stream, function, alarms),
+            Some(EnvironmentDoc { stream, function, alarms, .. }) => (stream, function, alarms),
             None => (None, None, None),
         };
         Environment {

@@ -6,6 +6,7 @@ pub mod artifact;
 mod deploy;
 mod down;
 mod error;
+pub mod existing;
 mod status;
 pub mod templates;
 #[cfg(test)]
@@ -86,6 +87,8 @@ pub struct Standing {
     pub created_us: WallUs,
     /// When `up` found all of them complete; `None` in what [`standing`] gives.
     pub up_us: Option<WallUs>,
+    /// Where the pipeline was there before; `None`: streamgauge made it.
+    pub existing: Option<existing::Existing>,
 }
 
 /// The stacks of an environment.

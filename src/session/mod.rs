@@ -4,7 +4,9 @@
 pub mod budget;
 pub mod drain;
 pub mod environment;
+mod existing;
 pub mod flags;
+mod host;
 mod live;
 pub mod lock;
 mod lookups;
@@ -13,6 +15,7 @@ pub mod progress;
 pub mod publish;
 pub mod readiness;
 pub mod run;
+mod stop;
 
 use std::path::PathBuf;
 use std::time::Duration;

@@ -9,6 +9,7 @@ use tokio::sync::watch;
 use crate::cost::PriceBook;
 use crate::evidence::collector::{Collector, CollectorConfig, Durability};
 use crate::evidence::events::{End, Event, EventLog};
+use crate::evidence::existing::as_it_stood;
 use crate::evidence::model::RunEnd;
 use crate::evidence::recorder::{LevelRate, LoadRecorder};
 use crate::evidence::rundir::{RunDir, RunHeader};
@@ -25,11 +26,13 @@ use crate::wire::run_id::RunId;
 
 use super::budget::Budget;
 use super::drain::{DrainSpec, Drained, Patience, drain};
+use super::existing::SettingsWatch;
 use super::flags::{Second, Watch};
 use super::live::{LiveState, Next};
 use super::lookups::{CONFIRM_BOUND, OnFailureQueue, confirm};
 use super::progress::{LiveLevel, Progress};
-use super::{SessionError, environment, metrics, readiness};
+use super::stop::Stop;
+use super::{SessionError, environment, host, metrics, readiness};
 
 /// Concurrent long polls of the receipts queue.
 const POLLERS: usize = 3;
@@ -59,6 +62,13 @@ pub struct RunRequest {
     pub progress: Arc<dyn Progress>,
 }
 
+impl RunRequest {
+    /// Whether anything tells of single records: an existing function need not.
+    fn has_receipts(&self) -> bool {
+        !self.standing.receipts_queue_url.is_empty()
+    }
+}
+
 /// A run that left a directory, whatever became of it.
 #[derive(Debug)]
 pub struct RunFinished {
@@ -68,28 +78,9 @@ pub struct RunFinished {
     pub failure: Option<SessionError>,
 }
 
-/// Why the load ended before its plan.
-#[derive(Clone, Debug, PartialEq)]
-enum Stop {
-    Interrupted,
-    RedFlag(String),
-    Budget(String),
-    EnvironmentGone(String),
-}
-
-impl Stop {
-    fn reason(&self) -> String {
-        match self {
-            Stop::Interrupted => "interrupted".to_owned(),
-            Stop::RedFlag(detail) => format!("red flag: {detail}"),
-            Stop::Budget(detail) => format!("budget: {detail}"),
-            Stop::EnvironmentGone(detail) => format!("the environment is out of reach: {detail}"),
-        }
-    }
-}
-
 /// Runs the selected tests. An error means that there is no run directory worth a report.
-pub async fn run(request: RunRequest) -> Result<RunFinished, SessionError> {
+pub async fn run(mut request: RunRequest) -> Result<RunFinished, SessionError> {
+    as_it_stood(&mut request.plan, &environment::info(&request.standing));
     let id = RunId::new(request.clock.now_us(), &mut fastrand::Rng::new());
     let dir = RunDir::create(&request.runs, &id)?;
     write_headers(&request, &id, &dir)?;
@@ -108,7 +99,7 @@ fn write_headers(request: &RunRequest, id: &RunId, dir: &RunDir) -> Result<(), S
         target: request.clients.target.to_owned(),
         region: request.clients.region.clone(),
         environment: request.env.clone(),
-        host: host(),
+        host: host::name(),
         rehearsal: false,
         faults: request.faults.clone(),
         parent: None,
@@ -121,11 +112,6 @@ fn write_headers(request: &RunRequest, id: &RunId, dir: &RunDir) -> Result<(), S
     Ok(())
 }
 
-fn host() -> String {
-    let cpus = std::thread::available_parallelism().map_or(0, usize::from);
-    format!("{} {}, {cpus} cpus", std::env::consts::OS, std::env::consts::ARCH)
-}
-
 struct Running {
     request: RunRequest,
     id: RunId,
@@ -135,6 +121,7 @@ struct Running {
     collector: Collector,
     watch: Watch,
     budget: Option<Budget>,
+    settings: Option<SettingsWatch>,
     planned: Duration,
     load_started: tokio::time::Instant,
 }
@@ -171,8 +158,21 @@ impl Running {
         if let Some(up_us) = request.standing.up_us {
             events.append(up_us, &Event::StackUp { environment: request.env.clone() })?;
         }
+        let settings = SettingsWatch::start(&request, &events);
         let load_started = clock.instant();
-        Ok(Running { request, id, dir, events, recorder, collector, watch, budget, planned, load_started })
+        Ok(Running {
+            request,
+            id,
+            dir,
+            events,
+            recorder,
+            collector,
+            watch,
+            budget,
+            settings,
+            planned,
+            load_started,
+        })
     }
 
     fn driver(&self, put: PutMode) -> Arc<dyn Driver> {
@@ -191,7 +191,12 @@ impl Running {
             log_group: &self.request.standing.log_group,
             clock: self.request.clock,
         };
-        match readiness::wait_until_ready(probing, self.request.stop.clone()).await {
+        let stop = self.request.stop.clone();
+        let ready = match self.request.has_receipts() {
+            true => readiness::wait_until_ready(probing, stop).await,
+            false => readiness::wait_until_taken(probing).await,
+        };
+        match ready {
             Ok(acked) => self.event(&Event::Ready { probes_acked: acked })?,
             Err(_) if *self.request.stop.borrow() > 0 => return Ok(Some(Stop::Interrupted)),
             Err(error) => return Err(error),
@@ -375,6 +380,9 @@ impl Running {
     }
 
     async fn drain(&self) -> Result<Option<f64>, SessionError> {
+        if !self.request.has_receipts() {
+            return Ok(None);
+        }
         let spec = DrainSpec {
             bound: self.request.plan.drain,
             batch_window: Duration::from_secs(self.request.plan.environment.function.batch_window_s.into()),
@@ -412,17 +420,22 @@ impl Running {
 
     /// Collection ends, what is missing is looked for, metrics are pulled; then the end is written.
     async fn finish(self, ended: Result<Option<Stop>, SessionError>) -> Result<RunFinished, SessionError> {
-        let Running { request, id, dir, events, recorder, collector, .. } = self;
+        let Running { request, id, dir, events, recorder, collector, settings, .. } = self;
         let clock = request.clock;
         let reachable = matches!(&ended, Ok(stop) if !matches!(stop, Some(Stop::EnvironmentGone(_))));
         recorder.finish(clock.now_us())?;
-        request.progress.step("collecting the last receipts");
-        let bound = if reachable { COLLECT_BOUND } else { Duration::ZERO };
-        let collected = collector.stop(bound).await;
-        let complete = collected.complete && reachable;
-        events
-            .append(clock.now_us(), &Event::CollectionEnded { complete, unreadable: collected.unreadable })?;
-        if reachable {
+        if let Some(settings) = settings {
+            settings.finish(&dir, &request.standing).await?;
+        }
+        if request.has_receipts() {
+            request.progress.step("collecting the last receipts");
+            let bound = if reachable { COLLECT_BOUND } else { Duration::ZERO };
+            let collected = collector.stop(bound).await;
+            let complete = collected.complete && reachable;
+            let unreadable = collected.unreadable;
+            events.append(clock.now_us(), &Event::CollectionEnded { complete, unreadable })?;
+        }
+        if reachable && request.has_receipts() {
             OnFailureQueue { request: &request, id: &id, events: &events, bound: CONFIRM_BOUND }
                 .look()
                 .await?;
@@ -440,7 +453,7 @@ impl Running {
             RunEnd::Stopped(reason) => End::Stopped { reason: reason.clone() },
             RunEnd::Completed | RunEnd::Killed => End::Completed,
         };
-        let generator_peak_mb = platform_peak_mb();
+        let generator_peak_mb = host::peak_mb();
         events.append(clock.now_us(), &Event::RunEnded { end: logged, generator_peak_mb })?;
         events.sync()?;
         if reachable {
@@ -470,12 +483,4 @@ impl Drop for StopOnDrop {
     fn drop(&mut self) {
         self.0.send_replace(true);
     }
-}
-
-/// Peak resident memory of this process, MB, where the system tells.
-fn platform_peak_mb() -> Option<f64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
-    let kib: f64 = line.split_whitespace().nth(1)?.parse().ok()?;
-    Some(kib / 1_024.0)
 }

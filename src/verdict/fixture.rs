@@ -77,6 +77,8 @@ pub(crate) fn plan() -> Plan {
         ],
         criteria: vec![criterion("lost == 0", Metric::Lost, None, Op::Equal, 0.0)],
         budget_usd: Some("5.00".into()),
+        changes: Vec::new(),
+        foreign: None,
         flags: vec![FlagPolicy { flag: Flag::WriteThroughputExceeded, action: FlagAction::Note }],
         drain: Duration::from_secs(300),
         tags: BTreeMap::new(),

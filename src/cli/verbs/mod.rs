@@ -1,6 +1,7 @@
 //! One file a verb.
 
 pub mod down;
+pub mod existing;
 pub mod local;
 pub mod metrics;
 pub mod plan;

@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod broken_environment;
+mod existing;
 mod faults;
 mod main_job;
 mod support;

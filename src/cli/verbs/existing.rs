@@ -43,6 +43,7 @@ pub async fn run(
 ) -> Result<Exit, CliError> {
     let existing = run.plan.existing.clone().ok_or_else(|| CliError::input("the plan names no pipeline"))?;
     let pipeline = pipeline(&existing, run.file)?;
+    input::check_writable()?;
     let _lock = EnvLock::take(input::ROOT.as_ref(), &global.env)?;
     let clients = connect::to_standing(global, clock).await?;
     let standing = inspect(&clients, &global.env, &pipeline, existing.receipts_queue_url.as_deref()).await?;

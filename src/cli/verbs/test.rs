@@ -94,7 +94,6 @@ async fn on_existing(
     }
     let stop = StopSignal::listen()
         .map_err(|error| CliError::environment(format!("cannot listen for signals: {error}")))?;
-    input::check_writable()?;
     let user_owns_it = args.i_own_this_stream;
     let run = existing::Run { plan, selected, prices, max_cost_usd, user_owns_it, file: &args.plan };
     existing::run(global, run, Clock::start(), &stop, Arc::new(Stderr::new())).await

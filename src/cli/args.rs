@@ -91,12 +91,15 @@ pub enum Verb {
     /// Stand the pipeline up and leave it standing.
     #[command(after_help = "Example:\n  streamgauge up plans/quickstart.yaml --env mine")]
     Up(UpArgs),
-    /// What stands, since when, and how to end it.
+    /// What stands, since when, what it has cost, when it ends by itself, and how to end it.
     #[command(after_help = "Example:\n  streamgauge status --env mine")]
     Status,
     /// Take down what `up` made.
     #[command(after_help = "Example:\n  streamgauge down --env mine")]
     Down,
+    /// Find and delete what any earlier run left in an account, whatever its environment. Lists first, then asks.
+    #[command(after_help = "Example:\n  streamgauge sweep --target aws --region eu-central-1")]
+    Sweep(SweepArgs),
     /// Run a plan against an environment that `up` made, then pull metrics and report.
     #[command(after_help = "Example:\n  streamgauge run plans/quickstart.yaml --env mine --test 1.1")]
     Run(RunArgs),
@@ -160,6 +163,17 @@ pub struct UpArgs {
     /// Inject a fault into the local endpoint; repeatable.
     #[arg(long, value_name = "SPEC")]
     pub fault: Vec<String>,
+    /// Take everything down by itself after this long, such as 90m or 8h, even if this program is gone; `off`: never.
+    /// [default: with --target aws the larger of 8h and the plan plus its drain plus 2h, else off]
+    #[arg(long, value_name = "DURATION")]
+    pub ttl: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct SweepArgs {
+    /// Look in every region that an account has without opting in, not only in one (only with --target aws).
+    #[arg(long)]
+    pub all_regions: bool,
 }
 
 #[derive(Debug, Args)]

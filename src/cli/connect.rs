@@ -19,23 +19,39 @@ pub fn local_region(global: &Global) -> &str {
     global.region.as_deref().unwrap_or(LOCAL_REGION)
 }
 
-/// Asks before anything is made or deleted in an account; `--yes` answers.
+/// Asks before anything is deleted in an account; `--yes` answers.
 pub fn confirm(global: &Global, clients: &Clients, what: &str) -> Result<(), CliError> {
-    if global.target == TargetArg::Local || global.yes {
+    if !must_ask(global, what)? {
         return Ok(());
+    }
+    eprint!("{what} '{}' in {}? [y/N] ", global.env, clients.region);
+    let mut answer = String::new();
+    let read = std::io::stdin().read_line(&mut answer);
+    if read.is_ok() && is_yes(&answer) { Ok(()) } else { Err(not_confirmed()) }
+}
+
+/// Whether the user has to be asked.
+///
+/// # Errors
+/// When there is nobody to ask.
+pub fn must_ask(global: &Global, what: &str) -> Result<bool, CliError> {
+    if global.target == TargetArg::Local || global.yes {
+        return Ok(false);
     }
     if !std::io::stdin().is_terminal() {
         return Err(CliError::input(format!(
             "{what} in an AWS account needs --yes where nobody can be asked"
         )));
     }
-    eprint!("{what} '{}' in {}? [y/N] ", global.env, clients.region);
-    let mut answer = String::new();
-    let read = std::io::stdin().read_line(&mut answer);
-    match (read, answer.trim()) {
-        (Ok(_), "y" | "Y" | "yes") => Ok(()),
-        _ => Err(CliError::input("not confirmed: nothing was done")),
-    }
+    Ok(true)
+}
+
+pub fn is_yes(answer: &str) -> bool {
+    matches!(answer.trim(), "y" | "Y" | "yes")
+}
+
+pub fn not_confirmed() -> CliError {
+    CliError::input("not confirmed: nothing was done")
 }
 
 /// Clients for the target. `local` is the way to the local endpoint, and its region.

@@ -64,6 +64,25 @@ impl EndpointState {
         }
     }
 
+    /// The environments that have an endpoint in the background, by name. Those in the foreground are somebody's.
+    pub fn background() -> Result<Vec<String>, CliError> {
+        let dir = Path::new(input::ROOT).join("envs");
+        let entries = match std::fs::read_dir(&dir) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => {
+                return Err(CliError::environment(format!("cannot read {}: {error}", dir.display())));
+            }
+        };
+        let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+        let mut envs: Vec<String> = names
+            .filter_map(|name| Some(name.strip_suffix(".json")?.to_owned()))
+            .filter(|env| !env.starts_with("local-"))
+            .collect();
+        envs.sort();
+        Ok(envs)
+    }
+
     /// Writes the file whole or not at all.
     pub fn write(&self, path: &Path) -> std::io::Result<()> {
         let temporary = path.with_extension("json.new");

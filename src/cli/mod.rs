@@ -5,7 +5,10 @@ mod connect;
 mod endpoint;
 mod exit;
 mod input;
+mod life;
 mod progress;
+mod raise;
+mod shown_plan;
 mod signals;
 mod verbs;
 
@@ -60,6 +63,7 @@ fn dispatch(cli: Cli) -> Result<Exit, CliError> {
             Verb::Up(args) => verbs::up::run(&global, &args).await,
             Verb::Status => verbs::status::run(&global).await,
             Verb::Down => verbs::down::run(&global).await,
+            Verb::Sweep(args) => verbs::sweep::run(&global, &args).await,
             Verb::Run(args) => verbs::run::run(&global, &args).await,
             Verb::Metrics(run) => verbs::metrics::run(&global, &run).await,
             Verb::Local(args) => verbs::local::run(&global, &args).await,

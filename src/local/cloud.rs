@@ -19,6 +19,7 @@ use super::lambda::{Lambda, Peers};
 use super::logs::Logs;
 use super::metrics::MetricSink;
 use super::s3::S3;
+use super::scheduler::Scheduler;
 use super::service::{BoxFuture, Context, HttpService, Service};
 use super::sqs::Sqs;
 use super::sts::Sts;
@@ -99,7 +100,8 @@ impl Cloud {
         let killing = KillingSqs::in_front_of(sqs.clone(), Arc::clone(&host), Arc::clone(&ctx.faults), clock);
         let lambda = Lambda::new(ctx.clone(), peers, host);
         let iam = Iam::new(ctx.clone());
-        let for_stacks: [(&'static str, Arc<dyn Service>); 7] = [
+        let scheduler = Scheduler::new(ctx.clone(), iam.clone());
+        let for_stacks: [(&'static str, Arc<dyn Service>); 8] = [
             ("kinesis", kinesis.clone()),
             ("lambda", lambda.clone()),
             ("sqs", sqs.clone()),
@@ -107,8 +109,15 @@ impl Cloud {
             ("logs", logs.clone()),
             ("monitoring", cloudwatch.clone()),
             ("iam", iam.clone()),
+            ("scheduler", scheduler.clone()),
         ];
-        let cloudformation = CloudFormation::new(ctx.clone(), for_stacks.into_iter().collect());
+        // Schedules call through the faults too: `op=DeleteStack` strikes them.
+        let cloudformation: Arc<dyn Service> = faulty(
+            &ctx,
+            "cloudformation",
+            CloudFormation::new(ctx.clone(), for_stacks.into_iter().collect()),
+        );
+        scheduler.connect(&cloudformation);
         let ending = Arc::clone(&lambda);
         Ok(cloud
             .service("kinesis", kinesis)
@@ -116,10 +125,11 @@ impl Cloud {
             .service("logs", logs)
             .service("iam", iam)
             .service("monitoring", cloudwatch)
-            .service("cloudformation", cloudformation)
+            .faulted("cloudformation", cloudformation)
             .service("sts", Sts::new(ctx))
             .http_service("lambda", lambda)
             .http_service("s3", s3)
+            .http_service("scheduler", scheduler)
             .ending(move || async move { ending.shutdown().await })
             .build())
     }
@@ -237,6 +247,12 @@ impl CloudBuilder {
     /// strike whole requests are put in front of it.
     pub fn service(mut self, name: &'static str, service: Arc<dyn Service>) -> CloudBuilder {
         self.services.insert(name, faulty(&self.ctx, name, service));
+        self
+    }
+
+    /// Adds a service that has its faults in front already.
+    fn faulted(mut self, name: &'static str, service: Arc<dyn Service>) -> CloudBuilder {
+        self.services.insert(name, service);
         self
     }
 

@@ -25,6 +25,8 @@ struct Role {
     id: String,
     arn: String,
     path: String,
+    /// ARN of the policy that bounds it: kept and shown, not enforced.
+    boundary: Option<String>,
     description: Option<String>,
     trust_policy: String,
     max_session_s: u64,
@@ -60,6 +62,14 @@ impl Iam {
                 let document = text(input, "PolicyDocument")?;
                 check_document(&document)?;
                 role.trust_policy = document;
+                Ok(json!({}))
+            }),
+            "PutRolePermissionsBoundary" => self.with_role(input, |_, role| {
+                role.boundary = Some(boundary(&text(input, "PermissionsBoundary")?)?);
+                Ok(json!({}))
+            }),
+            "DeleteRolePermissionsBoundary" => self.with_role(input, |_, role| {
+                role.boundary = None;
                 Ok(json!({}))
             }),
             "PutRolePolicy" => self.with_role(input, |_, role| role.put_policy(input)),
@@ -105,6 +115,7 @@ impl Iam {
         let trust_policy = text(input, "AssumeRolePolicyDocument")?;
         check_document(&trust_policy)?;
         let path = input["Path"].as_str().unwrap_or("/").to_owned();
+        let boundary = input["PermissionsBoundary"].as_str().map(boundary).transpose()?;
         let mut roles = self.roles.lock().expect("roles lock");
         if roles.contains_key(&name) {
             let message = format!("Role with name {name} already exists.");
@@ -115,6 +126,7 @@ impl Iam {
             // IAM is global: its ARNs have no region.
             arn: format!("arn:aws:iam::{}:role{path}{name}", self.context.account),
             path,
+            boundary,
             description: input["Description"].as_str().map(str::to_owned),
             trust_policy,
             max_session_s: whole_number(&input["MaxSessionDuration"]).unwrap_or(3_600),
@@ -183,6 +195,10 @@ impl Role {
         });
         if let Some(description) = &self.description {
             role["Description"] = json!(description);
+        }
+        if let Some(arn) = &self.boundary {
+            role["PermissionsBoundary"] =
+                json!({"PermissionsBoundaryType": "Policy", "PermissionsBoundaryArn": arn});
         }
         role
     }
@@ -259,6 +275,15 @@ fn tags(input: &Value) -> BTreeMap<String, String> {
     list.iter()
         .filter_map(|tag| Some((tag["Key"].as_str()?.to_owned(), tag["Value"].as_str()?.to_owned())))
         .collect()
+}
+
+/// The policy itself may be one that cannot be created here: only its ARN is looked at.
+fn boundary(arn: &str) -> Result<String, ApiError> {
+    let is_policy = arn.starts_with("arn:aws") && arn.contains(":policy/");
+    match is_policy {
+        true => Ok(arn.to_owned()),
+        false => Err(ApiError::invalid("ValidationError", format!("ARN {arn} is not valid."))),
+    }
 }
 
 fn check_document(document: &str) -> Result<(), ApiError> {
@@ -361,5 +386,26 @@ mod tests {
             .await
             .unwrap_err();
         assert_eq!(error.code, "MalformedPolicyDocument");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_boundary_is_kept_changed_and_taken_away() {
+        let iam = iam();
+        let arn = |name: &str| format!("arn:aws:iam::000000000000:policy/{name}");
+        let create =
+            json!({"RoleName": "r", "AssumeRolePolicyDocument": TRUST, "PermissionsBoundary": arn("a")});
+        iam.call("CreateRole", create).await.unwrap();
+        let boundary = async || {
+            let role = iam.call("GetRole", json!({"RoleName": "r"})).await.unwrap();
+            role["Role"]["PermissionsBoundary"]["PermissionsBoundaryArn"].as_str().map(str::to_owned)
+        };
+        assert_eq!(boundary().await, Some(arn("a")));
+        let put = json!({"RoleName": "r", "PermissionsBoundary": arn("b")});
+        iam.call("PutRolePermissionsBoundary", put).await.unwrap();
+        assert_eq!(boundary().await, Some(arn("b")));
+        iam.call("DeleteRolePermissionsBoundary", json!({"RoleName": "r"})).await.unwrap();
+        assert_eq!(boundary().await, None);
+        let wrong = json!({"RoleName": "r", "PermissionsBoundary": "boundary"});
+        assert_eq!(iam.call("PutRolePermissionsBoundary", wrong).await.unwrap_err().code, "ValidationError");
     }
 }

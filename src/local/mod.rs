@@ -13,6 +13,7 @@ pub mod logs;
 pub mod members;
 pub mod metrics;
 pub mod s3;
+pub mod scheduler;
 pub mod service;
 pub mod sqs;
 pub mod sts;

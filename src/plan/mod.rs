@@ -10,13 +10,17 @@ mod errors;
 mod metric;
 pub mod model;
 mod resolve;
+mod resolve_account;
 mod resolve_environment;
 mod resolve_existing;
 mod resolve_test;
 mod tree;
 mod typed;
+mod typed_environment;
 mod units;
 
+#[cfg(test)]
+mod account_tests;
 #[cfg(test)]
 mod docs_tests;
 #[cfg(test)]
@@ -30,6 +34,7 @@ pub use errors::{Errors, PlanError};
 pub use model::*;
 pub use resolve_existing::{Existing, PipelineSource, is_function, is_stream};
 pub use typed::json_schema;
+pub use units::{DURATION_EXPECTED, duration};
 
 /// What `schema:` must say.
 pub const SCHEMA: &str = "streamgauge/plan/v1";

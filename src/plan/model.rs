@@ -40,6 +40,7 @@ pub struct Environment {
     pub stream: StreamSpec,
     pub function: FunctionSpec,
     pub alarms: AlarmSpec,
+    pub account: AccountSpec,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,6 +57,8 @@ pub struct StreamSpec {
     pub retention_hours: u32,
     /// Largest record that the stream accepts, KiB.
     pub max_record_kib: u32,
+    /// As Kinesis takes it: `alias/aws/kinesis`, or the ARN of a key. `None`: the account's, else none.
+    pub encryption_key: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,6 +75,12 @@ pub struct FunctionSpec {
     /// `None`: that of the machine that runs `up`.
     pub architecture: Option<Architecture>,
     pub reserved_concurrency: Option<u32>,
+    /// Sandboxes kept started, at most `reserved_concurrency`.
+    pub provisioned_concurrency: Option<u32>,
+    /// The mapping reads through a registered consumer of its own.
+    pub enhanced_fan_out: bool,
+    /// Patterns of the mapping's filter, each a JSON object; none: everything comes to the function.
+    pub filters: Vec<String>,
     pub log_retention_days: u32,
     pub batch_size: u32,
     pub batch_window_s: u32,
@@ -95,6 +104,54 @@ pub struct AlarmSpec {
     pub error_rate_percent: f64,
     pub duration_percent_of_timeout: f64,
     pub concurrency_percent_of_limit: f64,
+    /// Each in a minute.
+    pub lambda_throttles: u32,
+    pub write_throttles: u32,
+    pub read_throttles: u32,
+    /// Messages in the queue for batches that were given up.
+    pub dlq_messages: u32,
+}
+
+/// What every name starts with unless the plan says otherwise.
+pub const NAME_PREFIX: &str = "streamgauge";
+
+/// What an account with guardrails asks of all that is made in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AccountSpec {
+    /// 1 to 14 lower-case letters, digits and hyphens, starting with a letter.
+    pub name_prefix: String,
+    /// ARN of the policy that bounds the function's role.
+    pub permissions_boundary: Option<String>,
+    /// Of the function's role; starts and ends with a slash.
+    pub role_path: String,
+    /// ARN of a role that is there: then none is made.
+    pub function_role: Option<String>,
+    /// ARN of the role under which CloudFormation works; `None`: the caller's permissions.
+    pub cloudformation_role: Option<String>,
+    pub vpc: Option<VpcSpec>,
+    /// ARN of the key for everything that is kept.
+    pub kms_key: Option<String>,
+}
+
+impl Default for AccountSpec {
+    fn default() -> AccountSpec {
+        AccountSpec {
+            name_prefix: NAME_PREFIX.to_owned(),
+            permissions_boundary: None,
+            role_path: "/".to_owned(),
+            function_role: None,
+            cloudformation_role: None,
+            vpc: None,
+            kms_key: None,
+        }
+    }
+}
+
+/// The function's network; neither list is empty.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VpcSpec {
+    pub subnets: Vec<String>,
+    pub security_groups: Vec<String>,
 }
 
 #[derive(Clone, Debug, PartialEq)]

@@ -2,7 +2,8 @@
 
 use super::model::*;
 use super::resolve::{Place, Resolver};
-use super::typed::{AlarmsDoc, ArchitectureDoc, EnvironmentDoc, FunctionDoc, StreamDoc, StreamModeDoc};
+use super::typed::EnvironmentDoc;
+use super::typed_environment::{AlarmsDoc, ArchitectureDoc, FunctionDoc, StreamDoc, StreamModeDoc};
 use crate::platform::limits;
 
 /// CloudWatch Logs API reference, PutRetentionPolicy.
@@ -15,14 +16,12 @@ const RECORD_AGE_MIN_S: i32 = 60;
 
 impl Resolver<'_> {
     pub fn environment(&mut self, document: Option<EnvironmentDoc>, at: &Place<'_>) -> Environment {
-        let (stream, function, alarms) = match document {
-            Some(EnvironmentDoc { stream, function, alarms, .. }) => (stream, function, alarms),
-            None => (None, None, None),
-        };
+        let EnvironmentDoc { stream, function, alarms, account, .. } = document.unwrap_or_default();
         Environment {
             stream: self.stream(stream.unwrap_or_default(), &at.key("stream")),
             function: self.function(function.unwrap_or_default(), &at.key("function")),
             alarms: self.alarms(alarms.unwrap_or_default(), &at.key("alarms")),
+            account: self.account(account.unwrap_or_default(), &at.key("account")),
         }
     }
 
@@ -56,6 +55,7 @@ impl Resolver<'_> {
                 record_kib,
                 limits::RECORD_MAX_KIB_DEFAULT,
             ),
+            encryption_key: self.encryption(stream.encryption, &at.key("encryption")),
         }
     }
 
@@ -64,13 +64,24 @@ impl Resolver<'_> {
             ArchitectureDoc::X8664 => Architecture::X86_64,
             ArchitectureDoc::Arm64 => Architecture::Arm64,
         });
-        let concurrency = function.reserved_concurrency;
+        let reserved_concurrency =
+            self.concurrency(function.reserved_concurrency, &at.key("reserved_concurrency"));
+        let provisioned_concurrency =
+            self.concurrency(function.provisioned_concurrency, &at.key("provisioned_concurrency"));
+        if let (Some(reserved), Some(provisioned)) = (reserved_concurrency, provisioned_concurrency)
+            && provisioned > reserved
+        {
+            let expected = format!("at most reserved_concurrency ({reserved})");
+            self.unexpected(&at.key("provisioned_concurrency"), expected);
+        }
         FunctionSpec {
             memory_mb: self.whole(function.memory_mb, &at.key("memory_mb"), limits::FUNCTION_MEMORY_MB, 512),
             timeout_s: self.whole(function.timeout_s, &at.key("timeout_s"), limits::FUNCTION_TIMEOUT_S, 60),
             architecture,
-            reserved_concurrency: concurrency
-                .map(|_| self.whole(concurrency, &at.key("reserved_concurrency"), 1..=100_000, 1)),
+            reserved_concurrency,
+            provisioned_concurrency,
+            enhanced_fan_out: function.enhanced_fan_out.unwrap_or(false),
+            filters: self.filters(function.filter, &at.key("filter")),
             log_retention_days: self
                 .log_retention(function.log_retention_days, &at.key("log_retention_days")),
             batch_size: self.whole(
@@ -103,6 +114,10 @@ impl Resolver<'_> {
             ),
             end_to_end_metric: function.end_to_end_metric.unwrap_or(true),
         }
+    }
+
+    fn concurrency(&mut self, executions: Option<i64>, at: &Place<'_>) -> Option<u32> {
+        executions.map(|_| self.whole(executions, at, 1..=100_000, 1))
     }
 
     fn log_retention(&mut self, days: Option<i64>, at: &Place<'_>) -> u32 {
@@ -145,6 +160,14 @@ impl Resolver<'_> {
                 &at.key("concurrency_percent_of_limit"),
                 80.0,
             ),
+            lambda_throttles: self.count(alarms.lambda_throttles, &at.key("lambda_throttles")),
+            write_throttles: self.count(alarms.write_throttles, &at.key("write_throttles")),
+            read_throttles: self.count(alarms.read_throttles, &at.key("read_throttles")),
+            dlq_messages: self.count(alarms.dlq_messages, &at.key("dlq_messages")),
         }
+    }
+
+    fn count(&mut self, threshold: Option<i64>, at: &Place<'_>) -> u32 {
+        self.whole(threshold, at, 0..=1_000_000_000, 0)
     }
 }

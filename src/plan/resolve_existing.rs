@@ -62,6 +62,7 @@ impl Resolver<'_> {
             ("stream", environment.stream.is_some()),
             ("function", environment.function.is_some()),
             ("alarms", environment.alarms.is_some()),
+            ("account", environment.account.is_some()),
         ];
         for (key, _) in made.into_iter().filter(|(_, given)| *given) {
             self.unexpected(&at.key(key), "nothing: an existing pipeline is taken as it is");

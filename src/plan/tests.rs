@@ -18,7 +18,7 @@ fn errors(text: &str) -> Vec<String> {
 #[test]
 fn fills_in_every_default() {
     let plan = parse(&minimal("", "[{duration: 30s, target: 10}]")).unwrap();
-    let StreamSpec { mode, shards, retention_hours, max_record_kib } = plan.environment.stream;
+    let StreamSpec { mode, shards, retention_hours, max_record_kib, .. } = plan.environment.stream;
     assert_eq!((mode, shards, retention_hours, max_record_kib), (StreamMode::Provisioned, 1, 24, 1_024));
     let function = &plan.environment.function;
     assert_eq!((function.memory_mb, function.timeout_s, function.batch_size), (512, 60, 100));
@@ -134,7 +134,7 @@ phases:
             "2:7: name: found ``, expected a name of 1 to 200 characters",
             "3:1: colour: found the unknown key `colour`, expected one of schema, name, environment, defaults, phases, criteria, budget, flags, drain, rehearsal, tags, expected_peak",
             "5:20: environment.stream.shards: found the number 0, expected 1 to 20000",
-            "5:23: environment.stream.shard: found the unknown key `shard`, expected one of mode, shards, retention_hours, max_record_kib (did you mean `shards`?)",
+            "5:23: environment.stream.shard: found the unknown key `shard`, expected one of mode, shards, retention_hours, max_record_kib, encryption (did you mean `shards`?)",
             "6:25: environment.function.memory_mb: found `big`, expected a whole number",
             "6:39: environment.function.retries: found the number 20000, expected -1 to 10000",
             "7:21: defaults.payload: found `50B`, expected at least 98 bytes: the envelope must fit",

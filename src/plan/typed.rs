@@ -9,6 +9,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema as schema};
 use serde::de::{self, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
+use super::typed_environment::{AccountDoc, AlarmsDoc, FunctionDoc, StreamDoc};
 use super::units;
 
 /// The JSON Schema of a plan, as `schemas/plan-v1.schema.json` holds it.
@@ -54,7 +55,7 @@ pub(super) struct PlanDoc {
     pub expected_peak: Option<Rate>,
 }
 
-#[derive(Deserialize, JsonSchema)]
+#[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "Environment")]
 pub(super) struct EnvironmentDoc {
@@ -65,104 +66,7 @@ pub(super) struct EnvironmentDoc {
     pub stream: Option<StreamDoc>,
     pub function: Option<FunctionDoc>,
     pub alarms: Option<AlarmsDoc>,
-}
-
-#[derive(Clone, Copy, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-#[schemars(rename = "StreamMode")]
-pub(super) enum StreamModeDoc {
-    Provisioned,
-    OnDemand,
-}
-
-/// The Kinesis stream.
-#[derive(Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-#[schemars(rename = "Stream")]
-pub(super) struct StreamDoc {
-    /// Default provisioned.
-    pub mode: Option<StreamModeDoc>,
-    /// Only when provisioned. Default 1.
-    #[schemars(range(min = 1, max = 20_000))]
-    pub shards: Option<i64>,
-    /// Default 24.
-    #[schemars(range(min = 24, max = 8_760))]
-    pub retention_hours: Option<i64>,
-    /// Largest record that the stream accepts. Default 1024.
-    #[schemars(range(min = 1_024, max = 10_240))]
-    pub max_record_kib: Option<i64>,
-}
-
-#[derive(Clone, Copy, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-#[schemars(rename = "Architecture")]
-pub(super) enum ArchitectureDoc {
-    #[serde(rename = "x86_64")]
-    X8664,
-    Arm64,
-}
-
-/// The function and its event source mapping.
-#[derive(Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-#[schemars(rename = "Function")]
-pub(super) struct FunctionDoc {
-    /// Default 512.
-    #[schemars(range(min = 128, max = 10_240))]
-    pub memory_mb: Option<i64>,
-    /// Default 60.
-    #[schemars(range(min = 1, max = 900))]
-    pub timeout_s: Option<i64>,
-    /// Default: that of the machine that runs `up`.
-    pub architecture: Option<ArchitectureDoc>,
-    /// Default: not reserved.
-    #[schemars(range(min = 1, max = 100_000))]
-    pub reserved_concurrency: Option<i64>,
-    /// Default 7. One of the periods that CloudWatch Logs offers.
-    pub log_retention_days: Option<i64>,
-    /// Records a batch, at most. Default 100.
-    #[schemars(range(min = 1, max = 10_000))]
-    pub batch_size: Option<i64>,
-    /// How long the mapping gathers records for a batch. Default 0.
-    #[schemars(range(min = 0, max = 300))]
-    pub batch_window_s: Option<i64>,
-    /// Concurrent batches a shard. Default 1.
-    #[schemars(range(min = 1, max = 10))]
-    pub parallelization: Option<i64>,
-    /// Attempts after the first; -1 is until the record expires. Default 3.
-    #[schemars(range(min = -1, max = 10_000))]
-    pub retries: Option<i64>,
-    /// Default true.
-    pub bisect_on_error: Option<bool>,
-    /// -1 (the default) is no limit, otherwise at least 60.
-    #[schemars(range(min = -1, max = 604_800))]
-    pub max_record_age_s: Option<i64>,
-    /// Default true.
-    pub partial_batch_response: Option<bool>,
-    /// Busy work that each batch costs the function on purpose. Default 0.
-    #[schemars(range(min = 0, max = 900_000))]
-    pub work_ms_per_batch: Option<i64>,
-    /// Whether the function prints the custom metric `EndToEndLatency` for the dashboard. Default true.
-    pub end_to_end_metric: Option<bool>,
-}
-
-/// Thresholds of the alarms.
-#[derive(Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-#[schemars(rename = "Alarms")]
-pub(super) struct AlarmsDoc {
-    /// Default 60000.
-    #[schemars(range(min = 1, max = 604_800_000))]
-    pub iterator_age_ms: Option<i64>,
-    /// Default 1.
-    #[schemars(range(min = 0, max = 100))]
-    pub error_rate_percent: Option<f64>,
-    /// Default 80.
-    #[schemars(range(min = 0, max = 100))]
-    pub duration_percent_of_timeout: Option<f64>,
-    /// Default 80.
-    #[schemars(range(min = 0, max = 100))]
-    pub concurrency_percent_of_limit: Option<f64>,
+    pub account: Option<AccountDoc>,
 }
 
 #[derive(Clone, Copy, Deserialize, JsonSchema)]

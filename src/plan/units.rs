@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 /// What [`duration`] reads, as an error says it.
-pub(super) const DURATION_EXPECTED: &str = "a duration such as 500ms, 30s, 5m, 24h or 2m30s";
+pub const DURATION_EXPECTED: &str = "a duration such as 500ms, 30s, 5m, 24h or 2m30s";
 /// The same as a regular expression, for the JSON Schema.
 pub(super) const DURATION_PATTERN: &str = "^([0-9]+h)?([0-9]+m)?([0-9]+s)?([0-9]+ms)?$";
 /// Units of a duration, in the order in which they may follow each other, in milliseconds.
 const DURATION_UNITS: [(&str, u64); 4] = [("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
 
 /// Whole numbers, each with its unit, largest unit first: `24h`, `2m30s`, `500ms`.
-pub(super) fn duration(text: &str) -> Option<Duration> {
+pub fn duration(text: &str) -> Option<Duration> {
     let mut rest = text;
     let mut units = DURATION_UNITS.iter();
     let mut total_ms: u64 = 0;

@@ -63,6 +63,7 @@ pub struct Clients {
     pub cloudformation: aws_sdk_cloudformation::Client,
     pub sqs: aws_sdk_sqs::Client,
     pub s3: aws_sdk_s3::Client,
+    pub scheduler: aws_sdk_scheduler::Client,
     pub sts: aws_sdk_sts::Client,
     pub logs: aws_sdk_cloudwatchlogs::Client,
 }
@@ -222,6 +223,7 @@ fn clients(target: &'static str, config: &SdkConfig, path_style: bool) -> Client
                 .timeout_config(uploads)
                 .build(),
         ),
+        scheduler: aws_sdk_scheduler::Client::new(config),
         sts: aws_sdk_sts::Client::new(config),
         logs: aws_sdk_cloudwatchlogs::Client::new(config),
     }

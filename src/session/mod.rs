@@ -7,6 +7,7 @@ pub mod environment;
 mod existing;
 pub mod flags;
 mod host;
+pub mod lifetime;
 mod live;
 pub mod lock;
 mod lookups;
@@ -43,6 +44,8 @@ pub enum SessionError {
     EnvironmentGone(String),
     #[error("left behind in the environment '{env}': {}", left.join(", "))]
     LeftBehind { env: String, left: Vec<String> },
+    #[error("the environment could end before the run does: {0}")]
+    NotExtended(StackError),
     #[error("taking down failed: {0}")]
     Down(StackError),
     #[error("cannot read {}: {error}", path.display())]
@@ -80,7 +83,7 @@ impl SessionError {
                 "what was measured until then is kept and reported; with --target local the endpoint has ended".to_owned(),
             ),
             SessionError::LeftBehind { env, .. } => Some(format!("streamgauge down --env {env} tries again")),
-            SessionError::Down(error) => Some(error.hint()),
+            SessionError::Down(error) | SessionError::NotExtended(error) => Some(error.hint()),
             SessionError::Evidence(error) => error.hint().map(str::to_owned),
             SessionError::Unreadable { .. } => None,
             SessionError::Panic(_) => Some("please report this, with the lines above".to_owned()),

@@ -1,12 +1,13 @@
-//! One stack: created unless it stands, watched until it is complete.
+//! One stack: what is asked of it, how it is looked at, and its events followed until it is settled.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use aws_sdk_cloudformation::types::{Capability, Parameter, Stack, StackEvent, StackStatus, Tag};
+use aws_sdk_cloudformation::types::{Parameter, Stack, StackEvent, StackStatus};
 
 use super::StackError;
 use super::error::failed;
+use super::patience::patiently;
 use super::templates::Parameters;
 use crate::platform::clients::Clients;
 use crate::platform::clock::Clock;
@@ -25,6 +26,10 @@ pub(super) struct Request {
     pub template: String,
     pub parameters: Parameters,
     pub tags: BTreeMap<String, String>,
+    /// The template makes a role, which has to be allowed expressly.
+    pub makes_role: bool,
+    /// ARN of the role under which CloudFormation works; it stays with the stack, for its updates and deletion.
+    pub service_role: Option<String>,
 }
 
 /// A complete stack.
@@ -40,79 +45,12 @@ impl Deployed {
     }
 }
 
-/// Creates the stack, or finds it standing as asked.
-pub(super) async fn ensure(
-    clients: &Clients,
-    clock: Clock,
-    request: &Request,
-    progress: &dyn Fn(&str),
-) -> Result<Deployed, StackError> {
-    let id = match describe(clients, &request.stack).await? {
-        Some(stack) => {
-            check_same(clients, request, &stack).await?;
-            progress(&format!("{} stands already", request.stack));
-            return Ok(deployed(&stack));
-        }
-        None => create(clients, request, progress).await?,
-    };
-    let mut watch = Watch::new(&request.stack, id.clone());
-    let stack = watch.until_settled(clients, clock, progress).await?;
-    match stack.stack_status() {
-        Some(StackStatus::CreateComplete) => Ok(deployed(&stack)),
-        _ => Err(first_cause(&watch, &stack)),
-    }
-}
-
-async fn create(clients: &Clients, request: &Request, progress: &dyn Fn(&str)) -> Result<String, StackError> {
-    progress(&format!("{}: creating", request.stack));
-    let mut call = clients
-        .cloudformation
-        .create_stack()
-        .stack_name(&request.stack)
-        .template_body(&request.template)
-        .capabilities(Capability::CapabilityNamedIam);
-    for (key, value) in &request.parameters {
-        call = call.parameters(Parameter::builder().parameter_key(*key).parameter_value(value).build());
-    }
-    for (key, value) in &request.tags {
-        call = call.tags(Tag::builder().key(key).value(value).build());
-    }
-    let doing = format!("create stack {}", request.stack);
-    let answer = call.send().await.map_err(|error| failed(SERVICE, doing, error))?;
-    Ok(answer.stack_id().unwrap_or(&request.stack).to_owned())
-}
-
-/// # Errors
-/// When the stack is not complete, or is not what is asked for.
-async fn check_same(clients: &Clients, request: &Request, stack: &Stack) -> Result<(), StackError> {
-    let complete =
-        matches!(stack.stack_status(), Some(StackStatus::CreateComplete | StackStatus::UpdateComplete));
-    if !complete {
-        return Err(state_error(stack));
-    }
-    let mut what = Vec::new();
-    let doing = format!("read the template of stack {}", request.stack);
-    let call = clients.cloudformation.get_template().stack_name(&request.stack);
-    let standing = call.send().await.map_err(|error| failed(SERVICE, doing, error))?;
-    // CloudFormation may strip the newline at the end.
-    if standing.template_body().map(str::trim_end) != Some(request.template.trim_end()) {
-        what.push("template".to_owned());
-    }
-    let parameters = parameters(stack);
-    for (key, wanted) in &request.parameters {
-        let stands = parameters.get(*key).map(String::as_str);
-        if stands != Some(wanted) {
-            what.push(format!("{key} ({} instead of {wanted})", stands.unwrap_or("none")));
-        }
-    }
-    match what.is_empty() {
-        true => Ok(()),
-        false => Err(StackError::Differs { stack: request.stack.clone(), what }),
-    }
-}
-
 /// The stack as it is, `None` when there is none of that name (or id).
 pub(super) async fn describe(clients: &Clients, name: &str) -> Result<Option<Stack>, StackError> {
+    patiently(name, || describe_once(clients, name)).await
+}
+
+async fn describe_once(clients: &Clients, name: &str) -> Result<Option<Stack>, StackError> {
     match clients.cloudformation.describe_stacks().stack_name(name).send().await {
         Ok(answer) => Ok(answer.stacks().first().cloned()),
         Err(error) => match failed(SERVICE, format!("look at stack {name}"), error) {
@@ -160,7 +98,7 @@ pub(super) struct Watch {
     id: String,
     /// The newest event that was told.
     seen: Option<String>,
-    /// Oldest first: resource, type and reason of each that failed to be created.
+    /// Oldest first: resource, type and reason of each that failed to be created or changed.
     failures: Vec<(String, String, String)>,
 }
 
@@ -213,7 +151,7 @@ impl Watch {
             let reason = event.resource_status_reason().unwrap_or_default();
             let colon = if reason.is_empty() { "" } else { ": " };
             progress(&format!("{}: {status} {resource} ({kind}){colon}{reason}", self.stack));
-            if status == "CREATE_FAILED" && kind != "AWS::CloudFormation::Stack" {
+            if matches!(status, "CREATE_FAILED" | "UPDATE_FAILED") && kind != "AWS::CloudFormation::Stack" {
                 self.failures.push((resource.to_owned(), kind.to_owned(), reason.to_owned()));
             }
         }
@@ -225,10 +163,13 @@ impl Watch {
         let mut events: Vec<StackEvent> = Vec::new();
         let mut token = None;
         'pages: for _ in 0..EVENT_PAGES_MAX {
-            let call = clients.cloudformation.describe_stack_events();
-            let answer = call.stack_name(&self.id).set_next_token(token).send().await;
-            let doing = || format!("read the events of stack {}", self.stack);
-            let answer = answer.map_err(|error| failed(SERVICE, doing(), error))?;
+            let ask = || async {
+                let call = clients.cloudformation.describe_stack_events();
+                let answer = call.stack_name(&self.id).set_next_token(token.clone()).send().await;
+                let doing = format!("read the events of stack {}", self.stack);
+                answer.map_err(|error| failed(SERVICE, doing, error))
+            };
+            let answer = patiently(&self.stack, ask).await?;
             for event in answer.stack_events() {
                 if event.event_id() == self.seen.as_deref() {
                     break 'pages;
@@ -248,15 +189,17 @@ impl Watch {
 }
 
 /// The failure that came first and is not a consequence: "cancelled" follows another one.
-fn first_cause(watch: &Watch, stack: &Stack) -> StackError {
+pub(super) fn first_cause(watch: &Watch, stack: &Stack) -> StackError {
     let cause = watch.failures.iter().find(|(_, _, reason)| !reason.contains("cancelled"));
-    match cause {
-        Some((resource, kind, reason)) => StackError::Failed {
-            stack: watch.stack.clone(),
-            resource: resource.clone(),
-            kind: kind.clone(),
-            reason: reason.clone(),
-        },
-        None => state_error(stack),
+    let Some((resource, kind, reason)) = cause.cloned() else { return state_error(stack) };
+    let name = watch.stack.clone();
+    match stack.stack_status() {
+        Some(StackStatus::UpdateRollbackComplete) => {
+            StackError::UpdateFailed { stack: name, resource, kind, reason }
+        }
+        Some(StackStatus::UpdateRollbackFailed | StackStatus::UpdateFailed) => {
+            StackError::RollbackFailed { stack: name, resource, kind, reason, status: status_text(stack) }
+        }
+        _ => StackError::Failed { stack: name, resource, kind, reason },
     }
 }

@@ -21,6 +21,14 @@ pub enum StackError {
     Api { service: &'static str, doing: String, code: String, message: String, request_id: Option<String> },
     #[error("stack {stack} could not be created: {resource} ({kind}): {reason}")]
     Failed { stack: String, resource: String, kind: String, reason: String },
+    #[error("stack {stack} could not be changed and stands as before: {resource} ({kind}): {reason}")]
+    UpdateFailed { stack: String, resource: String, kind: String, reason: String },
+    #[error("stack {stack} could not be changed, nor brought back ({status}): {resource} ({kind}): {reason}")]
+    RollbackFailed { stack: String, resource: String, kind: String, reason: String, status: String },
+    #[error("no change set can be made for stack {stack}: {reason}")]
+    ChangeSet { stack: String, reason: String },
+    #[error("a stack {stack} stands that streamgauge did not make for this environment: it is left alone")]
+    NotOurs { stack: String },
     #[error("stack {stack} is {status}{}", reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default())]
     State { stack: String, status: String, reason: Option<String> },
     #[error("stack {stack} stands already, with another {}", what.join(", another "))]
@@ -66,8 +74,24 @@ impl StackError {
             }
             StackError::Api { .. } => "run with -v for the whole exchange".into(),
             StackError::Failed { reason, .. } => failure_hint(reason).into(),
+            StackError::UpdateFailed { reason, .. } => match failure_hint(reason) {
+                CREATE_ROLLED_BACK => "the environment can be used as it was; mend the plan and run up again".into(),
+                known => known.into(),
+            },
+            StackError::RollbackFailed { .. } => "streamgauge down removes it; then up makes it anew".into(),
+            StackError::ChangeSet { reason, .. } => match failure_hint(reason) {
+                CREATE_ROLLED_BACK => "nothing was changed; the reason is CloudFormation's own".into(),
+                known => known.into(),
+            },
+            StackError::NotOurs { .. } => "use another --env".into(),
+            StackError::State { status, .. } if status == "REVIEW_IN_PROGRESS" => {
+                "an up is being asked about elsewhere, or was killed before it was answered: streamgauge down removes it".into()
+            }
             StackError::State { status, .. } if status.ends_with("_IN_PROGRESS") => {
                 "another up or down is at work on it: wait for its end, then run this again".into()
+            }
+            StackError::State { status, .. } if status == "UPDATE_ROLLBACK_FAILED" => {
+                "continue the rollback in the CloudFormation console, or remove it: streamgauge down".into()
             }
             StackError::State { .. } => "remove it first: streamgauge down".into(),
             StackError::Differs { .. } => {
@@ -87,6 +111,8 @@ impl StackError {
     }
 }
 
+const CREATE_ROLLED_BACK: &str = "the stack was rolled back: streamgauge down removes what is left of it";
+
 /// What helps against the common reasons why a resource cannot be created.
 fn failure_hint(reason: &str) -> &'static str {
     let has = |needle: &str| reason.to_ascii_lowercase().contains(needle);
@@ -99,7 +125,7 @@ fn failure_hint(reason: &str) -> &'static str {
     } else if has("unreservedconcurrentexecution") {
         "reserve less concurrency in the plan: 100 must stay unreserved in the account"
     } else {
-        "the stack was rolled back: streamgauge down removes what is left of it"
+        CREATE_ROLLED_BACK
     }
 }
 

@@ -3,30 +3,36 @@
 //! is needed to take an environment down: names and tags tell what belongs to it.
 
 pub mod artifact;
+mod changeset;
 mod deploy;
 mod down;
 mod error;
+mod execute;
 pub mod existing;
+pub mod leftovers;
+mod patience;
 mod status;
+pub mod sweep;
 pub mod templates;
 #[cfg(test)]
 mod tests;
+pub mod ttl;
+mod upplan;
 
 use std::collections::BTreeMap;
-
-use aws_smithy_types::byte_stream::ByteStream;
 
 use crate::plan::{Architecture, Environment};
 use crate::platform::clients::Clients;
 use crate::platform::clock::{Clock, WallUs};
 use artifact::Artifact;
-use deploy::Request;
-use templates::{Parameters, Templates, Watched};
+use templates::Templates;
 
 pub use artifact::ArtifactError;
 pub use down::down;
 pub use error::StackError;
+pub use execute::execute;
 pub use status::{EnvStatus, ResourceStatus, StackStatus, standing, status};
+pub use upplan::{ResourceChange, StackAction, StackPlan, UpPlan, Verb, prepare};
 
 /// The tag that names the environment; the tag that says streamgauge made it.
 pub const TAG_ENV: &str = "streamgauge:env";
@@ -97,19 +103,26 @@ pub(crate) enum Part {
     Artifacts,
     Pipeline,
     Observability,
+    /// The dead man's switch, which stands beside the others: see [`ttl`].
+    Deadman,
 }
 
 impl Part {
-    /// In the order in which they are created.
+    /// Those under test, in the order in which they are created.
     pub(crate) const ALL: [Part; 3] = [Part::Artifacts, Part::Pipeline, Part::Observability];
 
-    pub(crate) fn stack_name(self, env: &str) -> String {
+    pub(crate) fn stack_name(self, prefix: &str, env: &str) -> String {
+        format!("{prefix}{}", self.name_after_prefix(env))
+    }
+
+    fn name_after_prefix(self, env: &str) -> String {
         let part = match self {
             Part::Artifacts => "artifacts",
             Part::Pipeline => "pipeline",
             Part::Observability => "observability",
+            Part::Deadman => "deadman",
         };
-        format!("streamgauge-{env}-{part}")
+        format!("-{env}-{part}")
     }
 }
 
@@ -126,12 +139,11 @@ pub async fn up(
     up_with(clients, clock, request, &Templates::embedded(), progress).await
 }
 
-/// Puts an environment up: bucket, code, pipeline, observability. A stack that stands already as asked is
-/// left as it is. Each stack event is told to `progress` in one line.
+/// Puts an environment up, without asking: [`prepare`], then [`execute`]. What stands already as asked is left
+/// as it is, what stands otherwise is changed. Each stack event is told to `progress` in one line.
 ///
 /// # Errors
-/// The first real cause when a stack fails (it is rolled back, and `down` removes the rest); an explanation
-/// when a stack of that name stands in another state or shape.
+/// As [`prepare`] and [`execute`].
 pub async fn up_with(
     clients: &Clients,
     clock: Clock,
@@ -139,67 +151,31 @@ pub async fn up_with(
     templates: &Templates,
     progress: &dyn Fn(&str),
 ) -> Result<Standing, StackError> {
-    check_name(&request.env)?;
-    let architecture = architecture(request)?;
-    let deploy = |part: Part, template: &str, parameters: Parameters| {
-        let request = Request {
-            stack: part.stack_name(&request.env),
-            template: template.to_owned(),
-            parameters,
-            tags: tags(request),
-        };
-        async move { deploy::ensure(clients, clock, &request, progress).await }
-    };
-    let artifacts =
-        deploy(Part::Artifacts, &templates.artifacts, templates::artifacts_parameters(&request.env)).await?;
-    let bucket = artifacts.output("ArtifactsBucketName")?;
-    let key = upload(clients, &bucket, &request.function_zip, progress).await?;
-
-    let parameters =
-        templates::pipeline_parameters(&request.env, &request.environment, architecture, &bucket, &key);
-    let pipeline = deploy(Part::Pipeline, &templates.pipeline, parameters).await?;
-    let limit = status::concurrency_limit(clients, request.environment.function.reserved_concurrency).await;
-
-    let watched = Watched {
-        stream_name: &pipeline.output("StreamName")?,
-        function_name: &pipeline.output("FunctionName")?,
-        mapping_id: &pipeline.output("MappingId")?,
-        receipts_queue_name: &pipeline.output("ReceiptsQueueName")?,
-        dlq_name: &pipeline.output("DlqName")?,
-        log_group: &pipeline.output("LogGroupName")?,
-        concurrency_limit: limit.unwrap_or(crate::platform::limits::ACCOUNT_CONCURRENCY_DEFAULT),
-    };
-    let parameters = templates::observability_parameters(&request.env, &request.environment, &watched);
-    if let Err(error) = deploy(Part::Observability, &templates.observability, parameters).await {
-        go_on_unobserved(clients, clock, request, error, progress).await?;
-    }
-
-    let standing = status::standing(clients, &request.env).await?;
-    let stack = Part::Pipeline.stack_name(&request.env);
-    let standing = standing.ok_or(StackError::State { stack, status: "gone".into(), reason: None })?;
-    Ok(Standing { up_us: Some(clock.now_us()), ..standing })
+    let mut plan = prepare(clients, clock, request, templates).await?;
+    execute(clients, clock, request, templates, &mut plan, progress).await
 }
 
-/// No figure of a run rests on alarms and dashboards: where they are refused (no permission, a quota, an endpoint
-/// without composite alarms) the pipeline is measured without them, and both the progress and the report say so.
-///
-/// # Errors
-/// Anything that would stop the rest as well; and when what was begun of the stack cannot be deleted.
-async fn go_on_unobserved(
-    clients: &Clients,
-    clock: Clock,
-    request: &UpRequest,
-    error: StackError,
-    progress: &dyn Fn(&str),
-) -> Result<(), StackError> {
-    match error {
-        StackError::Api { .. } | StackError::Denied { .. } | StackError::Failed { .. } => {}
-        other => return Err(other),
-    }
-    progress(&format!("going on without alarms and dashboard: {error}"));
-    match down::remove(clients, clock, &Part::Observability.stack_name(&request.env), progress).await? {
-        None => Ok(()),
-        Some(_) => Err(error),
+/// An error of the observability stack that the pipeline can do without.
+fn is_bearable(error: &StackError) -> bool {
+    matches!(
+        error,
+        StackError::Api { .. }
+            | StackError::Denied { .. }
+            | StackError::Failed { .. }
+            | StackError::UpdateFailed { .. }
+            | StackError::ChangeSet { .. }
+    )
+}
+
+/// The environment's name is what it is found by; the prefix is part of what stands.
+async fn check_prefix(clients: &Clients, request: &UpRequest) -> Result<(), StackError> {
+    let wanted = &request.environment.account.name_prefix;
+    match status::standing_prefix(clients, &request.env).await? {
+        Some(stands) if stands != *wanted => Err(StackError::Differs {
+            stack: Part::Pipeline.stack_name(&stands, &request.env),
+            what: vec![format!("NamePrefix ({stands} instead of {wanted})")],
+        }),
+        _ => Ok(()),
     }
 }
 
@@ -233,22 +209,7 @@ fn tags(request: &UpRequest) -> BTreeMap<String, String> {
     tags
 }
 
-/// Uploads the zip under a key made of its content, unless it is there. Returns the key.
-async fn upload(
-    clients: &Clients,
-    bucket: &str,
-    artifact: &Artifact,
-    progress: &dyn Fn(&str),
-) -> Result<String, StackError> {
-    let key = format!("function/{}.zip", artifact.sha256);
-    let size_mb = artifact.zip.len() as f64 / 1e6;
-    let there = clients.s3.head_object().bucket(bucket).key(&key).send().await;
-    if there.is_ok_and(|object| object.content_length() == Some(artifact.zip.len() as i64)) {
-        progress(&format!("function code ({size_mb:.1} MB) is there already"));
-        return Ok(key);
-    }
-    progress(&format!("uploading the function's code ({size_mb:.1} MB)"));
-    let put = clients.s3.put_object().bucket(bucket).key(&key).body(ByteStream::from(artifact.zip.clone()));
-    put.send().await.map_err(|error| error::failed("S3", "upload the function's code", error))?;
-    Ok(key)
+/// The zip's key in the bucket: made of its content, so that new code is a new key.
+fn code_key(artifact: &Artifact) -> String {
+    format!("function/{}.zip", artifact.sha256)
 }

@@ -7,7 +7,9 @@ use aws_sdk_cloudformation::types::{Stack, StackStatus as Status};
 
 use super::deploy::{deployed, describe, parameters, state_error, status_text};
 use super::error::failed;
-use super::{Part, StackError, Standing, TAG_ENV, TAG_MANAGED};
+use super::leftovers::{self, Leftovers};
+use super::{Part, StackError, Standing, TAG_ENV, TAG_MANAGED, ttl};
+use crate::plan::NAME_PREFIX;
 use crate::platform::clients::Clients;
 use crate::platform::clock::WallUs;
 
@@ -20,6 +22,10 @@ const PAGES_MAX: usize = 100;
 pub struct EnvStatus {
     pub env: String,
     pub stacks: Vec<StackStatus>,
+    /// When the dead man's switch ends the environment; `None` when it has none.
+    pub ends_us: Option<WallUs>,
+    /// What bears its name outside its stacks.
+    pub leftovers: Leftovers,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -58,23 +64,44 @@ pub async fn status(clients: &Clients, env: &str) -> Result<EnvStatus, StackErro
             name,
         });
     }
-    stacks.sort_by(|a, b| (a.created_us, &a.name).cmp(&(b.created_us, &b.name)));
-    Ok(EnvStatus { env: env.to_owned(), stacks })
+    // Their times do not tell: all were made as change sets before the first was executed.
+    let made = |stack: &StackStatus| {
+        let part = Part::ALL.iter().position(|part| stack.name.ends_with(&part.name_after_prefix(env)));
+        (part.unwrap_or(Part::ALL.len()), stack.created_us, stack.name.clone())
+    };
+    stacks.sort_by_key(made);
+    let physical_ids: Vec<&str> = stacks
+        .iter()
+        .flat_map(|stack| &stack.resources)
+        .filter(|resource| resource.status != "DELETE_COMPLETE")
+        .map(|resource| resource.physical_id.as_str())
+        .collect();
+    let leftovers =
+        leftovers::leftovers(clients, &prefix(clients, env).await?, Some(env)).await?.outside(&physical_ids);
+    let ends_us = ttl::ends_us(clients, env).await?;
+    Ok(EnvStatus { env: env.to_owned(), stacks, ends_us, leftovers })
 }
 
-/// Stacks with the environment's names, or with its tags.
+/// Stacks with the environment's names, or with its tags, in whatever state.
 pub(super) async fn stacks_of(clients: &Clients, env: &str) -> Result<Vec<Stack>, StackError> {
-    let names = Part::ALL.map(|part| part.stack_name(env));
+    let names = [Part::Artifacts, Part::Pipeline, Part::Observability, Part::Deadman]
+        .map(|part| part.stack_name(NAME_PREFIX, env));
+    let ours = |stack: &Stack| {
+        names.iter().any(|name| Some(name.as_str()) == stack.stack_name())
+            || env_of(stack).is_some_and(|tagged| tagged == env)
+    };
+    Ok(all_stacks(clients).await?.into_iter().filter(ours).collect())
+}
+
+/// All stacks of the region but those that are gone.
+pub(super) async fn all_stacks(clients: &Clients) -> Result<Vec<Stack>, StackError> {
     let mut found = Vec::new();
     let mut token = None;
     for _ in 0..PAGES_MAX {
         let answer = clients.cloudformation.describe_stacks().set_next_token(token).send().await;
         let answer = answer.map_err(|error| failed(SERVICE, "list stacks", error))?;
-        let ours = |stack: &&Stack| {
-            stack.stack_status() != Some(&Status::DeleteComplete)
-                && (names.iter().any(|name| Some(name.as_str()) == stack.stack_name()) || tagged(stack, env))
-        };
-        found.extend(answer.stacks().iter().filter(ours).cloned());
+        let stands = |stack: &&Stack| stack.stack_status() != Some(&Status::DeleteComplete);
+        found.extend(answer.stacks().iter().filter(stands).cloned());
         token = answer.next_token().map(str::to_owned);
         if token.is_none() {
             break;
@@ -83,11 +110,26 @@ pub(super) async fn stacks_of(clients: &Clients, env: &str) -> Result<Vec<Stack>
     Ok(found)
 }
 
-fn tagged(stack: &Stack, env: &str) -> bool {
-    let has = |key: &str, value: &str| {
-        stack.tags().iter().any(|tag| tag.key() == Some(key) && tag.value() == Some(value))
-    };
-    has(TAG_MANAGED, "true") && has(TAG_ENV, env)
+/// What the names of a standing environment start with; `None` when nothing of it stands.
+pub(super) async fn standing_prefix(clients: &Clients, env: &str) -> Result<Option<String>, StackError> {
+    let stacks = stacks_of(clients, env).await?;
+    let parts = [Part::Artifacts, Part::Pipeline, Part::Observability, Part::Deadman];
+    let mut prefixes = stacks.iter().filter_map(|stack| {
+        let name = stack.stack_name()?;
+        parts.iter().find_map(|part| name.strip_suffix(&part.name_after_prefix(env)))
+    });
+    Ok(prefixes.next().map(str::to_owned))
+}
+
+/// As [`standing_prefix`]; where nothing stands, what names start with unless a plan says otherwise.
+pub(super) async fn prefix(clients: &Clients, env: &str) -> Result<String, StackError> {
+    Ok(standing_prefix(clients, env).await?.unwrap_or_else(|| NAME_PREFIX.to_owned()))
+}
+
+/// The environment in a stack's tags, if they are ours.
+pub(super) fn env_of(stack: &Stack) -> Option<&str> {
+    let value = |key: &str| stack.tags().iter().find(|tag| tag.key() == Some(key))?.value();
+    if value(TAG_MANAGED) == Some("true") { value(TAG_ENV) } else { None }
 }
 
 pub(super) async fn resources(clients: &Clients, stack: &str) -> Result<Vec<ResourceStatus>, StackError> {
@@ -118,10 +160,13 @@ pub(super) async fn resources(clients: &Clients, stack: &str) -> Result<Vec<Reso
 /// # Errors
 /// When the pipeline stack is there but not complete, or AWS cannot be asked.
 pub async fn standing(clients: &Clients, env: &str) -> Result<Option<Standing>, StackError> {
-    let Some(pipeline) = describe(clients, &Part::Pipeline.stack_name(env)).await? else {
+    let Some(prefix) = standing_prefix(clients, env).await? else { return Ok(None) };
+    let Some(pipeline) = describe(clients, &Part::Pipeline.stack_name(&prefix, env)).await? else {
         return Ok(None);
     };
-    if !matches!(pipeline.stack_status(), Some(Status::CreateComplete | Status::UpdateComplete)) {
+    // What an update was rolled back to is what stood before it.
+    let stands = [Status::CreateComplete, Status::UpdateComplete, Status::UpdateRollbackComplete];
+    if !pipeline.stack_status().is_some_and(|status| stands.contains(status)) {
         return Err(state_error(&pipeline));
     }
     let mut standing = of_pipeline(env, &pipeline)?;
@@ -132,9 +177,10 @@ pub async fn standing(clients: &Clients, env: &str) -> Result<Option<Standing>, 
     let reserved =
         parameters(&pipeline).get("FunctionReservedConcurrency").and_then(|text| text.parse().ok());
     standing.concurrency_limit = concurrency_limit(clients, reserved).await;
-    if let Some(observability) = describe(clients, &Part::Observability.stack_name(env)).await? {
+    let observability = Part::Observability.stack_name(&prefix, env);
+    if let Some(observability) = describe(clients, &observability).await? {
         standing.created_us = standing.created_us.max(created_us(&observability));
-        for resource in resources(clients, &Part::Observability.stack_name(env)).await? {
+        for resource in resources(clients, observability.stack_name().unwrap_or_default()).await? {
             match resource.kind.as_str() {
                 "AWS::CloudWatch::Alarm" | "AWS::CloudWatch::CompositeAlarm" => standing.alarms += 1,
                 "AWS::CloudWatch::Dashboard" => standing.dashboards += 1,

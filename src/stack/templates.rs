@@ -1,11 +1,14 @@
 //! The three templates and what is passed to them. `stacks/` and `dashboards/` hold the only copies: they
 //! are built into the binary, and an explicit directory can stand in for them.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use sha2::{Digest, Sha256};
+
 use super::StackError;
-use crate::plan::{Architecture, Environment, StreamMode};
+use crate::plan::{AccountSpec, Architecture, Environment, FunctionSpec, StreamMode, StreamSpec};
 
 /// How the one line of `stacks/observability.yaml` starts that the dashboard's widgets go in place of.
 const DASHBOARD_LINE: &str = "{\"widgets\":";
@@ -58,6 +61,35 @@ impl Templates {
     }
 }
 
+impl Templates {
+    /// The pipeline's template for an account.
+    ///
+    /// # Errors
+    /// When a role is given, and the part of a template of one's own that makes one cannot be found.
+    pub fn pipeline_for(&self, account: &AccountSpec) -> Result<Cow<'_, str>, StackError> {
+        if account.function_role.is_none() {
+            return Ok(Cow::Borrowed(&self.pipeline));
+        }
+        without_role(&self.pipeline).map(Cow::Owned).ok_or_else(|| StackError::Template {
+            name: "stacks/pipeline.yaml".to_owned(),
+            detail: "its resource FunctionRole, which function_role takes the place of, cannot be taken out"
+                .to_owned(),
+        })
+    }
+}
+
+/// The pipeline's template without the role that it could make, for an account where a role is given: a template
+/// with an IAM resource asks for `CAPABILITY_NAMED_IAM` even where a condition keeps it from being made.
+fn without_role(pipeline: &str) -> Option<String> {
+    let begin = pipeline.find("\n  FunctionRole:\n")? + 1;
+    // The resource ends where the next line stands as far left as its name.
+    let after = pipeline[begin + 1..].match_indices("\n  ").map(|(at, _)| begin + 1 + at + 1);
+    let end = after.into_iter().find(|at| !pipeline[at + 2..].starts_with(' '))?;
+    let choice = "!If [MakesRole, !GetAtt FunctionRole.Arn, !Ref FunctionRoleArn]";
+    let left = format!("{}{}", &pipeline[..begin], &pipeline[end..]).replace(choice, "!Ref FunctionRoleArn");
+    (!left.contains("AWS::IAM::")).then_some(left)
+}
+
 /// The template with the dashboard's text, indented alike, in place of its stand-in line.
 fn with_dashboard(template: &str, dashboard: &str) -> Option<String> {
     let line = template.lines().find(|line| line.trim_start().starts_with(DASHBOARD_LINE))?;
@@ -66,9 +98,18 @@ fn with_dashboard(template: &str, dashboard: &str) -> Option<String> {
     Some(template.replacen(line, &indented.join("\n"), 1))
 }
 
+/// The bucket that `artifacts.yaml` makes. `account`: account id.
+pub fn artifacts_bucket_name(prefix: &str, env: &str, account: &str, region: &str) -> String {
+    format!("{prefix}-{env}-{account}-{region}")
+}
+
 /// Parameters of `artifacts.yaml`.
-pub fn artifacts_parameters(env: &str) -> Parameters {
-    BTreeMap::from([("EnvironmentName", env.to_owned())])
+pub fn artifacts_parameters(env: &str, account: &AccountSpec) -> Parameters {
+    BTreeMap::from([
+        ("EnvironmentName", env.to_owned()),
+        ("NamePrefix", account.name_prefix.clone()),
+        ("KmsKeyArn", account.kms_key.clone().unwrap_or_default()),
+    ])
 }
 
 /// Parameters of `pipeline.yaml`: the plan's environment, one to one, and where the code is.
@@ -79,28 +120,57 @@ pub fn pipeline_parameters(
     code_bucket: &str,
     code_key: &str,
 ) -> Parameters {
-    let (stream, function) = (&environment.stream, &environment.function);
-    let reserved =
-        function.reserved_concurrency.map_or_else(|| "-1".to_owned(), |reserved| reserved.to_string());
+    let mut parameters = BTreeMap::from([
+        ("EnvironmentName", env.to_owned()),
+        ("CodeBucket", code_bucket.to_owned()),
+        ("CodeKey", code_key.to_owned()),
+        ("FunctionArchitecture", architecture_name(architecture).to_owned()),
+    ]);
+    parameters.extend(stream_parameters(&environment.stream));
+    parameters.extend(function_parameters(&environment.function));
+    parameters.extend(mapping_parameters(&environment.function));
+    parameters.extend(account_parameters(&environment.account));
+    parameters.insert("FunctionRevision", revision(&parameters));
+    parameters
+}
+
+fn stream_parameters(stream: &StreamSpec) -> Parameters {
     let mode = match stream.mode {
         StreamMode::Provisioned => "PROVISIONED",
         StreamMode::OnDemand => "ON_DEMAND",
     };
     BTreeMap::from([
-        ("EnvironmentName", env.to_owned()),
         ("StreamMode", mode.to_owned()),
         ("StreamShards", stream.shards.max(1).to_string()),
         ("StreamRetentionHours", stream.retention_hours.to_string()),
         ("StreamMaxRecordKiB", stream.max_record_kib.to_string()),
-        ("CodeBucket", code_bucket.to_owned()),
-        ("CodeKey", code_key.to_owned()),
+        ("StreamKmsKey", stream.encryption_key.clone().unwrap_or_default()),
+    ])
+}
+
+fn function_parameters(function: &FunctionSpec) -> Parameters {
+    let reserved =
+        function.reserved_concurrency.map_or_else(|| "-1".to_owned(), |reserved| reserved.to_string());
+    BTreeMap::from([
         ("FunctionMemoryMb", function.memory_mb.to_string()),
         ("FunctionTimeoutSeconds", function.timeout_s.to_string()),
-        ("FunctionArchitecture", architecture_name(architecture).to_owned()),
         ("FunctionReservedConcurrency", reserved),
+        ("FunctionProvisionedConcurrency", function.provisioned_concurrency.unwrap_or(0).to_string()),
         ("FunctionLogRetentionDays", function.log_retention_days.to_string()),
         ("WorkMsPerBatch", function.work_ms_per_batch.to_string()),
         ("EndToEndMetric", function.end_to_end_metric.to_string()),
+    ])
+}
+
+/// Names of the parameters that take the patterns of a mapping's filter.
+const FILTER_PATTERNS: [&str; 5] =
+    ["FilterPattern1", "FilterPattern2", "FilterPattern3", "FilterPattern4", "FilterPattern5"];
+
+fn mapping_parameters(function: &FunctionSpec) -> Parameters {
+    let patterns = function.filters.iter().cloned().chain(std::iter::repeat(String::new()));
+    let mut parameters: Parameters = FILTER_PATTERNS.into_iter().zip(patterns).collect();
+    parameters.extend([
+        ("EnhancedFanOut", function.enhanced_fan_out.to_string()),
         ("BatchSize", function.batch_size.to_string()),
         ("BatchWindowSeconds", function.batch_window_s.to_string()),
         ("ParallelizationFactor", function.parallelization.to_string()),
@@ -108,7 +178,49 @@ pub fn pipeline_parameters(
         ("BisectOnError", function.bisect_on_error.to_string()),
         ("MaximumRecordAgeSeconds", function.max_record_age_s.to_string()),
         ("PartialBatchResponse", function.partial_batch_response.to_string()),
+    ]);
+    parameters
+}
+
+fn account_parameters(account: &AccountSpec) -> Parameters {
+    let given = |text: &Option<String>| text.clone().unwrap_or_default();
+    let (subnets, groups) = account
+        .vpc
+        .as_ref()
+        .map(|vpc| (vpc.subnets.join(","), vpc.security_groups.join(",")))
+        .unwrap_or_default();
+    BTreeMap::from([
+        ("NamePrefix", account.name_prefix.clone()),
+        ("FunctionRoleArn", given(&account.function_role)),
+        ("FunctionRolePath", account.role_path.clone()),
+        ("PermissionsBoundaryArn", given(&account.permissions_boundary)),
+        ("FunctionSubnetIds", subnets),
+        ("FunctionSecurityGroupIds", groups),
+        ("KmsKeyArn", given(&account.kms_key)),
     ])
+}
+
+/// A text that is another one when, and only when, a version of the function would have other code or settings:
+/// CloudFormation fails where a new version is asked for and nothing about the function has changed.
+fn revision(parameters: &Parameters) -> String {
+    const OF_THE_FUNCTION: [&str; 10] = [
+        "CodeKey",
+        "EndToEndMetric",
+        "FunctionArchitecture",
+        "FunctionMemoryMb",
+        "FunctionRoleArn",
+        "FunctionSecurityGroupIds",
+        "FunctionSubnetIds",
+        "FunctionTimeoutSeconds",
+        "KmsKeyArn",
+        "WorkMsPerBatch",
+    ];
+    let mut hash = Sha256::new();
+    // With partial batch responses comes another environment variable.
+    for name in OF_THE_FUNCTION.into_iter().chain(["FunctionRolePath", "PartialBatchResponse"]) {
+        hash.update(format!("{name}={}\n", parameters[name]));
+    }
+    hex::encode(&hash.finalize()[..8])
 }
 
 /// Names that `observability.yaml` takes from the pipeline's outputs.
@@ -136,10 +248,15 @@ pub fn observability_parameters(env: &str, environment: &Environment, watched: &
         ("ReceiptsQueueName", watched.receipts_queue_name.to_owned()),
         ("DlqName", watched.dlq_name.to_owned()),
         ("LogGroupName", watched.log_group.to_owned()),
+        ("NamePrefix", environment.account.name_prefix.clone()),
         ("IteratorAgeAlarmMs", alarms.iterator_age_ms.to_string()),
         ("ErrorRateAlarmPercent", alarms.error_rate_percent.to_string()),
         ("DurationAlarmPercentOfTimeout", alarms.duration_percent_of_timeout.to_string()),
         ("ConcurrencyAlarmPercentOfLimit", alarms.concurrency_percent_of_limit.to_string()),
+        ("LambdaThrottlesAlarmCount", alarms.lambda_throttles.to_string()),
+        ("WriteThrottlesAlarmCount", alarms.write_throttles.to_string()),
+        ("ReadThrottlesAlarmCount", alarms.read_throttles.to_string()),
+        ("DlqAlarmMessages", alarms.dlq_messages.to_string()),
     ])
 }
 
@@ -202,6 +319,25 @@ mod tests {
         let built_in: serde_json::Value =
             serde_json::from_str(include_str!("../../dashboards/pipeline.json")).unwrap();
         assert_eq!(dashboard, built_in);
+    }
+
+    #[test]
+    fn the_role_can_be_left_out_of_ours_and_not_of_one_that_has_none() {
+        let pipeline = Templates::embedded().pipeline;
+        let left = without_role(&pipeline).unwrap();
+        let names = |template: &str| -> Vec<String> {
+            let yaml: serde_yaml::Value = serde_yaml::from_str(template).unwrap();
+            let resources = yaml["Resources"].as_mapping().unwrap();
+            resources.keys().map(|key| key.as_str().unwrap().to_owned()).collect()
+        };
+        let all: Vec<String> = names(&pipeline).into_iter().filter(|name| name != "FunctionRole").collect();
+        assert_eq!(names(&left), all);
+        assert!(!left.contains("GetAtt FunctionRole"), "nothing refers to it");
+        assert_eq!(declared(&left), declared(&pipeline));
+        let mut templates = Templates::embedded();
+        templates.pipeline = "Resources: {}\n".into();
+        let account = AccountSpec { function_role: Some("arn".into()), ..AccountSpec::default() };
+        assert!(matches!(templates.pipeline_for(&account), Err(StackError::Template { .. })));
     }
 
     #[test]

@@ -94,12 +94,16 @@ fn environment_spec() -> Environment {
             shards: 1,
             retention_hours: 24,
             max_record_kib: 1_024,
+            encryption_key: None,
         },
         function: FunctionSpec {
             memory_mb: 512,
             timeout_s: 60,
             architecture: Some(Architecture::X86_64),
             reserved_concurrency: None,
+            provisioned_concurrency: None,
+            enhanced_fan_out: false,
+            filters: Vec::new(),
             log_retention_days: 7,
             batch_size: 100,
             batch_window_s: 0,
@@ -116,7 +120,12 @@ fn environment_spec() -> Environment {
             error_rate_percent: 1.0,
             duration_percent_of_timeout: 80.0,
             concurrency_percent_of_limit: 80.0,
+            lambda_throttles: 0,
+            write_throttles: 0,
+            read_throttles: 0,
+            dlq_messages: 0,
         },
+        account: AccountSpec::default(),
     }
 }
 

@@ -8,5 +8,6 @@ pub mod plan;
 pub mod report;
 pub mod run;
 pub mod status;
+pub mod sweep;
 pub mod test;
 pub mod up;

@@ -15,7 +15,7 @@ use crate::session::lock::EnvLock;
 use crate::session::progress::Progress;
 use crate::session::publish::{Published, publish};
 use crate::session::run::{RunFinished, RunRequest, run as run_plan};
-use crate::session::{SessionError, environment};
+use crate::session::{SessionError, environment, lifetime};
 use crate::stack;
 
 pub async fn run(global: &Global, args: &RunArgs) -> Result<Exit, CliError> {
@@ -42,6 +42,8 @@ pub async fn run(global: &Global, args: &RunArgs) -> Result<Exit, CliError> {
     if !differences.is_empty() {
         return Err(SessionError::Mismatch(differences.join("; ")).into());
     }
+    // First of all: an environment that ends in the middle of its run is worth nothing.
+    lifetime::extend(&clients, clock, &global.env, lifetime::planned(&plan, &selected), &*progress).await?;
     let finished = run_plan(RunRequest {
         clients,
         clock,

@@ -2,13 +2,17 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::cli::args::{Global, TargetArg, TestArgs};
 use crate::cli::connect;
 use crate::cli::endpoint::{self, Endpoint, EndpointState};
 use crate::cli::exit::{CliError, Exit};
 use crate::cli::input;
+use crate::cli::life;
 use crate::cli::progress::Stderr;
+use crate::cli::raise::{Fallen, Raising};
+use crate::cli::shown_plan;
 use crate::cli::signals::StopSignal;
 use crate::cli::verbs::{existing, local, report, run as run_verb};
 use crate::evidence::events::Event;
@@ -22,6 +26,9 @@ use crate::session::progress::Progress;
 use crate::session::publish::{publish, write_whole};
 use crate::session::run::{RunFinished, RunRequest, run as run_plan};
 use crate::stack::{self, Standing};
+
+/// What the user is asked about, once.
+const TESTING: &str = "stand up, load and take down the environment";
 
 pub async fn run(global: &Global, args: &TestArgs) -> Result<Exit, CliError> {
     let plan = input::plan(&args.plan)?;
@@ -37,6 +44,7 @@ pub async fn run(global: &Global, args: &TestArgs) -> Result<Exit, CliError> {
     }
     let planted = faults.iter().map(ToString::to_string).collect();
     let request = connect::up_request(global, Some(&plan))?;
+    let life = life::life(global, None, Some(&plan))?;
     let stop = StopSignal::listen()
         .map_err(|error| CliError::environment(format!("cannot listen for signals: {error}")))?;
     let clock = Clock::start();
@@ -59,13 +67,22 @@ pub async fn run(global: &Global, args: &TestArgs) -> Result<Exit, CliError> {
         endpoint.as_ref().map(|endpoint| (endpoint.door(), connect::local_region(global).to_owned())),
     )
     .await?;
-    connect::confirm(global, &clients, "stand up, load and take down the environment")?;
+    stack::ttl::remove_fired(&clients, clock, &global.env, &|line| progress.step(line)).await?;
+    connect::must_ask(global, TESTING)?;
     // What stands already is somebody's: `test` would take it down.
     if !stack::status(&clients, &global.env).await?.stacks.is_empty() {
         return Err(SessionError::AlreadyUp { env: global.env.clone() }.into());
     }
-    let tested =
-        Tested { global, clock, clients: &clients, stop: &stop, progress: &progress, max_cost_usd, planted };
+    let tested = Tested {
+        global,
+        clock,
+        clients: &clients,
+        stop: &stop,
+        progress: &progress,
+        max_cost_usd,
+        planted,
+        life,
+    };
     let result = tested.test(plan, selected, prices, &request).await;
     if let Some(endpoint) = endpoint {
         if let Ok(finished) = &result {
@@ -108,6 +125,8 @@ struct Tested<'a> {
     max_cost_usd: Option<String>,
     /// The faults of the endpoint, as `--fault` writes them.
     planted: Vec<String>,
+    /// Until the dead man's switch takes down what this could not.
+    life: Option<Duration>,
 }
 
 impl Tested<'_> {
@@ -119,21 +138,20 @@ impl Tested<'_> {
         prices: String,
         request: &stack::UpRequest,
     ) -> Result<RunFinished, CliError> {
-        let step = connect::stack_steps(self.global, &**self.progress);
-        let up = tokio::select! {
-            biased;
-            up = stack::up(self.clients, self.clock, request, &step) => up,
-            () = self.stop.wait(1) => {
-                let left = self.down().await?;
-                if !left.is_empty() {
-                    return Err(SessionError::LeftBehind { env: self.global.env.clone(), left }.into());
-                }
-                return Err(interrupted());
-            }
+        let raising = Raising {
+            global: self.global,
+            clock: self.clock,
+            clients: self.clients,
+            request,
+            life: self.life,
+            stop: self.stop,
+            progress: &**self.progress,
+            book: &shown_plan::book(self.global)?,
         };
-        let ran = match up {
-            Ok(standing) => self.run(plan, selected, prices, standing).await,
-            Err(error) => Err(CliError::from(error)),
+        let ran = match raising.raise(TESTING).await {
+            Ok(raised) => self.run(plan, selected, prices, raised.standing).await,
+            Err(Fallen { error, is_begun: false }) => return Err(error),
+            Err(Fallen { error, is_begun: true }) => Err(error),
         };
         let down = self.down().await;
         if let (Ok(finished), Ok(left)) = (&ran, &down)
@@ -156,6 +174,10 @@ impl Tested<'_> {
             (Ok(mut finished), Err(error)) => {
                 finished.failure.get_or_insert(SessionError::Down(error));
                 Ok(finished)
+            }
+            (Err(error), Ok(left)) if error.exit == Exit::StoppedEarly => {
+                error.print();
+                Err(SessionError::LeftBehind { env: self.global.env.clone(), left }.into())
             }
             (Err(error), Ok(left)) => {
                 eprintln!("error: left behind: {}", left.join(", "));
@@ -216,8 +238,4 @@ fn keep_truth(endpoint: &Endpoint, dir: &Path) -> Result<(), SessionError> {
     }
     let path = dir.join("faults.jsonl");
     write_whole(&path, &text).map_err(|error| SessionError::Unwritable { path, error })
-}
-
-fn interrupted() -> CliError {
-    CliError { exit: Exit::StoppedEarly, message: "interrupted before the load began".to_owned(), hint: None }
 }

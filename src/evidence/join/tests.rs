@@ -40,6 +40,9 @@ fn plan() -> Plan {
         timeout_s: 60,
         architecture: None,
         reserved_concurrency: None,
+        provisioned_concurrency: None,
+        enhanced_fan_out: false,
+        filters: Vec::new(),
         log_retention_days: 1,
         batch_size: 100,
         batch_window_s: 0,
@@ -56,12 +59,17 @@ fn plan() -> Plan {
         error_rate_percent: 1.0,
         duration_percent_of_timeout: 80.0,
         concurrency_percent_of_limit: 80.0,
+        lambda_throttles: 0,
+        write_throttles: 0,
+        read_throttles: 0,
+        dlq_messages: 0,
     };
     let stream = plan::StreamSpec {
         mode: plan::StreamMode::Provisioned,
         shards: 1,
         retention_hours: 24,
         max_record_kib: 1_024,
+        encryption_key: None,
     };
     let tests = vec![
         test("1.1", vec![stage(0.0, 2.5, 60), stage(2.5, 2.5, 120)]),
@@ -69,7 +77,7 @@ fn plan() -> Plan {
     ];
     Plan {
         name: "p".into(),
-        environment: plan::Environment { stream, function, alarms },
+        environment: plan::Environment { stream, function, alarms, account: plan::AccountSpec::default() },
         existing: None,
         phases: vec![plan::Phase { name: "Baseline".into(), week: 1, tests }],
         criteria: Vec::new(),

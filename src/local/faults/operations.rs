@@ -10,7 +10,7 @@ pub fn is_known(operation: &str) -> bool {
 
 /// What the services have, by the name that their requests are signed for. The names are those of AWS's API
 /// models; a test compares the list with what the services dispatch.
-const SERVICES: [(&str, &str); 9] = [
+const SERVICES: [(&str, &str); 10] = [
     (
         "kinesis",
         "AddTagsToStream CreateStream DecreaseStreamRetentionPeriod DeleteResourcePolicy DeleteStream
@@ -51,8 +51,8 @@ const SERVICES: [(&str, &str); 9] = [
     ),
     (
         "logs",
-        "CreateLogGroup CreateLogStream DeleteLogGroup DeleteLogStream DeleteRetentionPolicy DescribeLogGroups
-         DescribeLogStreams FilterLogEvents GetLogEvents ListTagsForResource ListTagsLogGroup PutLogEvents
+        "AssociateKmsKey CreateLogGroup CreateLogStream DeleteLogGroup DeleteLogStream DeleteRetentionPolicy DescribeLogGroups
+         DescribeLogStreams DisassociateKmsKey FilterLogEvents GetLogEvents ListTagsForResource ListTagsLogGroup PutLogEvents
          PutLogGroupDeletionProtection PutRetentionPolicy TagLogGroup TagResource UntagLogGroup UntagResource",
     ),
     (
@@ -71,10 +71,11 @@ const SERVICES: [(&str, &str); 9] = [
     ),
     (
         "iam",
-        "AttachRolePolicy CreateRole DeleteRole DeleteRolePolicy DetachRolePolicy GetRole GetRolePolicy
-         ListAttachedRolePolicies ListRolePolicies ListRoleTags ListRoles PutRolePolicy TagRole UntagRole
+        "AttachRolePolicy CreateRole DeleteRole DeleteRolePermissionsBoundary DeleteRolePolicy DetachRolePolicy GetRole GetRolePolicy
+         ListAttachedRolePolicies ListRolePolicies ListRoleTags ListRoles PutRolePermissionsBoundary PutRolePolicy TagRole UntagRole
          UpdateAssumeRolePolicy UpdateRole",
     ),
+    ("scheduler", "CreateSchedule DeleteSchedule GetSchedule ListSchedules UpdateSchedule"),
     ("sts", "AssumeRole GetCallerIdentity"),
 ];
 
@@ -83,7 +84,7 @@ mod tests {
     use super::*;
 
     /// Where the services look an operation up by its name.
-    const DISPATCHES: [&str; 8] = [
+    const DISPATCHES: [&str; 9] = [
         include_str!("../kinesis/mod.rs"),
         include_str!("../lambda/mod.rs"),
         include_str!("../sqs/mod.rs"),
@@ -92,6 +93,7 @@ mod tests {
         include_str!("../cloudwatch/mod.rs"),
         include_str!("../cloudformation/mod.rs"),
         include_str!("../iam.rs"),
+        include_str!("../scheduler/mod.rs"),
     ];
 
     /// `"PutRecord" | "PutRecords" => ...`: the quoted names before the arrow.

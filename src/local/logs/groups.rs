@@ -101,6 +101,11 @@ impl Logs {
         self.change(group_name(input)?, |group| group.retention_days = None)
     }
 
+    /// The key is kept and shown; nothing is encrypted.
+    pub(super) fn set_key(&self, input: &Value, key: Option<&str>) -> ApiResult {
+        self.change(group_name(input)?, |group| group.kms_key_id = key.map(str::to_owned))
+    }
+
     pub(super) fn put_deletion_protection(&self, input: &Value) -> ApiResult {
         let protected = input["deletionProtectionEnabled"].as_bool();
         let protected = protected.ok_or_else(|| invalid("deletionProtectionEnabled must be given"))?;

@@ -54,6 +54,8 @@ impl Logs {
             "PutRetentionPolicy" => self.put_retention(&input),
             "DeleteRetentionPolicy" => self.delete_retention(&input),
             "PutLogGroupDeletionProtection" => self.put_deletion_protection(&input),
+            "AssociateKmsKey" => self.set_key(&input, Some(text(&input, "kmsKeyId")?)),
+            "DisassociateKmsKey" => self.set_key(&input, None),
             "CreateLogStream" => self.create_stream(&input),
             "DeleteLogStream" => {
                 self.store().delete_stream(group_name(&input)?, stream_name(&input)?).map(|()| json!({}))

@@ -3,6 +3,7 @@
 //! requests that this room makes of them.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
 use aws_smithy_runtime_api::client::http::{
@@ -19,15 +20,23 @@ use crate::local::service::{ApiError, Service};
 /// What the bucket holds: key to size.
 pub type Objects = Arc<Mutex<BTreeMap<String, usize>>>;
 
+/// How many of the next DescribeStacks are throttled.
+pub type Throttles = Arc<AtomicU32>;
+
 #[derive(Clone)]
 struct Door {
     cloudformation: Arc<CloudFormation>,
     objects: Objects,
+    throttles: Throttles,
 }
 
 /// The HTTP client for `Door::InProcess`.
-pub fn http_client(cloudformation: Arc<CloudFormation>, objects: Objects) -> SharedHttpClient {
-    let door = Door { cloudformation, objects };
+pub fn http_client(
+    cloudformation: Arc<CloudFormation>,
+    objects: Objects,
+    throttles: Throttles,
+) -> SharedHttpClient {
+    let door = Door { cloudformation, objects, throttles };
     http_client_fn(move |_, _| SharedHttpConnector::new(door.clone()))
 }
 
@@ -91,6 +100,10 @@ impl Door {
             "cloudformation" => self.cloudformation(request).await,
             "s3" => self.s3(request),
             "sts" => (200, answer_xml("GetCallerIdentity", &serde_json::json!({"Account": "111122223333"}))),
+            // It has no leftovers to show: `down` goes on without seeing any.
+            "kinesis" | "sqs" | "logs" | "monitoring" | "scheduler" => {
+                (403, r#"{"__type": "AccessDeniedException", "message": "no"}"#.into())
+            }
             "lambda" => (200, r#"{"AccountLimit": {"ConcurrentExecutions": 900}}"#.into()),
             other => panic!("nothing is asked of {other:?}"),
         }
@@ -105,6 +118,13 @@ impl Door {
                 "Version" => {}
                 path => put(&mut input, &path.split('.').collect::<Vec<_>>(), &value),
             }
+        }
+        let one_less = |left: u32| left.checked_sub(1);
+        if operation == "DescribeStacks"
+            && self.throttles.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less).is_ok()
+        {
+            let error = "<Error><Code>Throttling</Code><Message>Rate exceeded</Message></Error>";
+            return (400, format!("<ErrorResponse>{error}<RequestId>request-1</RequestId></ErrorResponse>"));
         }
         match self.cloudformation.call(&operation, input).await {
             Ok(output) => (200, answer_xml(&operation, &output)),
@@ -128,6 +148,9 @@ impl Door {
             ("PUT", false) => {
                 objects.insert(key, request.body().content_length().unwrap() as usize);
                 (200, String::new())
+            }
+            ("GET", true) if path.is_empty() => {
+                (200, "<ListAllMyBucketsResult></ListAllMyBucketsResult>".into())
             }
             ("GET", true) if query.contains("versions") => {
                 let version =

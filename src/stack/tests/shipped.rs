@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::environment;
 use crate::local::cloudformation::tests::{Bench, outputs};
-use crate::plan::{Architecture, StreamMode};
+use crate::plan::{AccountSpec, Architecture, StreamMode};
 use crate::stack::templates::{
     Parameters, Templates, Watched, artifacts_parameters, observability_parameters, pipeline_parameters,
 };
@@ -26,7 +26,12 @@ async fn deploy(bench: &Bench, template: &str, parameters: Parameters) -> Value 
 #[tokio::test(start_paused = true)]
 async fn the_artifacts_bucket_is_private_and_encrypted() {
     let bench = Bench::new();
-    let stack = deploy(&bench, &Templates::embedded().artifacts, artifacts_parameters("dev")).await;
+    let stack = deploy(
+        &bench,
+        &Templates::embedded().artifacts,
+        artifacts_parameters("dev", &AccountSpec::default()),
+    )
+    .await;
     assert_eq!(outputs(&stack)["ArtifactsBucketName"], "streamgauge-dev-111122223333-us-east-1");
     assert_eq!(
         bench.calls("PutPublicAccessBlock")[0]["PublicAccessBlockConfiguration"],
@@ -151,16 +156,7 @@ async fn on_demand_has_no_shards_and_unset_choices_are_left_out() {
 #[tokio::test(start_paused = true)]
 async fn alarms_have_the_plans_thresholds_and_one_stands_over_them() {
     let bench = Bench::new();
-    let watched = Watched {
-        stream_name: "st",
-        function_name: "fn",
-        mapping_id: "uuid",
-        receipts_queue_name: "receipts",
-        dlq_name: "dlq",
-        log_group: "/log",
-        concurrency_limit: 900,
-    };
-    let parameters = observability_parameters("dev", &environment(), &watched);
+    let parameters = observability_parameters("dev", &environment(), &watched());
     deploy(&bench, &Templates::embedded().observability, parameters).await;
     let alarms: BTreeMap<String, Value> = bench
         .calls("PutMetricAlarm")
@@ -195,4 +191,88 @@ async fn alarms_have_the_plans_thresholds_and_one_stands_over_them() {
     assert!(!body.contains("${"), "all places are filled");
     let dashboard: Value = serde_json::from_str(&body).unwrap();
     assert_eq!(dashboard["widgets"][1]["properties"]["metrics"][0][3], "fn");
+}
+
+#[tokio::test(start_paused = true)]
+async fn fan_out_puts_a_consumer_between_and_kept_sandboxes_a_version() {
+    let bench = Bench::new();
+    let mut environment = environment();
+    environment.function.enhanced_fan_out = true;
+    environment.function.provisioned_concurrency = Some(3);
+    let parameters = pipeline_parameters("dev", &environment, Architecture::Arm64, "bucket", "k");
+    let revision = parameters["FunctionRevision"].clone();
+    let stack = deploy(&bench, &Templates::embedded().pipeline, parameters).await;
+    assert_eq!(
+        bench.calls("RegisterStreamConsumer"),
+        [
+            json!({"ConsumerName": "streamgauge-dev-consumer", "StreamARN": "arn:stream:streamgauge-dev-stream"})
+        ]
+    );
+    assert_eq!(
+        bench.calls("PublishVersion"),
+        [json!({"FunctionName": "streamgauge-dev-function", "Description": revision})]
+    );
+    assert_eq!(
+        bench.calls("PutProvisionedConcurrencyConfig"),
+        [json!({
+            "FunctionName": "streamgauge-dev-function", "Qualifier": "live", "ProvisionedConcurrentExecutions": 3,
+        })]
+    );
+    let mapping = &bench.calls("CreateEventSourceMapping")[0];
+    assert_eq!(mapping["EventSourceArn"], "arn:consumer:streamgauge-dev-consumer");
+    assert_eq!(mapping["FunctionName"], "arn:function:streamgauge-dev-function:live");
+    assert_eq!(outputs(&stack)["StreamConsumerArn"], "arn:consumer:streamgauge-dev-consumer");
+    bench.delete(stack["StackId"].as_str().unwrap()).await;
+    assert!(bench.standing().is_empty());
+}
+
+/// CloudFormation fails to publish a version where nothing about the function has changed.
+#[test]
+fn a_revision_is_another_one_only_with_another_function() {
+    let revision = |change: fn(&mut crate::plan::Environment)| {
+        let mut environment = environment();
+        change(&mut environment);
+        pipeline_parameters("e", &environment, Architecture::X86_64, "b", "k")["FunctionRevision"].clone()
+    };
+    let same = revision(|_| {});
+    assert_eq!(same, revision(|environment| environment.function.batch_size = 7));
+    assert_eq!(same, revision(|environment| environment.function.reserved_concurrency = Some(7)));
+    assert_eq!(same, revision(|environment| environment.stream.shards = 7));
+    assert_ne!(same, revision(|environment| environment.function.memory_mb = 1_024));
+    assert_ne!(same, revision(|environment| environment.function.work_ms_per_batch = 8));
+    assert_ne!(same, revision(|environment| environment.function.partial_batch_response = false));
+    let other_code = pipeline_parameters("e", &environment(), Architecture::X86_64, "b", "k2");
+    assert_ne!(same, other_code["FunctionRevision"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_threshold_is_the_plans() {
+    let bench = Bench::new();
+    let mut environment = environment();
+    environment.alarms.lambda_throttles = 1;
+    environment.alarms.write_throttles = 2;
+    environment.alarms.read_throttles = 3;
+    environment.alarms.dlq_messages = 4;
+    let parameters = observability_parameters("dev", &environment, &watched());
+    deploy(&bench, &Templates::embedded().observability, parameters).await;
+    for (name, threshold) in
+        [("lambda-throttles", 1.0), ("write-throughput", 2.0), ("read-throughput", 3.0), ("dlq", 4.0)]
+    {
+        let alarms = bench.calls("PutMetricAlarm");
+        let alarm =
+            alarms.iter().find(|alarm| alarm["AlarmName"] == format!("streamgauge-dev-{name}")).unwrap();
+        assert_eq!(alarm["Threshold"].as_f64(), Some(threshold), "{name}");
+    }
+}
+
+fn watched() -> Watched<'static> {
+    Watched {
+        stream_name: "st",
+        function_name: "fn",
+        mapping_id: "uuid",
+        receipts_queue_name: "receipts",
+        dlq_name: "dlq",
+        log_group: "/log",
+        concurrency_limit: 900,
+    }
 }

@@ -20,6 +20,7 @@ impl ResourceType for Role {
             ("ManagedPolicyArns", TEXTS),
             ("MaxSessionDuration", Shape::Whole),
             ("Path", Shape::Text),
+            ("PermissionsBoundary", Shape::Text),
             (
                 "Policies",
                 Shape::List(&Shape::Object(&[("PolicyDocument", Shape::Json), ("PolicyName", Shape::Text)])),
@@ -53,7 +54,8 @@ impl ResourceType for Role {
     ) -> BoxFuture<'a, Result<Attributes, ApiError>> {
         Box::pin(async move {
             let name = call.name(properties, "RoleName", 64);
-            let mut input = only(properties, &["Description", "MaxSessionDuration", "Path"]);
+            let mut input =
+                only(properties, &["Description", "MaxSessionDuration", "Path", "PermissionsBoundary"]);
             input.insert("RoleName".into(), json!(name));
             let trust = properties["AssumeRolePolicyDocument"].to_string();
             input.insert("AssumeRolePolicyDocument".into(), json!(trust));
@@ -183,6 +185,15 @@ async fn update_role(call: &Call<'_>, change: &Change<'_>) -> Result<(), ApiErro
         let document = after["AssumeRolePolicyDocument"].to_string();
         let input = json!({"RoleName": name, "PolicyDocument": document});
         call.api("iam", "UpdateAssumeRolePolicy", input).await?;
+    }
+    if change.differs("PermissionsBoundary") {
+        let (operation, input) = match after.get("PermissionsBoundary") {
+            Some(arn) => {
+                ("PutRolePermissionsBoundary", json!({"RoleName": name, "PermissionsBoundary": arn}))
+            }
+            None => ("DeleteRolePermissionsBoundary", json!({"RoleName": name})),
+        };
+        call.api("iam", operation, input).await?;
     }
     update_policies(call, change).await?;
     for arn in list(&change.before["ManagedPolicyArns"]) {

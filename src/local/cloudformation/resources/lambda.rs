@@ -29,6 +29,7 @@ impl ResourceType for Function {
             ("EphemeralStorage", Shape::Object(&[("Size", Shape::Whole)])),
             ("FunctionName", Shape::Text),
             ("Handler", Shape::Text),
+            ("KmsKeyArn", Shape::Text),
             (
                 "LoggingConfig",
                 Shape::Object(&[
@@ -45,6 +46,7 @@ impl ResourceType for Function {
             ("Tags", TAGS),
             ("Timeout", Shape::Whole),
             ("TracingConfig", Shape::Object(&[("Mode", Shape::Text)])),
+            ("VpcConfig", Shape::Object(&[("SecurityGroupIds", TEXTS), ("SubnetIds", TEXTS)])),
         ]
     }
 
@@ -72,7 +74,11 @@ impl ResourceType for Function {
     ) -> BoxFuture<'a, Result<Attributes, ApiError>> {
         Box::pin(async move {
             let name = call.name(properties, "FunctionName", 64);
-            let mut input = all_but(properties, &["ReservedConcurrentExecutions"]);
+            let mut input = all_but(properties, &["KmsKeyArn", "ReservedConcurrentExecutions"]);
+            // The one member that the API spells otherwise.
+            if let Some(key) = properties.get("KmsKeyArn") {
+                input.insert("KMSKeyArn".into(), key.clone());
+            }
             input.insert("FunctionName".into(), json!(name));
             input.insert("Tags".into(), json!(call.tags(properties)));
             let created = call.api("lambda", "CreateFunction", Value::Object(input)).await?;
@@ -260,7 +266,11 @@ async fn update_function(call: &Call<'_>, change: &Change<'_>) -> Result<(), Api
         ("Runtime", Value::Null),
         ("Timeout", json!(3)),
         ("TracingConfig", json!({"Mode": "PassThrough"})),
+        ("VpcConfig", json!({"SecurityGroupIds": [], "SubnetIds": []})),
     ]);
+    if change.differs("KmsKeyArn") {
+        settings.insert("KMSKeyArn".into(), change.after.get("KmsKeyArn").cloned().unwrap_or(json!("")));
+    }
     if !settings.is_empty() {
         settings.insert("FunctionName".into(), json!(name));
         call.api("lambda", "UpdateFunctionConfiguration", Value::Object(settings)).await?;

@@ -15,6 +15,7 @@ impl ResourceType for LogGroup {
 
     fn properties(&self) -> &'static [(&'static str, Shape)] {
         &[
+            ("KmsKeyId", Shape::Text),
             ("LogGroupClass", Shape::Text),
             ("LogGroupName", Shape::Text),
             ("RetentionInDays", Shape::Whole),
@@ -46,6 +47,9 @@ impl ResourceType for LogGroup {
             if let Some(class) = properties.get("LogGroupClass") {
                 input["logGroupClass"] = class.clone();
             }
+            if let Some(key) = properties.get("KmsKeyId") {
+                input["kmsKeyId"] = key.clone();
+            }
             call.api("logs", "CreateLogGroup", input).await?;
             *id = name.clone();
             if let Some(days) = properties.get("RetentionInDays") {
@@ -76,6 +80,17 @@ impl ResourceType for LogGroup {
                         "PutRetentionPolicy"
                     }
                     None => "DeleteRetentionPolicy",
+                };
+                call.api("logs", operation, input).await?;
+            }
+            if change.differs("KmsKeyId") {
+                let mut input = json!({"logGroupName": change.id});
+                let operation = match change.after.get("KmsKeyId") {
+                    Some(key) => {
+                        input["kmsKeyId"] = key.clone();
+                        "AssociateKmsKey"
+                    }
+                    None => "DisassociateKmsKey",
                 };
                 call.api("logs", operation, input).await?;
             }

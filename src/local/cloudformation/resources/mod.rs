@@ -6,8 +6,10 @@ mod cloudwatch;
 mod iam;
 mod kinesis;
 mod lambda;
+mod lambda_version;
 mod logs;
 mod s3;
+mod scheduler;
 mod sqs;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -73,7 +75,7 @@ pub trait ResourceType: Send + Sync {
     ) -> BoxFuture<'a, Result<(), ApiError>>;
 }
 
-const TYPES: [&dyn ResourceType; 14] = [
+const TYPES: [&dyn ResourceType; 17] = [
     &cloudwatch::Alarm,
     &cloudwatch::CompositeAlarm,
     &cloudwatch::Dashboard,
@@ -83,9 +85,12 @@ const TYPES: [&dyn ResourceType; 14] = [
     &kinesis::StreamConsumer,
     &lambda::EventSourceMapping,
     &lambda::Function,
+    &lambda_version::Alias,
+    &lambda_version::Version,
     &logs::LogGroup,
     &s3::Bucket,
     &s3::BucketPolicy,
+    &scheduler::Schedule,
     &sqs::Queue,
     &sqs::QueuePolicy,
 ];

@@ -19,6 +19,8 @@ impl ResourceType for Queue {
             ("ContentBasedDeduplication", Shape::Flag),
             ("DelaySeconds", Shape::Whole),
             ("FifoQueue", Shape::Flag),
+            ("KmsDataKeyReusePeriodSeconds", Shape::Whole),
+            ("KmsMasterKeyId", Shape::Text),
             ("MaximumMessageSize", Shape::Whole),
             ("MessageRetentionPeriod", Shape::Whole),
             ("QueueName", Shape::Text),
@@ -122,10 +124,12 @@ fn as_text((name, value): (String, Value)) -> (String, Value) {
 
 /// What an attribute goes back to when the template no longer has it: what a new queue has. SQS API
 /// reference, SetQueueAttributes.
-fn defaults() -> [(&'static str, Value); 9] {
+fn defaults() -> [(&'static str, Value); 11] {
     [
         ("ContentBasedDeduplication", json!(false)),
         ("DelaySeconds", json!(0)),
+        ("KmsDataKeyReusePeriodSeconds", json!(300)),
+        ("KmsMasterKeyId", json!("")),
         ("MaximumMessageSize", json!(1_048_576)),
         ("MessageRetentionPeriod", json!(345_600)),
         ("ReceiveMessageWaitTimeSeconds", json!(0)),

@@ -70,7 +70,11 @@ impl Recorder {
         let of = |member: &str| input[member].as_str().unwrap_or_default().to_owned();
         let (name, made) = match operation {
             "CreateStream" | "DescribeStreamSummary" | "DeleteStream" => (of("StreamName"), None),
+            "DeleteFunction" if input.get("Qualifier").is_some() => (String::new(), None),
             "CreateFunction" | "GetFunction" | "DeleteFunction" => (of("FunctionName"), None),
+            "CreateAlias" | "DeleteAlias" => (of("Name"), None),
+            "RegisterStreamConsumer" => (format!("arn:consumer:{}", of("ConsumerName")), Some(true)),
+            "DescribeStreamConsumer" | "DeregisterStreamConsumer" => (of("ConsumerARN"), None),
             "CreateEventSourceMapping" => ("mapping-uuid".to_owned(), None),
             "GetEventSourceMapping" | "DeleteEventSourceMapping" => (of("UUID"), None),
             "GetQueueUrl" => (format!("http://sqs/{}", of("QueueName")), None),
@@ -89,7 +93,8 @@ impl Recorder {
         let key = format!("{}/{name}", self.name);
         if made == Some(true) || operation.starts_with("Create") {
             log.standing.insert(key);
-        } else if operation.starts_with("Delete") && !name.is_empty() {
+        } else if (operation.starts_with("Delete") || operation.starts_with("Deregister")) && !name.is_empty()
+        {
             if !log.standing.remove(&key) {
                 return Err(ApiError::new(404, "ResourceNotFoundException", "not there"));
             }
@@ -104,6 +109,15 @@ impl Recorder {
             "DescribeStreamSummary" => json!({"StreamDescriptionSummary": {
                 "StreamStatus": "ACTIVE", "StreamARN": format!("arn:stream:{name}"),
             }}),
+            "CreateAlias" => json!({"AliasArn": format!("arn:function:{}:{name}", of("FunctionName"))}),
+            "PublishVersion" => {
+                json!({"FunctionArn": format!("arn:function:{}:1", of("FunctionName")), "Version": "1"})
+            }
+            "GetProvisionedConcurrencyConfig" => json!({"Status": "READY"}),
+            "RegisterStreamConsumer" => {
+                json!({"Consumer": {"ConsumerARN": name, "ConsumerCreationTimestamp": 1}})
+            }
+            "DescribeStreamConsumer" => json!({"ConsumerDescription": {"ConsumerStatus": "ACTIVE"}}),
             "CreateQueue" => json!({"QueueUrl": name}),
             "GetQueueAttributes" => {
                 let queue = of("QueueUrl").rsplit('/').next().unwrap().to_owned();

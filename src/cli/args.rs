@@ -164,6 +164,9 @@ pub struct TestArgs {
     /// Stop, cleanly, before the run costs more than this. [default: the plan's `budget`]
     #[arg(long, value_name = "USD")]
     pub max_cost: Option<String>,
+    /// Load an existing stream although it does not carry the tag streamgauge:allow=true.
+    #[arg(long)]
+    pub i_own_this_stream: bool,
 }
 
 #[derive(Debug, Args)]
@@ -202,6 +205,9 @@ pub struct RunArgs {
     /// Stop, cleanly, before the run costs more than this. [default: the plan's `budget`]
     #[arg(long, value_name = "USD")]
     pub max_cost: Option<String>,
+    /// Load an existing stream although it does not carry the tag streamgauge:allow=true.
+    #[arg(long)]
+    pub i_own_this_stream: bool,
 }
 
 #[derive(Debug, Args)]

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use crate::session::SessionError;
 use crate::stack::StackError;
+use crate::stack::existing::ExistingError;
 
 /// The documented exit codes; where several hold, the order is 2, 3, 4, 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,5 +67,12 @@ impl From<SessionError> for CliError {
     fn from(error: SessionError) -> CliError {
         let hint = error.hint();
         CliError { exit: Exit::EnvironmentFailed, message: error.to_string(), hint }
+    }
+}
+
+impl From<ExistingError> for CliError {
+    fn from(error: ExistingError) -> CliError {
+        let exit = if error.is_input() { Exit::BadInput } else { Exit::EnvironmentFailed };
+        CliError { exit, message: error.to_string(), hint: Some(error.hint()) }
     }
 }

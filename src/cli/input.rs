@@ -74,6 +74,16 @@ pub fn plan(path: &Path) -> Result<Plan, CliError> {
     })
 }
 
+/// A text file that is not larger than expected.
+pub fn text(path: &Path, max_bytes: u64) -> std::io::Result<String> {
+    let mut text = String::new();
+    let read = std::fs::File::open(path)?.take(max_bytes + 1).read_to_string(&mut text)?;
+    if read as u64 > max_bytes {
+        return Err(std::io::Error::other(format!("it has more than {max_bytes} bytes")));
+    }
+    Ok(text)
+}
+
 /// The price book's text: the one given, or the one built in.
 pub fn prices(global: &Global) -> Result<String, CliError> {
     let Some(path) = &global.prices else {

@@ -101,6 +101,14 @@ pub enum Event {
         #[serde(default)]
         batches: Vec<DeadBatch>,
     },
+    /// A setting of an existing pipeline is another than at the look before, at `from_us`.
+    Changed {
+        from_us: WallUs,
+        /// For example `mapping.batch_size`.
+        setting: String,
+        before: Option<String>,
+        after: Option<String>,
+    },
     RunEnded {
         end: End,
         generator_peak_mb: Option<f64>,

@@ -9,6 +9,7 @@ pub mod confirm;
 pub mod dead_letters;
 pub mod error;
 pub mod events;
+pub mod existing;
 pub mod hlog;
 pub mod join;
 mod kinesis_number;

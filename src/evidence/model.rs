@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::existing::{Change, ExistingInfo, Foreign};
 use crate::plan;
 use crate::platform::clock::WallUs;
 
@@ -16,6 +17,10 @@ pub struct Evidence {
     pub cloudwatch: CloudWatch,
     pub usage: Usage,
     pub flags: Vec<FlagRaised>,
+    /// Settings of an existing pipeline that changed during the run.
+    pub changes: Vec<Change>,
+    /// What other producers sent into an existing pipeline; `None` where it is not known.
+    pub foreign: Option<Foreign>,
     /// Readiness probes that were acked: CloudWatch counts them, the accounting does not.
     pub probes_acked: u64,
     /// Invocations that sent a receipt of this run.
@@ -56,10 +61,16 @@ pub enum RunEnd {
     Killed,
 }
 
+/// Above this the generator was the limit: a record that is not even ready in time says nothing about the
+/// pipeline.
+pub const GENERATOR_LAG_P99_MAX_MS: f64 = 10.0;
+
 /// What stood while the run was made.
 #[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
 #[serde(default)]
 pub struct EnvironmentInfo {
+    /// Version of the format; files from before it was written have none, and are read as 0.
+    pub v: u32,
     pub name: String,
     pub account: String,
     pub stream_name: String,
@@ -88,6 +99,12 @@ pub struct EnvironmentInfo {
     /// When the stacks were complete and when they were gone, if known.
     pub up_us: Option<WallUs>,
     pub down_us: Option<WallUs>,
+    /// Where the pipeline was there before the run.
+    pub existing: Option<ExistingInfo>,
+}
+
+impl EnvironmentInfo {
+    pub const VERSION: u32 = 1;
 }
 
 #[derive(Clone, Debug)]

@@ -176,7 +176,15 @@ impl RunDir {
     /// # Errors
     /// It is not what it should be.
     pub fn read_environment(&self) -> Result<Option<EnvironmentInfo>, EvidenceError> {
-        read_json(&self.environment_json())
+        let path = self.environment_json();
+        let environment: Option<EnvironmentInfo> = read_json(&path)?;
+        match &environment {
+            Some(EnvironmentInfo { v, .. }) if *v > EnvironmentInfo::VERSION => Err(EvidenceError::content(
+                &path,
+                format!("format {v}; this version reads format {}", EnvironmentInfo::VERSION),
+            )),
+            _ => Ok(environment),
+        }
     }
 
     /// `None` before metrics were pulled.
@@ -253,6 +261,9 @@ mod tests {
         assert_eq!(dir.read_environment().expect("none").map(|found| found.shards), None);
         dir.write_environment(&EnvironmentInfo { shards: 2, ..EnvironmentInfo::default() }).expect("write");
         assert_eq!(dir.read_environment().expect("read").map(|found| found.shards), Some(2));
+        let newer = EnvironmentInfo { v: EnvironmentInfo::VERSION + 1, ..EnvironmentInfo::default() };
+        dir.write_environment(&newer).expect("write");
+        assert!(dir.read_environment().expect_err("newer").to_string().contains("this version reads"));
         dir.write_run(&RunHeader { v: 9, ..header }).expect("write");
         assert!(dir.read_run().expect_err("newer").to_string().contains("format 9"));
     }

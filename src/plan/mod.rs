@@ -12,6 +12,7 @@ pub mod model;
 mod resolve;
 mod resolve_account;
 mod resolve_environment;
+mod resolve_existing;
 mod resolve_test;
 mod tree;
 mod typed;
@@ -23,12 +24,15 @@ mod account_tests;
 #[cfg(test)]
 mod docs_tests;
 #[cfg(test)]
+mod existing_tests;
+#[cfg(test)]
 mod hostile_tests;
 #[cfg(test)]
 mod tests;
 
 pub use errors::{Errors, PlanError};
 pub use model::*;
+pub use resolve_existing::{Existing, PipelineSource, is_function, is_stream};
 pub use typed::json_schema;
 pub use units::{DURATION_EXPECTED, duration};
 

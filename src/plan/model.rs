@@ -8,6 +8,8 @@ use std::time::Duration;
 pub struct Plan {
     pub name: String,
     pub environment: Environment,
+    /// The pipeline that the plan runs against, where it stands already; `environment` then has defaults only.
+    pub existing: Option<super::Existing>,
     pub phases: Vec<Phase>,
     /// Criteria on the whole run (`criteria:` at plan level).
     pub criteria: Vec<Criterion>,

@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 use super::criterion;
 use super::errors::{PlanError, ROOT, quoted};
 use super::model::*;
+use super::resolve_existing;
 use super::tree::{Kind, Node};
 use super::typed::{BudgetDoc, DurationText, FlagActionDoc, FlagsDoc, PhaseDoc, PlanDoc, Rate};
 use super::units;
@@ -29,17 +30,25 @@ pub(super) fn resolve(document: PlanDoc, root: &Node, text: &str, errors: &mut V
     let mut resolver = Resolver { errors };
     let at = Place { node: Some(root), position: root.position, path: String::new() };
     resolver.schema(document.schema.as_deref(), &at);
-    let environment = resolver.environment(document.environment, &at.key("environment"));
+    let mut environment = document.environment;
+    let existing = resolver.existing(environment.as_mut(), &at.key("environment"));
+    let environment = resolver.environment(environment, &at.key("environment"));
     let defaults = resolver.defaults(document.defaults, &at.key("defaults"));
     let phases = resolver.phases(document.phases, &environment, &defaults, &at);
     let drain = document.drain.as_ref();
+    let flags_told = document.flags.unwrap_or_default();
+    let mut flags = flags(&flags_told);
+    if existing.is_some() {
+        resolve_existing::stop_unless_told(&mut flags, &flags_told);
+    }
     Plan {
         name: resolver.name(document.name, &at.key("name")),
         environment,
+        existing,
         phases,
         criteria: resolver.criteria(document.criteria, &at.key("criteria")),
         budget_usd: document.budget.map(|budget| resolver.budget(budget, &at.key("budget"))),
-        flags: flags(document.flags.unwrap_or_default()),
+        flags,
         drain: resolver.duration(drain, &at.key("drain"), Duration::ZERO..=DRAIN_MAX, DRAIN_DEFAULT),
         tags: resolver.tags(document.tags.unwrap_or_default(), &at.key("tags")),
         expected_peak_rps: document
@@ -340,7 +349,7 @@ impl Resolver<'_> {
 }
 
 /// A policy for each flag, in the flags' order.
-fn flags(document: FlagsDoc) -> Vec<FlagPolicy> {
+fn flags(document: &FlagsDoc) -> Vec<FlagPolicy> {
     let actions = [
         document.iterator_age_growing,
         document.lambda_throttles,

@@ -16,7 +16,7 @@ const RECORD_AGE_MIN_S: i32 = 60;
 
 impl Resolver<'_> {
     pub fn environment(&mut self, document: Option<EnvironmentDoc>, at: &Place<'_>) -> Environment {
-        let EnvironmentDoc { stream, function, alarms, account } = document.unwrap_or_default();
+        let EnvironmentDoc { stream, function, alarms, account, .. } = document.unwrap_or_default();
         Environment {
             stream: self.stream(stream.unwrap_or_default(), &at.key("stream")),
             function: self.function(function.unwrap_or_default(), &at.key("function")),

@@ -59,6 +59,10 @@ pub(super) struct PlanDoc {
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "Environment")]
 pub(super) struct EnvironmentDoc {
+    /// A pipeline that stands already, instead of one that is made.
+    pub existing: Option<super::resolve_existing::ExistingDoc>,
+    /// File with the existing pipeline's outputs: `terraform output -json`, or CDK's `cdk-outputs.json`.
+    pub from_outputs: Option<String>,
     pub stream: Option<StreamDoc>,
     pub function: Option<FunctionDoc>,
     pub alarms: Option<AlarmsDoc>,

@@ -8,6 +8,7 @@ use crate::verdict::{self, CriterionVerdict, Finding, Findings, TestVerdict, Ver
 
 use super::blocked;
 use super::charts::TestCharts;
+use super::existing;
 use super::model::*;
 use super::summary;
 use super::text::{self, rounded};
@@ -18,7 +19,10 @@ pub fn build(evidence: &Evidence, cost: &Cost, verdicts: &Verdicts, findings: &F
         schema: SCHEMA.to_owned(),
         run: run(evidence, verdicts),
         summary: Vec::new(),
-        environment: environment(&evidence.environment),
+        environment: EnvironmentReport {
+            existing: existing::report(evidence),
+            ..environment(&evidence.environment)
+        },
         tests: evidence
             .tests
             .iter()
@@ -94,6 +98,7 @@ fn environment(info: &EnvironmentInfo) -> EnvironmentReport {
         },
         alarms: info.alarms,
         dashboards: info.dashboards,
+        existing: None,
     }
 }
 

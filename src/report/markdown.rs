@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use super::blocked;
+use super::existing::{ExistingReport, ForeignMinuteReport};
 use super::model::*;
 use super::text::{self, NONE, count, number, observed, or_none, percent, rate, usd};
 
@@ -21,6 +22,9 @@ pub fn markdown(model: &ReportModel) -> String {
     delivery(&mut out, model.delivery.as_ref());
     cost(&mut out, &model.cost);
     environment(&mut out, model);
+    if let Some(existing) = &model.environment.existing {
+        existing_pipeline(&mut out, existing);
+    }
     if !model.flags.is_empty() {
         line(&mut out, "\n## Red flags\n");
         table(
@@ -391,6 +395,26 @@ fn environment(out: &mut String, model: &ReportModel) {
         ),
     ];
     table(out, &["what", "value"], 2, rows.into_iter().map(|(what, value)| vec![what.to_owned(), value]));
+}
+
+fn existing_pipeline(out: &mut String, existing: &ExistingReport) {
+    line(out, "\n## Existing pipeline\n");
+    for sentence in existing.sentences() {
+        line(out, &format!("- {}", escaped(&sentence)));
+    }
+    line(out, "\nReaders of the stream:\n");
+    for reader in &existing.readers {
+        line(out, &format!("- {}", escaped(reader)));
+    }
+    if let Some(foreign) = &existing.foreign_traffic {
+        line(out, "");
+        let row = |minute: &ForeignMinuteReport| {
+            let counts = [minute.incoming, minute.ours, minute.foreign].map(|count| count.to_string());
+            std::iter::once(minute.at.clone()).chain(counts).collect()
+        };
+        let header = ["minute", "incoming", "of this run", "of others"];
+        table(out, &header, 1, foreign.busy().map(row));
+    }
 }
 
 fn flag_row(flag: &FlagReport) -> Vec<String> {

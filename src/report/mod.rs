@@ -4,6 +4,7 @@
 mod blocked;
 mod build;
 mod charts;
+mod existing;
 mod html;
 mod json;
 mod junit;

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::verdict::Verdict;
 
 use super::charts::TestCharts;
+use super::existing::ExistingReport;
 
 /// The value of `schema`.
 pub const SCHEMA: &str = "streamgauge/report/v1";
@@ -94,6 +95,8 @@ pub struct EnvironmentReport {
     pub function: FunctionReport,
     pub alarms: u32,
     pub dashboards: u32,
+    /// Null where streamgauge made the pipeline.
+    pub existing: Option<ExistingReport>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]

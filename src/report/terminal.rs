@@ -34,6 +34,9 @@ pub fn terminal(model: &ReportModel, width: u16, color: bool) -> String {
         out.push_str(&criteria_table(&model.criteria, &page));
     }
     delivery_lines(&mut out, model.delivery.as_ref(), &page);
+    for sentence in model.environment.existing.iter().flat_map(|existing| existing.sentences()) {
+        page.paragraph(&mut out, "existing  ", &sentence);
+    }
     cost_lines(&mut out, &model.cost, &page);
     findings(&mut out, model, &page);
     for note in &model.notes {

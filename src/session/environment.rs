@@ -1,5 +1,6 @@
 //! Between what the stacks say and what the evidence keeps of them.
 
+use crate::evidence::existing::ExistingInfo;
 use crate::evidence::model::EnvironmentInfo;
 use crate::plan::{Environment, StreamMode};
 use crate::stack::Standing;
@@ -7,6 +8,7 @@ use crate::stack::Standing;
 /// What is kept of an environment in a run directory.
 pub fn info(standing: &Standing) -> EnvironmentInfo {
     EnvironmentInfo {
+        v: EnvironmentInfo::VERSION,
         name: standing.env.clone(),
         account: standing.account.clone(),
         stream_name: standing.stream_name.clone(),
@@ -31,8 +33,14 @@ pub fn info(standing: &Standing) -> EnvironmentInfo {
         dlq_url: standing.dlq_url.clone(),
         alarms: standing.alarms,
         dashboards: standing.dashboards,
-        up_us: standing.up_us.or(Some(standing.created_us)),
+        up_us: standing.up_us.or((standing.created_us > 0).then_some(standing.created_us)),
         down_us: None,
+        existing: standing.existing.as_ref().map(|existing| ExistingInfo {
+            readers: existing.readers.clone(),
+            before: existing.configuration.clone(),
+            after: None,
+            receipts: existing.receipts,
+        }),
     }
 }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::evidence::accounting;
+use crate::evidence::collector::Collector;
 use crate::evidence::confirm::{self, Lookup};
 use crate::evidence::dead_letters::{self, DeadLetters};
 use crate::evidence::events::{Event, EventLog};
@@ -15,6 +16,9 @@ use super::run::RunRequest;
 
 /// Re-reading the shards for missing records ends after this.
 pub(super) const CONFIRM_BOUND: Duration = Duration::from_secs(600);
+
+/// The queue gets this long to be found empty at the end.
+const COLLECT_BOUND: Duration = Duration::from_secs(60);
 
 /// What a look into the on-failure queue takes.
 pub(super) struct OnFailureQueue<'a> {
@@ -30,6 +34,10 @@ impl OnFailureQueue<'_> {
     /// this run that were found. Messages of an earlier look may still be hidden, and their sequences left out.
     pub(super) async fn look(&self) -> Result<SequenceSet, SessionError> {
         let OnFailureQueue { request, id, events, bound } = *self;
+        // The queue of an existing pipeline belongs to somebody else: looking hides its messages from them.
+        if request.standing.dlq_url.is_empty() {
+            return Ok(SequenceSet::new());
+        }
         let lookup = DeadLetters {
             sqs: &request.clients.sqs,
             dlq_url: &request.standing.dlq_url,
@@ -76,4 +84,25 @@ pub(super) async fn confirm(
     };
     let found = confirm::confirm(&lookup).await;
     Ok(events.append(request.clock.now_us(), &found)?)
+}
+
+/// Collects the receipts that are still to come, and says whether these are all. `reachable`: the environment is.
+pub(super) async fn collect_last(
+    request: &RunRequest,
+    events: &EventLog,
+    collector: Collector,
+    reachable: bool,
+) -> Result<(), SessionError> {
+    request.progress.step("collecting the last receipts");
+    let bound = if reachable { COLLECT_BOUND } else { Duration::ZERO };
+    let receipts = collector.live();
+    let collected = collector.stop(bound).await;
+    let problems = receipts.borrow().clone();
+    if let Some(problem) = problems.errors.back() {
+        let text = format!("the receipts queue, last of {} problems: {problem}", problems.errors_total);
+        request.progress.step(&text);
+        events.append(request.clock.now_us(), &Event::Note { text })?;
+    }
+    let (complete, unreadable) = (collected.complete && reachable, collected.unreadable);
+    Ok(events.append(request.clock.now_us(), &Event::CollectionEnded { complete, unreadable })?)
 }

@@ -5,7 +5,9 @@ pub mod budget;
 mod denials;
 pub mod drain;
 pub mod environment;
+mod existing;
 pub mod flags;
+mod host;
 pub mod lifetime;
 mod live;
 pub mod lock;
@@ -15,6 +17,7 @@ pub mod progress;
 pub mod publish;
 pub mod readiness;
 pub mod run;
+mod stop;
 
 use std::path::PathBuf;
 use std::time::Duration;

@@ -27,6 +27,9 @@ const FAILURES_ENOUGH: usize = 3;
 /// Lines with which Lambda logs an invocation that failed (Lambda developer guide, "Troubleshoot invocation").
 const FAILURE_PATTERN: &str = "?\"Runtime exited\" ?\"Runtime.ExitError\" ?\"Task timed out\" ?\"errorType\"";
 
+/// Puts into a stream that is there work at once, or something is wrong with it.
+const TAKEN_ATTEMPTS: u64 = 10;
+
 pub struct Probing<'a> {
     pub run: &'a RunId,
     pub driver: Arc<dyn Driver>,
@@ -99,6 +102,20 @@ pub async fn wait_until_ready(
         }
     }
     unreachable!("the loop ends by its bound")
+}
+
+/// Where nothing tells that a record was processed: returns once the stream took a probe, with 1.
+pub async fn wait_until_taken(probing: Probing<'_>) -> Result<u64, SessionError> {
+    let started = probing.clock.instant();
+    let mut last_error = None;
+    for sequence in 0..TAKEN_ATTEMPTS {
+        match probing.send(sequence).await {
+            Ok(()) => return Ok(1),
+            Err(problem) => last_error = Some(problem),
+        }
+        tokio::time::sleep(PROBE_EVERY).await;
+    }
+    Err(SessionError::NotReady { waited: probing.clock.instant() - started, last_error })
 }
 
 /// Whether a problem, told as `what: code: message`, is a permission that lacks.

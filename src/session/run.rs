@@ -9,6 +9,7 @@ use tokio::sync::watch;
 use crate::cost::PriceBook;
 use crate::evidence::collector::{Collector, CollectorConfig, Durability};
 use crate::evidence::events::{End, Event, EventLog};
+use crate::evidence::existing::as_it_stood;
 use crate::evidence::model::RunEnd;
 use crate::evidence::recorder::{LevelRate, LoadRecorder};
 use crate::evidence::rundir::{RunDir, RunHeader};
@@ -25,16 +26,16 @@ use crate::wire::run_id::RunId;
 
 use super::budget::Budget;
 use super::drain::{DrainSpec, Drained, Patience, drain};
+use super::existing::SettingsWatch;
 use super::flags::{Second, Watch};
 use super::live::{LiveState, Next};
-use super::lookups::{CONFIRM_BOUND, OnFailureQueue, confirm};
+use super::lookups::{CONFIRM_BOUND, OnFailureQueue, collect_last, confirm};
 use super::progress::{LiveLevel, Progress};
-use super::{SessionError, environment, metrics, readiness};
+use super::stop::Stop;
+use super::{SessionError, environment, host, metrics, readiness};
 
 /// Concurrent long polls of the receipts queue.
 const POLLERS: usize = 3;
-/// The queue gets this long to be found empty at the end.
-const COLLECT_BOUND: Duration = Duration::from_secs(60);
 /// From asking for the first level to its start.
 const LEAD: Duration = Duration::from_millis(100);
 
@@ -59,6 +60,13 @@ pub struct RunRequest {
     pub progress: Arc<dyn Progress>,
 }
 
+impl RunRequest {
+    /// Whether anything tells of single records: an existing function need not.
+    fn has_receipts(&self) -> bool {
+        !self.standing.receipts_queue_url.is_empty()
+    }
+}
+
 /// A run that left a directory, whatever became of it.
 #[derive(Debug)]
 pub struct RunFinished {
@@ -68,30 +76,9 @@ pub struct RunFinished {
     pub failure: Option<SessionError>,
 }
 
-/// Why the load ended before its plan.
-#[derive(Clone, Debug, PartialEq)]
-enum Stop {
-    Interrupted,
-    RedFlag(String),
-    Budget(String),
-    EnvironmentGone(String),
-    Denied(String),
-}
-
-impl Stop {
-    fn reason(&self) -> String {
-        match self {
-            Stop::Interrupted => "interrupted".to_owned(),
-            Stop::RedFlag(detail) => format!("red flag: {detail}"),
-            Stop::Budget(detail) => format!("budget: {detail}"),
-            Stop::EnvironmentGone(detail) => format!("the environment is out of reach: {detail}"),
-            Stop::Denied(detail) => format!("not allowed to put records: {detail}"),
-        }
-    }
-}
-
 /// Runs the selected tests. An error means that there is no run directory worth a report.
-pub async fn run(request: RunRequest) -> Result<RunFinished, SessionError> {
+pub async fn run(mut request: RunRequest) -> Result<RunFinished, SessionError> {
+    as_it_stood(&mut request.plan, &environment::info(&request.standing));
     let id = RunId::new(request.clock.now_us(), &mut fastrand::Rng::new());
     let dir = RunDir::create(&request.runs, &id)?;
     write_headers(&request, &id, &dir)?;
@@ -110,7 +97,7 @@ fn write_headers(request: &RunRequest, id: &RunId, dir: &RunDir) -> Result<(), S
         target: request.clients.target.to_owned(),
         region: request.clients.region.clone(),
         environment: request.env.clone(),
-        host: host(),
+        host: host::name(),
         rehearsal: false,
         faults: request.faults.clone(),
         parent: None,
@@ -123,11 +110,6 @@ fn write_headers(request: &RunRequest, id: &RunId, dir: &RunDir) -> Result<(), S
     Ok(())
 }
 
-fn host() -> String {
-    let cpus = std::thread::available_parallelism().map_or(0, usize::from);
-    format!("{} {}, {cpus} cpus", std::env::consts::OS, std::env::consts::ARCH)
-}
-
 struct Running {
     request: RunRequest,
     id: RunId,
@@ -137,6 +119,7 @@ struct Running {
     collector: Collector,
     watch: Watch,
     budget: Option<Budget>,
+    settings: Option<SettingsWatch>,
     planned: Duration,
     load_started: tokio::time::Instant,
 }
@@ -173,8 +156,21 @@ impl Running {
         if let Some(up_us) = request.standing.up_us {
             events.append(up_us, &Event::StackUp { environment: request.env.clone() })?;
         }
+        let settings = SettingsWatch::start(&request, &events);
         let load_started = clock.instant();
-        Ok(Running { request, id, dir, events, recorder, collector, watch, budget, planned, load_started })
+        Ok(Running {
+            request,
+            id,
+            dir,
+            events,
+            recorder,
+            collector,
+            watch,
+            budget,
+            settings,
+            planned,
+            load_started,
+        })
     }
 
     fn driver(&self, put: PutMode) -> Arc<dyn Driver> {
@@ -194,7 +190,12 @@ impl Running {
             log_group: &self.request.standing.log_group,
             clock: self.request.clock,
         };
-        match readiness::wait_until_ready(probing, self.request.stop.clone()).await {
+        let stop = self.request.stop.clone();
+        let ready = match self.request.has_receipts() {
+            true => readiness::wait_until_ready(probing, stop).await,
+            false => readiness::wait_until_taken(probing).await,
+        };
+        match ready {
             Ok(acked) => self.event(&Event::Ready { probes_acked: acked })?,
             Err(_) if *self.request.stop.borrow() > 0 => return Ok(Some(Stop::Interrupted)),
             Err(error) => return Err(error),
@@ -378,6 +379,9 @@ impl Running {
     }
 
     async fn drain(&self) -> Result<Option<f64>, SessionError> {
+        if !self.request.has_receipts() {
+            return Ok(None);
+        }
         let spec = DrainSpec {
             bound: self.request.plan.drain,
             batch_window: Duration::from_secs(self.request.plan.environment.function.batch_window_s.into()),
@@ -415,24 +419,17 @@ impl Running {
 
     /// Collection ends, what is missing is looked for, metrics are pulled; then the end is written.
     async fn finish(self, ended: Result<Option<Stop>, SessionError>) -> Result<RunFinished, SessionError> {
-        let Running { request, id, dir, events, recorder, collector, .. } = self;
+        let Running { request, id, dir, events, recorder, collector, settings, .. } = self;
         let clock = request.clock;
         let reachable = matches!(&ended, Ok(stop) if !matches!(stop, Some(Stop::EnvironmentGone(_))));
         recorder.finish(clock.now_us())?;
-        request.progress.step("collecting the last receipts");
-        let bound = if reachable { COLLECT_BOUND } else { Duration::ZERO };
-        let receipts = collector.live();
-        let collected = collector.stop(bound).await;
-        let problems = receipts.borrow().clone();
-        if let Some(problem) = problems.errors.back() {
-            let text = format!("the receipts queue, last of {} problems: {problem}", problems.errors_total);
-            request.progress.step(&text);
-            events.append(clock.now_us(), &Event::Note { text })?;
+        if let Some(settings) = settings {
+            settings.finish(&dir, &request.standing).await?;
         }
-        let complete = collected.complete && reachable;
-        events
-            .append(clock.now_us(), &Event::CollectionEnded { complete, unreadable: collected.unreadable })?;
-        if reachable {
+        if request.has_receipts() {
+            collect_last(&request, &events, collector, reachable).await?;
+        }
+        if reachable && request.has_receipts() {
             OnFailureQueue { request: &request, id: &id, events: &events, bound: CONFIRM_BOUND }
                 .look()
                 .await?;
@@ -455,7 +452,7 @@ impl Running {
             RunEnd::Stopped(reason) => End::Stopped { reason: reason.clone() },
             RunEnd::Completed | RunEnd::Killed => End::Completed,
         };
-        let generator_peak_mb = platform_peak_mb();
+        let generator_peak_mb = host::peak_mb();
         events.append(clock.now_us(), &Event::RunEnded { end: logged, generator_peak_mb })?;
         events.sync()?;
         if reachable {
@@ -485,12 +482,4 @@ impl Drop for StopOnDrop {
     fn drop(&mut self) {
         self.0.send_replace(true);
     }
-}
-
-/// Peak resident memory of this process, MB, where the system tells.
-fn platform_peak_mb() -> Option<f64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
-    let kib: f64 = line.split_whitespace().nth(1)?.parse().ok()?;
-    Some(kib / 1_024.0)
 }

@@ -9,6 +9,7 @@ pub mod doctor;
 mod down;
 mod error;
 mod execute;
+pub mod existing;
 pub mod leftovers;
 mod patience;
 mod status;
@@ -93,6 +94,8 @@ pub struct Standing {
     pub created_us: WallUs,
     /// When `up` found all of them complete; `None` in what [`standing`] gives.
     pub up_us: Option<WallUs>,
+    /// Where the pipeline was there before; `None`: streamgauge made it.
+    pub existing: Option<existing::Existing>,
 }
 
 /// The stacks of an environment.

@@ -181,7 +181,7 @@ pub async fn standing(clients: &Clients, env: &str) -> Result<Option<Standing>, 
     standing.account = caller.account().unwrap_or_default().to_owned();
     let reserved =
         parameters(&pipeline).get("FunctionReservedConcurrency").and_then(|text| text.parse().ok());
-    standing.concurrency_limit = concurrency_limit(clients, reserved, &|_| {}).await;
+    standing.concurrency_limit = concurrency_limit(clients, reserved).await.unwrap_or_default();
     let observability = Part::Observability.stack_name(&prefix, env);
     if let Some(observability) = describe(clients, &observability).await? {
         standing.created_us = standing.created_us.max(created_us(&observability));
@@ -241,24 +241,22 @@ fn number<T: FromStr + Default>(parameters: &BTreeMap<String, String>, name: &st
     parameters.get(name).and_then(|text| text.parse().ok()).unwrap_or_default()
 }
 
-/// Reserved concurrency, or the account's limit; `None` when the account may not be asked: the limit
-/// serves a threshold and a finding, neither worth failing for.
+/// Reserved concurrency, or the account's limit; `None` where AWS does not tell.
+///
+/// # Errors
+/// Why the account may not be asked. The limit serves a threshold and a finding, neither worth failing for.
 pub(super) async fn concurrency_limit(
     clients: &Clients,
     reserved: Option<u32>,
-    progress: &dyn Fn(&str),
-) -> Option<u32> {
+) -> Result<Option<u32>, String> {
     if reserved.is_some() {
-        return reserved;
+        return Ok(reserved);
     }
-    let settings = match clients.lambda.get_account_settings().send().await {
-        Ok(settings) => settings,
-        Err(error) => {
-            progress(&format!("going on without the account's concurrency limit: {}", plain(&error)));
-            return None;
-        }
-    };
-    u32::try_from(settings.account_limit()?.concurrent_executions()).ok()
+    let asked = clients.lambda.get_account_settings().send().await;
+    let settings = asked
+        .map_err(|error| format!("going on without the account's concurrency limit: {}", plain(&error)))?;
+    let limit = settings.account_limit().map(|limit| limit.concurrent_executions());
+    Ok(limit.and_then(|limit| u32::try_from(limit).ok()))
 }
 
 fn created_us(stack: &Stack) -> WallUs {

@@ -134,10 +134,11 @@ pub async fn prepare(
             .all(|name| stands.get(*name) == pipeline_request.parameters.get(name))
     });
     let is_fresh = pipeline.is_none();
-    let unknown_limit = std::cell::RefCell::new(None);
-    let note = |line: &str| *unknown_limit.borrow_mut() = Some(line.to_owned());
     let reserved = request.environment.function.reserved_concurrency;
-    let limit = concurrency_limit(clients, reserved, &note).await;
+    let (limit, unknown_limit) = match concurrency_limit(clients, reserved).await {
+        Ok(limit) => (limit, None),
+        Err(why) => (None, Some(why)),
+    };
     let concurrency_limit = limit.unwrap_or(crate::platform::limits::ACCOUNT_CONCURRENCY_DEFAULT);
 
     let mut plan = UpPlan {
@@ -148,7 +149,7 @@ pub async fn prepare(
         pipeline: make(clients, clock, pipeline_request, is_fresh).await?,
         observability: None,
         concurrency_limit,
-        unknown_limit: unknown_limit.into_inner(),
+        unknown_limit,
     };
     let needs_code = !code_stands || makes_function(&plan.pipeline.shown);
     let rest = Rest { clients, clock, request, templates };

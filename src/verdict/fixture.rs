@@ -77,6 +77,7 @@ pub(crate) fn plan() -> Plan {
         ],
         criteria: vec![criterion("lost == 0", Metric::Lost, None, Op::Equal, 0.0)],
         budget_usd: Some("5.00".into()),
+        existing: None,
         flags: vec![FlagPolicy { flag: Flag::WriteThroughputExceeded, action: FlagAction::Note }],
         drain: Duration::from_secs(300),
         tags: BTreeMap::new(),
@@ -293,6 +294,8 @@ pub(crate) fn evidence() -> Evidence {
         delivery: Delivery { measured: true, acked, delivered: acked, unconfirmed: 0, ..Delivery::default() },
         cloudwatch: CloudWatch { metrics_requested: 99, ..CloudWatch::default() },
         usage: usage(acked, &tests),
+        changes: Vec::new(),
+        foreign: None,
         flags: vec![FlagRaised {
             flag: Flag::WriteThroughputExceeded,
             at_us: START_US + 815_000_000,

@@ -20,6 +20,8 @@ pub(super) mod key {
     pub const DLQ_DEPTH: &str = "dlq.ApproximateNumberOfMessagesVisible.Maximum";
 }
 
+const NOT_MEASURED: &str = "delivery was not measured: no receipts";
+
 /// What a criterion is judged over: one test, or all tests of the run.
 pub(super) struct Scope<'a> {
     pub evidence: &'a Evidence,
@@ -195,6 +197,7 @@ fn whole(metric: Metric, stat: Option<Stat>, scope: &Scope<'_>) -> Observation {
         M::LambdaErrors => cloudwatch_sum(scope, key::LAMBDA_ERRORS),
         M::DlqDepth => cloudwatch_max(scope, &[key::DLQ_DEPTH]).ok_or_else(|| missing(key::DLQ_DEPTH)),
         M::IteratorAge => iterator_age(stat, scope),
+        M::DrainTime if !scope.evidence.delivery.measured => Err(NOT_MEASURED.to_owned()),
         M::DrainTime => scope
             .tests
             .iter()
@@ -306,7 +309,7 @@ fn cost_per_million(cost: &Cost) -> Result<f64, String> {
 fn accounted(metric: Metric, scope: &Scope<'_>, doubt: &mut Option<Doubt>) -> Result<f64, String> {
     let delivery = &scope.evidence.delivery;
     if !delivery.measured {
-        return Err("delivery was not measured: no receipts".to_owned());
+        return Err(NOT_MEASURED.to_owned());
     }
     if !delivery.complete {
         let reason = "delivery is incomplete: the collection of receipts did not end".to_owned();

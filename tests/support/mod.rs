@@ -79,6 +79,10 @@ fn host<L: Listener + 'static>(
         let (cloud, handler, listener) = (Arc::clone(&cloud), Arc::clone(&handler), Arc::clone(&listener));
         let answer = async move {
             listener.invoked(&invocation.request_id, &invocation.event);
+            // A function that is not the tool's own sends no receipts and accepts whatever comes.
+            if !invocation.environment.contains_key(QUEUE_URL_VARIABLE) {
+                return Ok(Bytes::from_static(b"{}"));
+            }
             // What the stack sets is known with the first invocation.
             let handler = handler.get_or_init(|| {
                 let of = |name: &str| invocation.environment.get(name).cloned();
@@ -113,7 +117,7 @@ pub struct Ran {
     _root: tempfile::TempDir,
 }
 
-/// An endpoint inside this process and what reaches it.
+/// The services in this process, and the real clients to them.
 pub struct Field {
     pub cloud: Arc<Cloud>,
     pub clients: Clients,
@@ -218,6 +222,7 @@ pub fn up_request(plan: &plan::Plan, root: &Path) -> UpRequest {
     }
 }
 
+/// A run of the whole plan that nobody stops.
 pub fn request(
     clients: &Clients,
     clock: Clock,

@@ -2,6 +2,7 @@
 
 pub mod doctor;
 pub mod down;
+pub mod existing;
 pub mod local;
 pub mod metrics;
 pub mod plan;

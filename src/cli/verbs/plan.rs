@@ -75,6 +75,26 @@ fn as_json(plan: &Plan) -> serde_json::Value {
 }
 
 fn print_plan(plan: &Plan) {
+    if plan.existing.is_some() {
+        println!("{}: on a pipeline that stands already", plan.name);
+    } else {
+        print_environment(plan);
+    }
+    for phase in &plan.phases {
+        println!("\nWeek {}: {}", phase.week, phase.name);
+        for test in &phase.tests {
+            print_test(test);
+            let stream = &plan.environment.stream;
+            if stream.mode == StreamMode::Provisioned && plan.existing.is_none() {
+                print_shards_needed(test, stream.shards);
+            }
+        }
+    }
+    let (tests, records, seconds) = totals(plan);
+    println!("\nIn all: {tests} tests, {records} records, {} of load", duration(seconds));
+}
+
+fn print_environment(plan: &Plan) {
     let stream = &plan.environment.stream;
     let function = &plan.environment.function;
     let shards = match stream.mode {
@@ -92,17 +112,6 @@ fn print_plan(plan: &Plan) {
         function.batch_window_s,
         function.parallelization
     );
-    for phase in &plan.phases {
-        println!("\nWeek {}: {}", phase.week, phase.name);
-        for test in &phase.tests {
-            print_test(test);
-            if stream.mode == StreamMode::Provisioned {
-                print_shards_needed(test, stream.shards);
-            }
-        }
-    }
-    let (tests, records, seconds) = totals(plan);
-    println!("\nIn all: {tests} tests, {records} records, {} of load", duration(seconds));
 }
 
 fn print_test(test: &Test) {

@@ -8,7 +8,7 @@ use crate::cli::exit::{CliError, Exit};
 use crate::cli::input;
 use crate::cli::progress::Stderr;
 use crate::cli::signals::StopSignal;
-use crate::cli::verbs::report;
+use crate::cli::verbs::{existing, report};
 use crate::evidence::model::RunEnd;
 use crate::platform::clock::Clock;
 use crate::session::lock::EnvLock;
@@ -27,6 +27,11 @@ pub async fn run(global: &Global, args: &RunArgs) -> Result<Exit, CliError> {
         .map_err(|error| CliError::environment(format!("cannot listen for signals: {error}")))?;
     let clock = Clock::start();
     let progress: Arc<dyn Progress> = Arc::new(Stderr::new());
+    if plan.existing.is_some() {
+        let user_owns_it = args.i_own_this_stream;
+        let run = existing::Run { plan, selected, prices, max_cost_usd, user_owns_it, file: &args.plan };
+        return existing::run(global, run, clock, &stop, progress).await;
+    }
     input::check_writable()?;
     let _lock = EnvLock::take(input::ROOT.as_ref(), &global.env)?;
     let clients = connect::to_standing(global, clock).await?;

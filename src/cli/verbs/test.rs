@@ -14,7 +14,7 @@ use crate::cli::progress::Stderr;
 use crate::cli::raise::{Fallen, Raising};
 use crate::cli::shown_plan;
 use crate::cli::signals::StopSignal;
-use crate::cli::verbs::{local, report, run as run_verb};
+use crate::cli::verbs::{existing, local, report, run as run_verb};
 use crate::evidence::events::Event;
 use crate::evidence::rundir::RunDir;
 use crate::plan::Plan;
@@ -35,6 +35,9 @@ pub async fn run(global: &Global, args: &TestArgs) -> Result<Exit, CliError> {
     let selected = input::select(&plan, None, None, &args.tests)?;
     let prices = input::prices(global)?;
     let max_cost_usd = input::max_cost(args.max_cost.as_deref())?;
+    if plan.existing.is_some() {
+        return on_existing(global, args, plan, selected, prices, max_cost_usd).await;
+    }
     let faults = local::faults(&args.fault)?;
     if global.target == TargetArg::Aws && !args.fault.is_empty() {
         return Err(CliError::input(local::FAULTS_ARE_LOCAL));
@@ -92,6 +95,25 @@ pub async fn run(global: &Global, args: &TestArgs) -> Result<Exit, CliError> {
     let published = publish(&finished.dir)?;
     report::print(global, &published);
     run_verb::weigh(global, &finished, &published)
+}
+
+/// An existing pipeline is neither stood up nor taken down: what is left of `test` is `run`.
+async fn on_existing(
+    global: &Global,
+    args: &TestArgs,
+    plan: Plan,
+    selected: Vec<usize>,
+    prices: String,
+    max_cost_usd: Option<String>,
+) -> Result<Exit, CliError> {
+    if !args.fault.is_empty() {
+        return Err(CliError::input("--fault goes with an environment that `test` stands up"));
+    }
+    let stop = StopSignal::listen()
+        .map_err(|error| CliError::environment(format!("cannot listen for signals: {error}")))?;
+    let user_owns_it = args.i_own_this_stream;
+    let run = existing::Run { plan, selected, prices, max_cost_usd, user_owns_it, file: &args.plan };
+    existing::run(global, run, Clock::start(), &stop, Arc::new(Stderr::new())).await
 }
 
 struct Tested<'a> {

@@ -20,6 +20,10 @@ use crate::session::progress::Progress;
 
 pub async fn run(global: &Global, args: &UpArgs) -> Result<Exit, CliError> {
     let plan = args.plan.as_deref().map(input::plan).transpose()?;
+    if plan.as_ref().is_some_and(|plan| plan.existing.is_some()) {
+        return Err(CliError::input("the plan names an existing pipeline: there is nothing to stand up")
+            .hint("streamgauge run PLAN goes straight to it"));
+    }
     // Parsed here so that a typo is found before anything is started; the endpoint parses them again.
     local::faults(&args.fault)?;
     if global.target == TargetArg::Aws && !args.fault.is_empty() {

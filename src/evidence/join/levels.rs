@@ -7,13 +7,9 @@ use super::timeline::{LevelTimes, TestTimes, Timeline};
 use super::{Files, clocks, cloudwatch_values, dist};
 use crate::evidence::accounting::LevelRange;
 use crate::evidence::hlog::LoadMetric;
-use crate::evidence::model::{Dist, LevelDelivery, LevelEvidence, TestEvidence};
+use crate::evidence::model::{Dist, GENERATOR_LAG_P99_MAX_MS, LevelDelivery, LevelEvidence, TestEvidence};
 use crate::evidence::sends::LevelCounters;
 use crate::plan::{Stage, StageKind};
-
-/// Above this the generator was the limit: a record that is not even ready in time says nothing about the
-/// pipeline.
-const GENERATOR_LAG_P99_MAX_MS: f64 = 10.0;
 
 pub(super) fn tests(
     files: &Files,

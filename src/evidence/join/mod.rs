@@ -22,6 +22,7 @@ use hdrhistogram::Histogram;
 use super::accounting;
 use super::error::EvidenceError;
 use super::events::{Event, Logged, read_events};
+use super::existing;
 use super::hlog::{LoadMetric, read_totals};
 use super::model::{CloudWatch, Dist, EnvironmentInfo, Evidence, FlagRaised, RunInfo};
 use super::pulled::Pulled;
@@ -85,10 +86,16 @@ pub fn load_with(dir: &Path, rooms: &Rooms<'_>) -> Result<Evidence, EvidenceErro
     for (test, blocked) in tests.iter_mut().zip(blocked) {
         test.blocked = blocked;
     }
+    let changes = existing::changes(&files.events);
+    existing::mark(&mut tests, &changes);
     let usage = usage::usage(&files, &timeline, &accounting.delivery);
     let flags = flags(&files.events, &mut notes);
     note_events(&files, &mut notes);
+    let incoming = files.pulled.as_ref().and_then(|pulled| existing::incoming(&pulled.series));
+    let incoming = incoming.filter(|_| files.environment.existing.is_some());
     Ok(Evidence {
+        changes,
+        foreign: existing::foreign(incoming, &seconds, &files.events),
         run: run_info(&files.header, &timeline),
         tests,
         delivery: accounting.delivery,
@@ -111,11 +118,12 @@ fn read(
     notes: &mut Vec<String>,
 ) -> Result<(Files, accounting::Seen), EvidenceError> {
     let header = dir.read_run()?;
-    let plan = (rooms.parse)(&header.plan_text).map_err(EvidenceError::Plan)?;
+    let mut plan = (rooms.parse)(&header.plan_text).map_err(EvidenceError::Plan)?;
     let environment = dir.read_environment()?.unwrap_or_else(|| {
         notes.push("environment.json is missing: the environment's figures are those of the plan".into());
         planned_environment(&header, &plan)
     });
+    existing::as_it_stood(&mut plan, &environment);
     let events = read_events(&dir.events_jsonl(), notes)?;
     let ranges = accounting::level_ranges(&events);
     let sampling = clocks::Sampling::new(&ranges);

@@ -78,6 +78,7 @@ fn plan() -> Plan {
     Plan {
         name: "p".into(),
         environment: plan::Environment { stream, function, alarms, account: plan::AccountSpec::default() },
+        existing: None,
         phases: vec![plan::Phase { name: "Baseline".into(), week: 1, tests }],
         criteria: Vec::new(),
         budget_usd: None,

@@ -207,6 +207,13 @@ fn environment(model: &ReportModel) -> Markup {
     html! {
         h2 { "Environment" }
         (tables::environment(model))
+        @if let Some(existing) = &model.environment.existing {
+            h2 { "Existing pipeline" }
+            @for sentence in existing.sentences() { p { (sentence) } }
+            p { "Readers of the stream:" }
+            ul { @for reader in &existing.readers { li { (reader) } } }
+            @if let Some(foreign) = &existing.foreign_traffic { (tables::foreign(foreign)) }
+        }
     }
 }
 

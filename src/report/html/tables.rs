@@ -3,6 +3,7 @@
 use maud::{Markup, html};
 
 use crate::report::blocked;
+use crate::report::existing::ForeignReport;
 use crate::report::model::*;
 use crate::report::text::{self, NONE, count, number, observed, or_none, percent, rate, usd};
 
@@ -235,6 +236,23 @@ pub(super) fn flags(flags: &[FlagReport]) -> Markup {
                         tr {
                             td.name { (flag.flag) } td.name { (flag.at) } td.name { (flag.level.as_deref().unwrap_or(NONE)) }
                             td.wide { (flag.detail) } td.word { @if flag.stopped { "yes" } @else { "no" } }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+pub(super) fn foreign(foreign: &ForeignReport) -> Markup {
+    html! {
+        div.scroll {
+            table {
+                thead { tr { th.word { "minute" } th { "incoming" } th { "of this run" } th { "of others" } } }
+                tbody {
+                    @for minute in foreign.busy() {
+                        tr {
+                            td.name { (minute.at) } td { (minute.incoming) } td { (minute.ours) } td { (minute.foreign) }
                         }
                     }
                 }

@@ -2,7 +2,7 @@
 
 use rust_decimal::Decimal;
 
-use crate::evidence::model::{Evidence, LevelEvidence};
+use crate::evidence::model::{Evidence, GENERATOR_LAG_P99_MAX_MS, LevelEvidence};
 use crate::plan::PutMode;
 
 use super::{Change, EvidenceItem, Finding, Limit, count, levels, shown};
@@ -12,8 +12,11 @@ const WAITED_PART: f64 = 0.01;
 
 /// Void levels: the generator could not keep its schedule.
 pub(super) fn lagging(evidence: &Evidence) -> Option<Finding> {
-    // A level that was never started, or of which nothing was sent, is void without any lag: no limit of the generator.
-    let lagged = |level: &LevelEvidence| level.void.is_some() && level.generator_lag.is_some();
+    // A level that was never started, of which nothing was sent, or under which the pipeline was changed is void
+    // without any lag: no limit of the generator.
+    let lags =
+        |level: &LevelEvidence| level.generator_lag.is_some_and(|lag| lag.p99 > GENERATOR_LAG_P99_MAX_MS);
+    let lagged = |level: &LevelEvidence| level.void.is_some() && lags(level);
     let void: Vec<_> = levels(evidence).filter(|placed| lagged(placed.level)).collect();
     let first = void.first()?;
     let why = first.level.void.as_deref().unwrap_or_default();

@@ -3,4 +3,8 @@
 #[cfg(feature = "cli")]
 pub mod clients;
 pub mod clock;
+#[cfg(feature = "cli")]
+mod credentials;
+#[cfg(feature = "cli")]
+mod https;
 pub mod limits;

@@ -6,6 +6,8 @@ use std::collections::{BTreeMap, VecDeque};
 use crate::plan::{Flag, FlagAction, FlagPolicy};
 use crate::platform::clock::WallUs;
 
+use super::credentials::CredentialPause;
+
 /// Iterator age is "growing without a pause" when each of this many seconds was above the one before ...
 const GROWING_S: usize = 15;
 /// ... and it is above what a batch window and an idle poll explain.
@@ -28,6 +30,8 @@ pub struct Second {
     pub acked: u64,
     pub failed: u64,
     pub not_sent: u64,
+    /// Failed for want of valid credentials.
+    pub no_credentials: u64,
     pub throttled: u64,
     pub iterator_age_ms: Option<f64>,
     pub function_duration_max_ms: f64,
@@ -50,6 +54,7 @@ pub struct Watch {
     raised: BTreeMap<Flag, Option<u32>>,
     ages: VecDeque<f64>,
     gone_for_s: usize,
+    pub(super) credentials: CredentialPause,
 }
 
 impl Watch {
@@ -61,6 +66,7 @@ impl Watch {
             raised: BTreeMap::new(),
             ages: VecDeque::new(),
             gone_for_s: 0,
+            credentials: CredentialPause::default(),
         }
     }
 
@@ -73,8 +79,10 @@ impl Watch {
                 format!("{} records refused in a second", second.throttled),
             ));
         }
-        let tried = second.acked + second.failed;
-        let error_percent = 100.0 * second.failed as f64 / tried.max(1) as f64;
+        // Expired credentials are the user's side: they pause the run, and say nothing of the pipeline.
+        let failed = second.failed.saturating_sub(second.no_credentials);
+        let tried = second.acked + failed;
+        let error_percent = 100.0 * failed as f64 / tried.max(1) as f64;
         if tried >= ERROR_RATE_MIN_RECORDS && error_percent > ERROR_RATE_PERCENT {
             found.push((Flag::ErrorRate, format!("{error_percent:.1} % of the records of a second failed")));
         }

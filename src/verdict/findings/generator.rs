@@ -12,8 +12,12 @@ const WAITED_PART: f64 = 0.01;
 
 /// Void levels: the generator could not keep its schedule.
 pub(super) fn lagging(evidence: &Evidence) -> Option<Finding> {
-    // A level that was never started, or of which nothing was sent, is void without any lag: no limit of the generator.
-    let lagged = |level: &LevelEvidence| level.void.is_some() && level.generator_lag.is_some();
+    // A level that was never started, or of which nothing was sent, is void without any lag, one whose credentials
+    // ended is void whatever its lag: no limit of the generator.
+    let lagged = |level: &LevelEvidence| {
+        let had_credentials = !level.failed_by_reason.contains_key("no_credentials");
+        level.void.is_some() && level.generator_lag.is_some() && had_credentials
+    };
     let void: Vec<_> = levels(evidence).filter(|placed| lagged(placed.level)).collect();
     let first = void.first()?;
     let why = first.level.void.as_deref().unwrap_or_default();

@@ -5,7 +5,7 @@ made-up credentials, then checks report.json and, by boto3, that nothing was lef
 metrics and no shard limits, and takes some 300 PutRecord calls a second: how fast it is decides nothing here. What
 must hold is that every record sent is acked and delivered once, and that the report says what it could not get.
 
-    python tests/contract/ministack_run.py target/release/streamgauge
+    python tests/contract/ministack_run.py target/release/streamgauge ministack-venv/bin/ministack
 """
 
 import json
@@ -35,12 +35,11 @@ def free_port():
 
 
 class Ministack:
-    def __init__(self, directory):
+    def __init__(self, program, directory):
         self.url = f"http://127.0.0.1:{free_port()}"
         port = self.url.rsplit(":", 1)[1]
         env = dict(os.environ, BIND_HOST="127.0.0.1", GATEWAY_PORT=port, IOT_MTLS_ENABLED="0")
         self.log = open(directory / "ministack.log", "wb")
-        program = pathlib.Path(sys.executable).with_name("ministack")
         self.process = subprocess.Popen(
             [program], cwd=directory, env=env, stdout=self.log, stderr=subprocess.STDOUT
         )
@@ -125,9 +124,11 @@ def check_nothing_left(cloud):
 
 def main():
     streamgauge = pathlib.Path(sys.argv[1]).resolve()
+    # Not resolved: the venv's own link tells Python which packages it has.
+    program = pathlib.Path(sys.argv[2]).absolute()
     with tempfile.TemporaryDirectory() as directory:
         directory = pathlib.Path(directory)
-        cloud = Ministack(directory)
+        cloud = Ministack(program, directory)
         try:
             cloud.wait_until_ready()
             report = run(streamgauge, cloud.url, directory)

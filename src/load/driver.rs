@@ -31,6 +31,10 @@ pub enum PutResult {
     NotSent {
         message: String,
     },
+    /// There were no credentials to sign with, or the service refused them: the record was not taken in.
+    NoCredentials {
+        message: String,
+    },
 }
 
 pub trait Driver: Send + Sync {

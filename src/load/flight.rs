@@ -139,7 +139,10 @@ impl Flight {
         self.answered_us = clock.wall_us_of(answered);
         let unanswered = || PutResult::Unknown { message: format!("no answer within {attempt_timeout:?}") };
         results.resize_with(self.out.len(), unanswered);
-        if results.iter().any(|result| !matches!(result, PutResult::NotSent { .. })) {
+        let left = |result: &PutResult| {
+            !matches!(result, PutResult::NotSent { .. } | PutResult::NoCredentials { .. })
+        };
+        if results.iter().any(left) {
             let service_time_us = answered.duration_since(sent).as_micros() as u64;
             self.shared.recorder.attempt(self.level, service_time_us, self.out.len() as u32);
         }
@@ -224,6 +227,10 @@ impl Record {
             }
             PutResult::NotSent { .. } => {
                 self.reason = FailReason::NotSent;
+                Judgement::Again
+            }
+            PutResult::NoCredentials { .. } => {
+                self.reason = FailReason::NoCredentials;
                 Judgement::Again
             }
         }

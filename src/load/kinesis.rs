@@ -4,6 +4,7 @@ use std::error::Error;
 use std::future::Future;
 use std::pin::Pin;
 
+use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_kinesis::Client;
 use aws_sdk_kinesis::config::retry::RetryConfig;
 use aws_sdk_kinesis::config::timeout::TimeoutConfig;
@@ -28,6 +29,16 @@ const RETRYABLE_CODES: [&str; 6] = [
     "KMSThrottlingException",
     "ServiceUnavailable",
     "ServiceUnavailableException",
+];
+
+/// Credentials that ended or were taken back (API reference, "Common Errors"; STS tokens). The first try of a run
+/// shows whether they were ever right, so that later these mean a pause.
+const CREDENTIAL_CODES: [&str; 5] = [
+    "ExpiredToken",
+    "ExpiredTokenException",
+    "InvalidClientTokenId",
+    "RequestExpired",
+    "UnrecognizedClientException",
 ];
 
 /// Puts records into one stream.
@@ -110,6 +121,9 @@ fn refused(code: &str, message: &str, is_server_fault: bool) -> PutResult {
     if THROTTLE_CODES.contains(&code) {
         return PutResult::Throttled;
     }
+    if CREDENTIAL_CODES.contains(&code) {
+        return PutResult::NoCredentials { message: format!("{code}: {message}") };
+    }
     let retryable = is_server_fault || RETRYABLE_CODES.contains(&code);
     PutResult::Failed { code: code.to_owned(), message: message.to_owned(), retryable }
 }
@@ -126,6 +140,7 @@ where
             let code = service.code().map_or_else(|| status.to_string(), str::to_owned);
             refused(&code, service.message().unwrap_or_default(), status.is_server_error())
         }
+        _ if lacks_credentials(error) => PutResult::NoCredentials { message: message() },
         SdkError::ConstructionFailure(_) => PutResult::NotSent { message: message() },
         SdkError::DispatchFailure(failure) => {
             let connector = failure.as_connector_error();
@@ -141,7 +156,12 @@ where
     }
 }
 
-/// Whether the cause shows that nothing was sent: no connection, or nothing to sign with.
+/// Whether there was nothing to sign with.
+fn lacks_credentials(error: &(dyn Error + 'static)) -> bool {
+    std::iter::successors(Some(error), |error| (*error).source()).any(|cause| cause.is::<CredentialsError>())
+}
+
+/// Whether the cause shows that nothing was sent: there was no connection.
 fn never_left(error: &(dyn Error + 'static)) -> bool {
     std::iter::successors(Some(error), |error| (*error).source()).any(|cause| {
         let no_connection = cause
@@ -150,8 +170,7 @@ fn never_left(error: &(dyn Error + 'static)) -> bool {
         let refused = cause
             .downcast_ref::<std::io::Error>()
             .is_some_and(|io| io.kind() == std::io::ErrorKind::ConnectionRefused);
-        let no_credentials = cause.is::<aws_credential_types::provider::error::CredentialsError>();
-        no_connection || refused || no_credentials
+        no_connection || refused
     })
 }
 

@@ -171,7 +171,7 @@ async fn without_credentials_nothing_is_sent() {
     let config = config().credentials_provider(provider).http_client(canned.clone()).build();
     let results =
         KinesisDriver::new(Client::from_conf(config), "stream", PutMode::Record).put(&records(1)).await;
-    assert!(matches!(results.as_slice(), [PutResult::NotSent { .. }]), "{results:?}");
+    assert!(matches!(results.as_slice(), [PutResult::NoCredentials { .. }]), "{results:?}");
     assert!(canned.requests.lock().unwrap().is_empty());
 }
 

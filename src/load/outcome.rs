@@ -44,6 +44,8 @@ pub enum FailReason {
     UnknownOutcome,
     /// The connection could not be made: the record is not in the stream.
     NotSent,
+    /// There were no valid credentials: the record is not in the stream, and the pipeline is not to blame.
+    NoCredentials,
 }
 
 /// Takes what happens to records while they are sent. Called on the sending path: must not block.

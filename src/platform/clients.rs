@@ -3,12 +3,11 @@
 
 use std::time::Duration;
 
+use aws_config::provider_config::ProviderConfig;
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_smithy_async::rt::sleep::TokioSleep;
-use aws_smithy_http_client::proxy::ProxyConfig;
-use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
-use aws_smithy_http_client::{Builder as HttpBuilder, Connector};
+use aws_smithy_http_client::Builder as HttpBuilder;
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use aws_smithy_runtime_api::client::stalled_stream_protection::StalledStreamProtectionConfig;
 use aws_smithy_types::retry::RetryConfig;
@@ -17,6 +16,8 @@ use aws_types::SdkConfig;
 use aws_types::region::Region;
 
 use super::clock::Clock;
+use super::credentials::Renewed;
+use super::https::{self, CaBundleError};
 
 /// The region of the local endpoint unless told otherwise.
 pub const LOCAL_REGION: &str = "us-east-1";
@@ -24,6 +25,8 @@ pub const LOCAL_REGION: &str = "us-east-1";
 /// Attempts of a control-plane call, the first included: stacks are polled at rates that AWS throttles.
 const CONTROL_ATTEMPTS: u32 = 5;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// A process or a login service may be slow to give credentials.
+const CREDENTIALS_TIMEOUT: Duration = Duration::from_secs(20);
 /// Longer than SQS's longest poll (20 s), which must not be cut off.
 const READ_TIMEOUT: Duration = Duration::from_secs(35);
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(40);
@@ -76,6 +79,8 @@ pub enum ConnectError {
     NoRegion { profile: Option<String> },
     #[error("{url:?} is not a plain http:// address of the local endpoint")]
     NotHttp { url: String },
+    #[error(transparent)]
+    CaBundle(#[from] CaBundleError),
 }
 
 impl ConnectError {
@@ -87,6 +92,10 @@ impl ConnectError {
             }
             ConnectError::NotHttp { .. } => {
                 "the local endpoint is reached as http://127.0.0.1:<port>; --target aws takes --endpoint-url"
+                    .to_owned()
+            }
+            ConnectError::CaBundle(_) => {
+                "point AWS_CA_BUNDLE at a PEM file of certificates, or unset it to trust the system's"
                     .to_owned()
             }
         }
@@ -106,7 +115,9 @@ pub async fn connect(settings: ClientSettings) -> Result<Clients, ConnectError> 
     match settings.door {
         Door::Aws { profile, endpoint_url } => {
             let config = aws_config(settings.region, profile, endpoint_url, clock).await?;
-            Ok(clients("aws", &config, false))
+            // Where the user names the address, its host may have no name for each bucket, or be an IP address.
+            let path_style = config.endpoint_url().is_some();
+            Ok(clients("aws", &config, path_style))
         }
         Door::Tcp { url, access_key_id, secret_access_key } => {
             if !url.starts_with("http://") {
@@ -132,13 +143,16 @@ async fn aws_config(
     endpoint_url: Option<String>,
     clock: Clock,
 ) -> Result<SdkConfig, ConnectError> {
+    let http = https::client()?;
+    // Adaptive here only: its rate limiter is shared by the whole process and counts by the client's clock, so
+    // that virtual clocks side by side would mix in it.
     let mut loader = aws_config::defaults(aws_config::BehaviorVersion::latest())
-        .http_client(https_client())
+        .http_client(http.clone())
         .time_source(clock)
         .sleep_impl(TokioSleep::new())
-        .retry_config(RetryConfig::standard().with_max_attempts(CONTROL_ATTEMPTS))
+        .retry_config(RetryConfig::adaptive().with_max_attempts(CONTROL_ATTEMPTS))
         .timeout_config(control_timeouts())
-        .identity_cache(aws_config::identity::IdentityCache::lazy().build())
+        .identity_cache(aws_config::identity::IdentityCache::lazy().load_timeout(CREDENTIALS_TIMEOUT).build())
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
     if let Some(profile) = &profile {
         loader = loader.profile_name(profile);
@@ -153,7 +167,16 @@ async fn aws_config(
     if config.region().is_none() {
         return Err(ConnectError::NoRegion { profile });
     }
-    Ok(config)
+    let lookups = ProviderConfig::without_region()
+        .with_use_fips(config.use_fips())
+        .with_use_dual_stack(config.use_dual_stack())
+        .with_behavior_version(config.behavior_version())
+        .with_http_client(http)
+        .with_time_source(clock)
+        .with_sleep_impl(TokioSleep::new());
+    let credentials =
+        SharedCredentialsProvider::new(Renewed::new(profile, config.region().cloned(), lookups, clock));
+    Ok(config.into_builder().credentials_provider(credentials).build())
 }
 
 /// Built by hand: the default chain would read profiles, `AWS_ENDPOINT_URL*`, or ask the instance for a role.
@@ -179,18 +202,6 @@ fn local_config(
         // a whole poll, and the read timeout bounds a dead connection anyway.
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
         .build()
-}
-
-/// TLS by rustls with ring, through the user's proxy where one is set.
-fn https_client() -> SharedHttpClient {
-    HttpBuilder::new().build_with_connector_fn(|settings, components| {
-        let mut builder = Connector::builder().proxy_config(ProxyConfig::from_env());
-        builder.set_connector_settings(settings.cloned());
-        if let Some(components) = components {
-            builder.set_sleep_impl(components.sleep_impl());
-        }
-        builder.tls_provider(Provider::Rustls(CryptoMode::Ring)).build()
-    })
 }
 
 fn control_timeouts() -> TimeoutConfig {

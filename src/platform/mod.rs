@@ -3,6 +3,10 @@
 #[cfg(feature = "cli")]
 pub mod clients;
 pub mod clock;
+#[cfg(feature = "cli")]
+mod credentials;
+#[cfg(feature = "cli")]
+mod https;
 pub mod limits;
 pub mod permissions;
 #[cfg(feature = "cli")]

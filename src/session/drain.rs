@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use crate::evidence::collector::Collector;
+use crate::evidence::collector::{Collector, LiveReceipts};
 use crate::evidence::recorder::LoadRecorder;
 use crate::evidence::sequences::SequenceSet;
 use crate::platform::clock::Clock;
@@ -64,6 +64,13 @@ pub struct DrainSpec {
     pub batch_window: Duration,
 }
 
+/// How far the function was behind when it last spoke: what waited that long in the stream, behind batches that
+/// take as long as the longest so far, may be as long in coming.
+fn behind(live: &LiveReceipts) -> Duration {
+    let age = Duration::from_secs_f64(live.iterator_age_ms.unwrap_or(0.0).max(0.0) / 1_000.0);
+    age + Duration::from_micros(live.duration_max_us)
+}
+
 /// Waits for the records of the run so far. What failed is looked for in the on-failure queue.
 ///
 /// # Errors
@@ -85,9 +92,9 @@ pub(super) async fn drain(
     loop {
         recorder.tick(clock.now_us())?;
         let acked = recorder.live().acked_total;
-        let seen = {
+        let (seen, behind) = {
             let live = live.borrow_and_update();
-            live.records_seen + live.records_failed
+            (live.records_seen + live.records_failed, behind(&live))
         };
         let waited_for = collector.unseen_of(&recorder.acked()).minus(&dead);
         let failing = collector.failed_of(&waited_for);
@@ -100,7 +107,7 @@ pub(super) async fn drain(
             (seen_before, last_new) = (seen, now);
         }
         let quiet = if failing.is_empty() { QUIET } else { QUIET_FAILING };
-        let quiet_bound = quiet + spec.batch_window * 2;
+        let quiet_bound = quiet + behind + spec.batch_window * 2;
         if now - last_new >= quiet_bound {
             return Ok(Drained::Quiet { outstanding, waited: now - started });
         }

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, VecDeque};
 use crate::plan::{Flag, FlagAction, FlagPolicy};
 use crate::platform::clock::WallUs;
 
+use super::credentials::CredentialPause;
 use super::denials::Denials;
 
 /// Iterator age is "growing without a pause" when each of this many seconds was above the one before ...
@@ -30,6 +31,8 @@ pub struct Second {
     pub acked: u64,
     pub failed: u64,
     pub not_sent: u64,
+    /// Failed for want of valid credentials.
+    pub no_credentials: u64,
     pub throttled: u64,
     pub iterator_age_ms: Option<f64>,
     pub function_duration_max_ms: f64,
@@ -53,6 +56,7 @@ pub struct Watch {
     ages: VecDeque<f64>,
     gone_for_s: usize,
     pub(super) denials: Denials,
+    pub(super) credentials: CredentialPause,
 }
 
 impl Watch {
@@ -65,6 +69,7 @@ impl Watch {
             ages: VecDeque::new(),
             gone_for_s: 0,
             denials: Denials::default(),
+            credentials: CredentialPause::default(),
         }
     }
 
@@ -77,8 +82,10 @@ impl Watch {
                 format!("{} records refused in a second", second.throttled),
             ));
         }
-        let tried = second.acked + second.failed;
-        let error_percent = 100.0 * second.failed as f64 / tried.max(1) as f64;
+        // Expired credentials are the user's side: they pause the run, and say nothing of the pipeline.
+        let failed = second.failed.saturating_sub(second.no_credentials);
+        let tried = second.acked + failed;
+        let error_percent = 100.0 * failed as f64 / tried.max(1) as f64;
         if tried >= ERROR_RATE_MIN_RECORDS && error_percent > ERROR_RATE_PERCENT {
             found.push((Flag::ErrorRate, format!("{error_percent:.1} % of the records of a second failed")));
         }

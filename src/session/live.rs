@@ -36,15 +36,17 @@ impl LiveState {
     pub fn second(&self, at_us: i64, load: &LiveLoad) -> Second {
         let zero = LiveLoad::default();
         let before = if load.level == self.before.level { &self.before.counters } else { &zero.counters };
-        let not_sent = |counters: &LevelCounters| {
-            counters.failed_by_reason.get(&FailReason::NotSent).copied().unwrap_or(0)
+        let failed_for = |reason: FailReason| {
+            let of = |counters: &LevelCounters| counters.failed_by_reason.get(&reason).copied().unwrap_or(0);
+            of(&load.counters).saturating_sub(of(before))
         };
         Second {
             at_us,
             level: load.level,
             acked: load.acked_total.saturating_sub(self.before.acked_total),
             failed: load.counters.failed.saturating_sub(before.failed),
-            not_sent: not_sent(&load.counters).saturating_sub(not_sent(before)),
+            not_sent: failed_for(FailReason::NotSent),
+            no_credentials: failed_for(FailReason::NoCredentials),
             throttled: load.counters.throttled.saturating_sub(before.throttled),
             ..Second::default()
         }

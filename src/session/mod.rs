@@ -2,6 +2,7 @@
 //! publishing. It never prints: it tells a [`progress::Progress`].
 
 pub mod budget;
+mod credentials;
 mod denials;
 pub mod drain;
 pub mod environment;

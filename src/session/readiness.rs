@@ -135,7 +135,11 @@ impl Probing<'_> {
         match self.driver.put(&[record]).await.into_iter().next() {
             Some(PutResult::Acked) => Ok(()),
             Some(PutResult::Failed { code, message, .. }) => Err(format!("{code}: {message}")),
-            Some(PutResult::Unknown { message } | PutResult::NotSent { message }) => Err(message),
+            Some(
+                PutResult::Unknown { message }
+                | PutResult::NotSent { message }
+                | PutResult::NoCredentials { message },
+            ) => Err(message),
             Some(PutResult::Throttled) => Err("the stream refused a probe for its throughput".to_owned()),
             None => Err("the driver gave no result".to_owned()),
         }

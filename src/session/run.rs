@@ -25,6 +25,7 @@ use crate::stack::Standing;
 use crate::wire::run_id::RunId;
 
 use super::budget::Budget;
+use super::credentials::Pause;
 use super::drain::{DrainSpec, Drained, Patience, drain};
 use super::existing::SettingsWatch;
 use super::flags::{Second, Watch};
@@ -374,6 +375,13 @@ impl Running {
         }
         if self.watch.environment_gone(second) {
             stop = Some(Stop::EnvironmentGone("no record could be sent for 5 s".to_owned()));
+        }
+        if let Some(pause) = self.watch.credentials.second(second, self.request.clock.instant()) {
+            self.request.progress.step(&pause.to_string());
+            self.note(pause.to_string())?;
+            if let Pause::GaveUp = pause {
+                stop = Some(Stop::EnvironmentGone(pause.to_string()));
+            }
         }
         Ok(self.watch.denials.given_up(second).map(Stop::Denied).or(stop))
     }

@@ -5,12 +5,15 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::cli::args::{Format, Global, PlanVerb};
+use crate::cli::args::{Format, Global, PlanVerb, TargetArg};
 use crate::cli::exit::{CliError, Exit};
 use crate::cli::input;
 use crate::load::schedule::Schedule;
-use crate::plan::{Plan, PutMode, StreamMode, Test};
+use crate::plan::{Metric, Plan, PutMode, Stage, StageKind, StreamMode, Test};
 use crate::platform::limits;
+
+/// Two whole minutes lie inside, wherever it starts. AWS/Lambda and AWS/Kinesis metrics are of one minute each.
+const CLOUDWATCH_HOLD_MIN: Duration = Duration::from_secs(180);
 
 pub fn run(global: &Global, verb: &PlanVerb) -> Result<Exit, CliError> {
     match verb {
@@ -22,6 +25,11 @@ pub fn run(global: &Global, verb: &PlanVerb) -> Result<Exit, CliError> {
 fn check(global: &Global, path: &Path) -> Result<Exit, CliError> {
     let plan = input::plan(path)?;
     let (tests, records, seconds) = totals(&plan);
+    if global.target == TargetArg::Aws {
+        for warning in short_holds(&plan) {
+            eprintln!("warning: {warning}");
+        }
+    }
     match global.format {
         Format::Json => println!(
             "{}",
@@ -32,6 +40,34 @@ fn check(global: &Global, path: &Path) -> Result<Exit, CliError> {
         }
     }
     Ok(Exit::Done)
+}
+
+/// Holds too short for CloudWatch's one-minute metrics, in tests with a criterion that only those can judge.
+fn short_holds(plan: &Plan) -> Vec<String> {
+    let mut found = Vec::new();
+    for test in plan.tests() {
+        let needs = |metric| {
+            matches!(
+                metric,
+                Metric::ReadThrottles | Metric::LambdaThrottles | Metric::LambdaErrors | Metric::DlqDepth
+            )
+        };
+        let Some(criterion) = test.criteria.iter().find(|criterion| needs(criterion.metric)) else {
+            continue;
+        };
+        let is_short = |stage: &&Stage| stage.kind == StageKind::Hold && stage.duration < CLOUDWATCH_HOLD_MIN;
+        for stage in test.stages.iter().filter(is_short) {
+            found.push(format!(
+                "test {}: the hold at {}/s lasts {}; `{}` is judged by CloudWatch's whole minutes: hold for {}",
+                test.id,
+                stage.target_rps,
+                duration(stage.duration.as_secs_f64()),
+                criterion.text,
+                duration(CLOUDWATCH_HOLD_MIN.as_secs_f64())
+            ));
+        }
+    }
+    found
 }
 
 fn totals(plan: &Plan) -> (usize, u64, f64) {
@@ -175,6 +211,22 @@ pub fn duration(seconds: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn short_holds_are_named_where_cloudwatch_must_judge_them() {
+        let text = include_str!("../../../plans/quickstart-aws.yaml");
+        let warnings = |text: &str| short_holds(&crate::plan::parse(text).expect("a valid plan"));
+        assert_eq!(warnings(text), Vec::<String>::new());
+        let short = text.replacen("3m, target: 200", "2m, target: 200", 1);
+        let found = warnings(&short);
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(
+            found[0].contains("at 200/s lasts 2 m") && found[0].contains("lambda_throttles"),
+            "{found:?}"
+        );
+        let without = short.replace("          - lambda_throttles", "          # - lambda_throttles");
+        assert_eq!(warnings(&without), Vec::<String>::new());
+    }
 
     #[test]
     fn durations_read_as_a_person_would_say_them() {

@@ -9,6 +9,7 @@ use crate::evidence::accounting::LevelRange;
 use crate::evidence::hlog::LoadMetric;
 use crate::evidence::model::{Dist, GENERATOR_LAG_P99_MAX_MS, LevelDelivery, LevelEvidence, TestEvidence};
 use crate::evidence::sends::LevelCounters;
+use crate::load::outcome::FailReason;
 use crate::plan::{Stage, StageKind};
 
 pub(super) fn tests(
@@ -144,6 +145,11 @@ fn void(times: Option<&LevelTimes>, counters: &LevelCounters, lag: Option<&Dist>
     }
     if counters.sent == 0 {
         return Some("nothing was sent".into());
+    }
+    if let Some(records) = counters.failed_by_reason.get(&FailReason::NoCredentials) {
+        return Some(format!(
+            "{records} records could not be sent for want of valid credentials: that is not the pipeline's doing"
+        ));
     }
     let lag_ms = lag.map_or(0.0, |lag| lag.p99);
     (lag_ms > GENERATOR_LAG_P99_MAX_MS).then(|| {

@@ -12,11 +12,13 @@ const WAITED_PART: f64 = 0.01;
 
 /// Void levels: the generator could not keep its schedule.
 pub(super) fn lagging(evidence: &Evidence) -> Option<Finding> {
-    // A level that was never started, of which nothing was sent, or under which the pipeline was changed is void
-    // without any lag: no limit of the generator.
+    // A level that was never started, of which nothing was sent, under which the pipeline was changed, or whose
+    // credentials ended is void for that: no limit of the generator.
     let lags =
         |level: &LevelEvidence| level.generator_lag.is_some_and(|lag| lag.p99 > GENERATOR_LAG_P99_MAX_MS);
-    let lagged = |level: &LevelEvidence| level.void.is_some() && lags(level);
+    let lagged = |level: &LevelEvidence| {
+        level.void.is_some() && lags(level) && !level.failed_by_reason.contains_key("no_credentials")
+    };
     let void: Vec<_> = levels(evidence).filter(|placed| lagged(placed.level)).collect();
     let first = void.first()?;
     let why = first.level.void.as_deref().unwrap_or_default();

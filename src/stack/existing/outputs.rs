@@ -139,7 +139,7 @@ fn find(file: &str, outputs: &[Output<'_>], part: Part, asked: Option<&str>) -> 
                 format!("no ARN of a {part}"),
                 format!("one, or {} to say which output it is", part.key()),
             )),
-            [one, rest @ ..] if !rest.iter().any(|other| distinct(other)) => {
+            [one, rest @ ..] if !rest.iter().any(distinct) => {
                 Ok(text(one).unwrap_or_default())
             }
             several => {

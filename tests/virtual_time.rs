@@ -1,5 +1,6 @@
 //! The whole main job through the other door, in virtual time: the shipped plans, and planted faults.
 
+#[expect(dead_code, reason = "other tests use the rest of it")]
 mod support;
 
 use serde_json::json;

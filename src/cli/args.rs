@@ -15,6 +15,15 @@ Exit codes:
 Example:
   streamgauge test plans/quickstart.yaml        no account needed: everything runs on this machine";
 
+const DOCTOR_HELP: &str = "\
+Exit codes:
+  0  nothing stops it (there may be warnings)
+  2  the plan cannot work as it is written: more than the shards give, records too large, over its budget
+  3  something around it stops it: credentials, permissions, quotas, distance, clock, stacks, this machine
+
+Example:
+  streamgauge doctor plans/quickstart.yaml --target aws --region eu-west-1";
+
 /// Load-test a Kinesis -> Lambda pipeline: follow every record to the end, find what gives way first,
 /// and say what a million records cost.
 #[derive(Debug, Parser)]
@@ -112,6 +121,10 @@ pub enum Verb {
     /// Look at a plan without running it.
     #[command(subcommand)]
     Plan(PlanVerb),
+    /// Find what would keep a plan from working, before anything is created: account, quotas, network, clock,
+    /// stacks, this machine, cost.
+    #[command(after_help = DOCTOR_HELP)]
+    Doctor(DoctorArgs),
     /// Serve the local AWS-compatible endpoint in the foreground, for any client.
     #[command(
         after_help = "Example:\n  streamgauge local --port 4566\n  AWS_ACCESS_KEY_ID=x AWS_SECRET_ACCESS_KEY=x aws --endpoint-url http://127.0.0.1:4566 --region us-east-1 kinesis list-streams"
@@ -195,6 +208,12 @@ pub struct RunArgs {
     /// Load an existing stream although it does not carry the tag streamgauge:allow=true.
     #[arg(long)]
     pub i_own_this_stream: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct DoctorArgs {
+    /// Hold this plan against what is found. [default: the account and this machine alone]
+    pub plan: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

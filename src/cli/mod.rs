@@ -64,6 +64,7 @@ fn dispatch(cli: Cli) -> Result<Exit, CliError> {
             Verb::Status => verbs::status::run(&global).await,
             Verb::Down => verbs::down::run(&global).await,
             Verb::Sweep(args) => verbs::sweep::run(&global, &args).await,
+            Verb::Doctor(args) => verbs::doctor::run(&global, &args).await,
             Verb::Run(args) => verbs::run::run(&global, &args).await,
             Verb::Metrics(run) => verbs::metrics::run(&global, &run).await,
             Verb::Local(args) => verbs::local::run(&global, &args).await,

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::time::Duration;
 
-use aws_sdk_sqs::error::DisplayErrorContext;
 use serde::Deserialize;
 
 use super::confirm::sequence_of;
@@ -13,6 +12,7 @@ use super::events::{DeadBatch, Event};
 use super::reread::{Begin, StreamReader};
 use super::sequences::SequenceSet;
 use crate::platform::clock::Clock;
+use crate::platform::refusals::plain;
 use crate::wire::run_id::RunId;
 
 /// Messages stay in the queue for whoever runs the pipeline; they are hidden while they are being listed.
@@ -137,7 +137,7 @@ async fn batches(lookup: &DeadLetters<'_>) -> Result<Vec<OnFailure>, String> {
     while by_id.len() < BATCHES_MAX {
         let call = lookup.sqs.receive_message().queue_url(lookup.dlq_url).max_number_of_messages(10);
         let answer = call.wait_time_seconds(WAIT_S).visibility_timeout(VISIBILITY_S).send().await;
-        let answer = answer.map_err(|error| DisplayErrorContext(error).to_string())?;
+        let answer = answer.map_err(|error| plain(&error))?;
         if answer.messages().is_empty() {
             break;
         }

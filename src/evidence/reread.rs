@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 use std::time::Duration;
 
-use aws_sdk_kinesis::error::{DisplayErrorContext, SdkError};
+use aws_sdk_kinesis::error::SdkError;
 use aws_sdk_kinesis::operation::get_records::GetRecordsError;
 use aws_sdk_kinesis::types::{Record, Shard, ShardIteratorType};
 use aws_smithy_types::DateTime;
@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use crate::platform::clock::WallUs;
 use crate::platform::limits::SHARD_READ_CALLS_PER_S;
+use crate::platform::refusals::plain;
 
 /// A shard answers five reads a second, shared with the function's mapping: half of them are left to it.
 const READ_EVERY: Duration = Duration::from_millis(2 * 1_000 / SHARD_READ_CALLS_PER_S);
@@ -42,7 +43,7 @@ impl StreamReader<'_> {
                 None => request.stream_arn(self.stream_arn),
             };
             let answer = self.within(request.send()).await?;
-            let answer = answer.map_err(|error| DisplayErrorContext(error).to_string())?;
+            let answer = answer.map_err(|error| plain(&error))?;
             ids.extend(answer.shards().iter().map(Shard::shard_id).map(str::to_owned));
             token = answer.next_token;
             if token.is_none() {
@@ -54,7 +55,7 @@ impl StreamReader<'_> {
     /// How long the stream keeps records now.
     pub(super) async fn retention(&self) -> Result<Duration, String> {
         let call = self.kinesis.describe_stream_summary().stream_arn(self.stream_arn).send();
-        let answer = self.within(call).await?.map_err(|error| DisplayErrorContext(error).to_string())?;
+        let answer = self.within(call).await?.map_err(|error| plain(&error))?;
         let hours = answer.stream_description_summary().map_or(0, |stream| stream.retention_period_hours());
         Ok(Duration::from_secs(3_600 * hours.max(0) as u64))
     }
@@ -85,7 +86,7 @@ impl StreamReader<'_> {
                     failures += 1;
                     iterator = Some(at);
                 }
-                Err(error) => return Err(format!("{shard}: {}", DisplayErrorContext(error))),
+                Err(error) => return Err(format!("{shard}: {}", plain(&error))),
             }
             self.within(tokio::time::sleep(READ_EVERY * (1 << failures.min(4)))).await?;
         }
@@ -105,9 +106,7 @@ impl StreamReader<'_> {
                 .starting_sequence_number(number),
         };
         let answer = self.within(request.send()).await?;
-        answer
-            .map(|answer| answer.shard_iterator)
-            .map_err(|error| format!("{shard}: {}", DisplayErrorContext(error)))
+        answer.map(|answer| answer.shard_iterator).map_err(|error| format!("{shard}: {}", plain(&error)))
     }
 
     async fn within<T>(&self, future: impl Future<Output = T>) -> Result<T, String> {

@@ -10,7 +10,7 @@ use tokio::sync::watch;
 
 use super::cloudformation::CloudFormation;
 use super::cloudwatch::CloudWatch;
-use super::faults::{FaultSpec, Faults, FaultyHttp, FaultyService, KillingSqs};
+use super::faults::{Asker, FaultSpec, Faults, FaultyHttp, FaultyService, KillingSqs};
 use super::iam::Iam;
 use super::kinesis::Kinesis;
 use super::lambda::host::FunctionHost;
@@ -92,7 +92,7 @@ impl Cloud {
         };
         let peers = Peers {
             // The mapping reads through the faults too: `op=GetRecords` strikes it.
-            kinesis: faulty(&ctx, "kinesis", kinesis.clone()),
+            kinesis: faulty(&ctx, Asker::Mapping, "kinesis", kinesis.clone()),
             sqs: sqs.clone(),
             s3: s3.clone(),
             logs: logs.clone(),
@@ -111,12 +111,14 @@ impl Cloud {
             ("iam", iam.clone()),
             ("scheduler", scheduler.clone()),
         ];
+        // CloudFormation asks with the permissions of whoever asked it.
+        let for_stacks = for_stacks
+            .into_iter()
+            .map(|(name, service)| (name, faulty(&ctx, Asker::Stack, name, service)))
+            .collect();
+        let cloudformation = CloudFormation::new(ctx.clone(), for_stacks);
         // Schedules call through the faults too: `op=DeleteStack` strikes them.
-        let cloudformation: Arc<dyn Service> = faulty(
-            &ctx,
-            "cloudformation",
-            CloudFormation::new(ctx.clone(), for_stacks.into_iter().collect()),
-        );
+        let cloudformation: Arc<dyn Service> = faulty(&ctx, Asker::Door, "cloudformation", cloudformation);
         scheduler.connect(&cloudformation);
         let ending = Arc::clone(&lambda);
         Ok(cloud
@@ -246,7 +248,7 @@ impl CloudBuilder {
     /// Adds a service with an RPC protocol, under the name that its requests are signed for. Faults that
     /// strike whole requests are put in front of it.
     pub fn service(mut self, name: &'static str, service: Arc<dyn Service>) -> CloudBuilder {
-        self.services.insert(name, faulty(&self.ctx, name, service));
+        self.services.insert(name, faulty(&self.ctx, Asker::Door, name, service));
         self
     }
 
@@ -283,11 +285,11 @@ impl CloudBuilder {
 }
 
 /// `service` with the faults in front, or itself when there are none: the data path pays nothing.
-fn faulty(ctx: &Context, name: &'static str, service: Arc<dyn Service>) -> Arc<dyn Service> {
+fn faulty(ctx: &Context, asker: Asker, name: &'static str, service: Arc<dyn Service>) -> Arc<dyn Service> {
     if !ctx.faults.specs().iter().any(FaultSpec::strikes_requests) {
         return service;
     }
-    Arc::new(FaultyService::new(name, service, Arc::clone(&ctx.faults), ctx.clock))
+    Arc::new(FaultyService::new(asker, name, service, Arc::clone(&ctx.faults), ctx.clock))
 }
 
 /// 32 hex digits. Not from the seed: it must not be guessed. The hasher's keys come from the operating

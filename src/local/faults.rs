@@ -22,6 +22,7 @@ mod unit_tests;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard};
 
+pub use front::Asker;
 pub use kill::KillingSqs;
 pub use log::{FaultEvent, ReceiptTruth, RecordTruth, Struck};
 pub use parse::BadFault;

@@ -66,6 +66,8 @@ pub struct Clients {
     pub scheduler: aws_sdk_scheduler::Client,
     pub sts: aws_sdk_sts::Client,
     pub logs: aws_sdk_cloudwatchlogs::Client,
+    /// For `doctor` alone, which asks what a caller may do.
+    pub iam: aws_sdk_iam::Client,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -226,5 +228,6 @@ fn clients(target: &'static str, config: &SdkConfig, path_style: bool) -> Client
         scheduler: aws_sdk_scheduler::Client::new(config),
         sts: aws_sdk_sts::Client::new(config),
         logs: aws_sdk_cloudwatchlogs::Client::new(config),
+        iam: aws_sdk_iam::Client::new(config),
     }
 }

@@ -4,3 +4,6 @@
 pub mod clients;
 pub mod clock;
 pub mod limits;
+pub mod permissions;
+#[cfg(feature = "cli")]
+pub mod refusals;

@@ -6,6 +6,8 @@ use std::collections::{BTreeMap, VecDeque};
 use crate::plan::{Flag, FlagAction, FlagPolicy};
 use crate::platform::clock::WallUs;
 
+use super::denials::Denials;
+
 /// Iterator age is "growing without a pause" when each of this many seconds was above the one before ...
 const GROWING_S: usize = 15;
 /// ... and it is above what a batch window and an idle poll explain.
@@ -50,6 +52,7 @@ pub struct Watch {
     raised: BTreeMap<Flag, Option<u32>>,
     ages: VecDeque<f64>,
     gone_for_s: usize,
+    pub(super) denials: Denials,
 }
 
 impl Watch {
@@ -61,6 +64,7 @@ impl Watch {
             raised: BTreeMap::new(),
             ages: VecDeque::new(),
             gone_for_s: 0,
+            denials: Denials::default(),
         }
     }
 

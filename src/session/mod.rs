@@ -2,6 +2,7 @@
 //! publishing. It never prints: it tells a [`progress::Progress`].
 
 pub mod budget;
+mod denials;
 pub mod drain;
 pub mod environment;
 mod existing;
@@ -34,6 +35,8 @@ pub enum SessionError {
     AlreadyUp { env: String },
     #[error("cannot write {}: {error}", path.display())]
     Unwritable { path: PathBuf, error: std::io::Error },
+    #[error("not allowed to {doing}: {detail}")]
+    Denied { doing: &'static str, detail: String },
     #[error("no probe record came through the pipeline within {} s{}", waited.as_secs(), told(.last_error))]
     NotReady { waited: Duration, last_error: Option<String> },
     #[error("{0}")]
@@ -71,6 +74,9 @@ impl SessionError {
             )),
             SessionError::Unwritable { .. } => {
                 Some("streamgauge writes to .streamgauge/ in the current directory; run it where you may write".to_owned())
+            }
+            SessionError::Denied { .. } => {
+                Some("ask for this permission; docs/permissions.md has all that streamgauge needs".to_owned())
             }
             SessionError::NotReady { .. } => Some(
                 "the function does not start, fails, or its role lacks a permission: its log group tells"

@@ -13,6 +13,7 @@ use crate::load::driver::{Driver, OutRecord, PutResult};
 use crate::load::payload;
 use crate::plan::Payload;
 use crate::platform::clock::Clock;
+use crate::platform::refusals::is_denial;
 use crate::wire::envelope::{Envelope, PROBE_LEVEL};
 use crate::wire::run_id::RunId;
 
@@ -21,7 +22,7 @@ use super::SessionError;
 /// The pipeline gets this long to bring one probe through.
 pub const READY_BOUND: Duration = Duration::from_secs(300);
 const PROBE_EVERY: Duration = Duration::from_secs(1);
-/// This many invocations that failed, and none that worked: waiting longer will not help.
+/// This many invocations that failed, or permissions that lacked, and none that worked: waiting longer will not help.
 const FAILURES_ENOUGH: usize = 3;
 /// Lines with which Lambda logs an invocation that failed (Lambda developer guide, "Troubleshoot invocation").
 const FAILURE_PATTERN: &str = "?\"Runtime exited\" ?\"Runtime.ExitError\" ?\"Task timed out\" ?\"errorType\"";
@@ -46,8 +47,9 @@ pub async fn wait_until_ready(
     let clock = probing.clock;
     let (started, started_ms) = (clock.instant(), clock.now_ms());
     let mut live = probing.collector.live();
-    let mut last_error = None;
-    let mut acked = 0;
+    let mut last_error: Option<String> = None;
+    let mut errors_before = 0;
+    let (mut acked, mut denials) = (0, Vec::new());
     for sequence in 0.. {
         let waited = clock.instant() - started;
         if waited >= READY_BOUND || *stop.borrow() > 0 {
@@ -55,7 +57,10 @@ pub async fn wait_until_ready(
         }
         match probing.send(sequence).await {
             Ok(()) => acked += 1,
-            Err(problem) => last_error = Some(problem),
+            Err(problem) => {
+                denials.extend(is_denied(&problem).then(|| problem.clone()));
+                last_error = Some(problem);
+            }
         }
         tokio::select! {
             biased;
@@ -73,8 +78,20 @@ pub async fn wait_until_ready(
             _ = stop.wait_for(|asked| *asked > 0) => {}
             () = tokio::time::sleep(PROBE_EVERY) => {}
         }
-        if let Some(problem) = live.borrow().errors.back() {
-            last_error = Some(problem.clone());
+        {
+            let live = live.borrow();
+            let news = live.errors_total > errors_before;
+            errors_before = live.errors_total;
+            if let Some(problem) = live.errors.back() {
+                denials.extend((news && is_denied(problem)).then(|| problem.clone()));
+                last_error = Some(problem.clone());
+            }
+        }
+        if denials.len() >= FAILURES_ENOUGH
+            && let Some(detail) = denials.pop()
+        {
+            let doing = "bring a probe record through the pipeline";
+            return Err(SessionError::Denied { doing, detail });
         }
         let failures = probing.failures_since(started_ms).await;
         if let Some(failure) = failures.last() {
@@ -99,6 +116,11 @@ pub async fn wait_until_taken(probing: Probing<'_>) -> Result<u64, SessionError>
         tokio::time::sleep(PROBE_EVERY).await;
     }
     Err(SessionError::NotReady { waited: probing.clock.instant() - started, last_error })
+}
+
+/// Whether a problem, told as `what: code: message`, is a permission that lacks.
+fn is_denied(problem: &str) -> bool {
+    problem.split(": ").any(is_denial)
 }
 
 impl Probing<'_> {

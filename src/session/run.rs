@@ -177,7 +177,8 @@ impl Running {
 
     fn driver(&self, put: PutMode) -> Arc<dyn Driver> {
         let client = self.request.clients.kinesis_data.clone();
-        Arc::new(KinesisDriver::new(client, self.request.standing.stream_name.clone(), put))
+        let driver = KinesisDriver::new(client, self.request.standing.stream_name.clone(), put);
+        Arc::new(self.watch.denials.noted_from(driver))
     }
 
     /// Readiness, then the tests; `Ok(Some(_))` when it was stopped before the plan's end.
@@ -376,7 +377,7 @@ impl Running {
         if self.watch.environment_gone(second) {
             stop = Some(Stop::EnvironmentGone("no record could be sent for 5 s".to_owned()));
         }
-        Ok(stop)
+        Ok(self.watch.denials.given_up(second).map(Stop::Denied).or(stop))
     }
 
     async fn drain(&self) -> Result<Option<f64>, SessionError> {
@@ -430,7 +431,15 @@ impl Running {
         if request.has_receipts() {
             request.progress.step("collecting the last receipts");
             let bound = if reachable { COLLECT_BOUND } else { Duration::ZERO };
+            let receipts = collector.live();
             let collected = collector.stop(bound).await;
+            let problems = receipts.borrow().clone();
+            if let Some(problem) = problems.errors.back() {
+                let text =
+                    format!("the receipts queue, last of {} problems: {problem}", problems.errors_total);
+                request.progress.step(&text);
+                events.append(clock.now_us(), &Event::Note { text })?;
+            }
             let complete = collected.complete && reachable;
             let unreadable = collected.unreadable;
             events.append(clock.now_us(), &Event::CollectionEnded { complete, unreadable })?;
@@ -445,6 +454,11 @@ impl Running {
             Ok(None) => (RunEnd::Completed, None),
             Ok(Some(stop @ Stop::EnvironmentGone(_))) => {
                 (RunEnd::Stopped(stop.reason()), Some(SessionError::EnvironmentGone(stop.reason())))
+            }
+            Ok(Some(Stop::Denied(detail))) => {
+                let doing = "put records into the stream";
+                let reason = Stop::Denied(detail.clone()).reason();
+                (RunEnd::Stopped(reason), Some(SessionError::Denied { doing, detail }))
             }
             Ok(Some(stop)) => (RunEnd::Stopped(stop.reason()), None),
             Err(error) => (RunEnd::Stopped(error.to_string()), Some(error)),

@@ -7,6 +7,7 @@ pub(super) enum Stop {
     RedFlag(String),
     Budget(String),
     EnvironmentGone(String),
+    Denied(String),
 }
 
 impl Stop {
@@ -16,6 +17,7 @@ impl Stop {
             Stop::RedFlag(detail) => format!("red flag: {detail}"),
             Stop::Budget(detail) => format!("budget: {detail}"),
             Stop::EnvironmentGone(detail) => format!("the environment is out of reach: {detail}"),
+            Stop::Denied(detail) => format!("not allowed to put records: {detail}"),
         }
     }
 }

@@ -42,9 +42,16 @@ pub async fn down(
     let mut left = Vec::new();
     let prefix = prefix(clients, env).await?;
     for part in Part::ALL.into_iter().rev() {
-        let name = part.stack_name(&prefix, env);
-        if let Some(settled) = remove(clients, clock, &name, progress).await? {
-            left.extend(describe_left(clients, &name, &settled).await?);
+        match take_down(clients, clock, &part.stack_name(&prefix, env), progress).await {
+            Ok(still) => left.extend(still),
+            // The other stacks may go all the same, and what stays must be named with its reason.
+            Err(
+                error @ (StackError::Denied { .. }
+                | StackError::Api { .. }
+                | StackError::State { .. }
+                | StackError::TimedOut { .. }),
+            ) => left.push(format!("stack {}: {error}", part.stack_name(&prefix, env))),
+            Err(error) => return Err(error),
         }
     }
     if left.is_empty() {
@@ -102,6 +109,19 @@ async fn remove_leftovers(
         tokio::time::sleep(PAUSE).await;
     }
     Ok(named)
+}
+
+/// Takes one stack down; gives what is still there of it.
+async fn take_down(
+    clients: &Clients,
+    clock: Clock,
+    name: &str,
+    progress: &dyn Fn(&str),
+) -> Result<Vec<String>, StackError> {
+    match remove(clients, clock, name, progress).await? {
+        Some(settled) => describe_left(clients, name, &settled).await,
+        None => Ok(Vec::new()),
+    }
 }
 
 /// Deletes a stack and waits, some times if need be; its buckets are emptied before. Gives what it came to when it

@@ -8,6 +8,7 @@ use aws_smithy_types::error::display::DisplayErrorContext;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
 use super::artifact::ArtifactError;
+use crate::platform::refusals::{innermost, is_denial};
 
 #[derive(Debug, thiserror::Error)]
 pub enum StackError {
@@ -15,6 +16,8 @@ pub enum StackError {
     Unreachable { service: &'static str, doing: String, detail: String },
     #[error("{service} does not accept the credentials to {doing}: {detail}")]
     Credentials { service: &'static str, doing: String, detail: String },
+    #[error("no credentials to {doing}: {detail}")]
+    NoCredentials { doing: String, detail: String },
     #[error("not allowed to {doing}: {detail}")]
     Denied { doing: String, detail: String },
     #[error("{service} refused to {doing}: {code}: {message}{}", in_request(.request_id))]
@@ -63,8 +66,11 @@ impl StackError {
             StackError::Credentials { .. } => {
                 "log in again (aws sso login) or pass another --profile; aws sts get-caller-identity shows who you are".into()
             }
+            StackError::NoCredentials { .. } => {
+                "log in (aws sso login, aws configure), set AWS_PROFILE or pass --profile; aws sts get-caller-identity shows who you are".into()
+            }
             StackError::Denied { .. } => {
-                "ask for this permission; the README lists all that streamgauge needs".into()
+                "ask for this permission; docs/permissions.md has all that streamgauge needs".into()
             }
             StackError::Api { code, .. } if code.contains("Throttling") => {
                 "AWS limits how often this may be asked: wait a minute and run it again".into()
@@ -119,7 +125,7 @@ fn failure_hint(reason: &str) -> &'static str {
     if has("already exists") || has("alreadyexists") || has("resourceinuse") {
         "something with this name stands outside the stack: remove it, or use another --env"
     } else if has("not authorized") || has("accessdenied") || has("access denied") {
-        "ask for this permission; the README lists all that streamgauge needs"
+        "ask for this permission; docs/permissions.md has all that streamgauge needs"
     } else if has("limit") || has("quota") {
         "a quota of the account is reached: streamgauge doctor compares quotas with the plan"
     } else if has("unreservedconcurrentexecution") {
@@ -155,7 +161,7 @@ where
         if CREDENTIAL_CODES.contains(&code.as_str()) {
             return StackError::Credentials { service, doing, detail: format!("{code}: {message}") };
         }
-        if code.starts_with("AccessDenied") || code == "UnauthorizedOperation" {
+        if is_denial(&code) {
             return StackError::Denied { doing, detail: message };
         }
         let request_id = answered.meta().extra("aws_request_id").map(str::to_owned);
@@ -165,17 +171,8 @@ where
     let all = DisplayErrorContext(&error).to_string();
     match &error {
         SdkError::DispatchFailure(_) | SdkError::ConstructionFailure(_) if all.contains("redentials") => {
-            StackError::Credentials { service, doing, detail }
+            StackError::NoCredentials { doing, detail }
         }
         _ => StackError::Unreachable { service, doing, detail },
     }
-}
-
-/// The last error of the chain: the SDK's own layers ("dispatch failure") say nothing to a user.
-fn innermost(error: &(dyn Error + 'static)) -> String {
-    let mut last = error;
-    while let Some(source) = last.source() {
-        last = source;
-    }
-    last.to_string()
 }

@@ -65,6 +65,9 @@ impl Job<'_> {
             let wanted = pipeline_request(self.request, self.templates, architecture, &bucket)?;
             self.make_true(&mut plan.pipeline, wanted).await?;
         }
+        if let Some(line) = &plan.unknown_limit {
+            (self.progress)(line);
+        }
         let pipeline = self.settle(&plan.pipeline).await?;
         let names = Names::of(&pipeline)?;
         let Some(observability) = &mut plan.observability else {

@@ -5,6 +5,7 @@
 pub mod artifact;
 mod changeset;
 mod deploy;
+pub mod doctor;
 mod down;
 mod error;
 mod execute;

@@ -8,10 +8,12 @@ use aws_sdk_cloudformation::types::{Stack, StackStatus as Status};
 use super::deploy::{deployed, describe, parameters, state_error, status_text};
 use super::error::failed;
 use super::leftovers::{self, Leftovers};
+use super::patience::patiently;
 use super::{Part, StackError, Standing, TAG_ENV, TAG_MANAGED, ttl};
 use crate::plan::NAME_PREFIX;
 use crate::platform::clients::Clients;
 use crate::platform::clock::WallUs;
+use crate::platform::refusals::plain;
 
 const SERVICE: &str = "CloudFormation";
 /// Pages of a list that are read at most: an account has at most 2,000 stacks unless raised.
@@ -98,8 +100,11 @@ pub(super) async fn all_stacks(clients: &Clients) -> Result<Vec<Stack>, StackErr
     let mut found = Vec::new();
     let mut token = None;
     for _ in 0..PAGES_MAX {
-        let answer = clients.cloudformation.describe_stacks().set_next_token(token).send().await;
-        let answer = answer.map_err(|error| failed(SERVICE, "list stacks", error))?;
+        let ask = || async {
+            let answer = clients.cloudformation.describe_stacks().set_next_token(token.clone()).send().await;
+            answer.map_err(|error| failed(SERVICE, "list stacks", error))
+        };
+        let answer = patiently("the stacks of the region", ask).await?;
         let stands = |stack: &&Stack| stack.stack_status() != Some(&Status::DeleteComplete);
         found.extend(answer.stacks().iter().filter(stands).cloned());
         token = answer.next_token().map(str::to_owned);
@@ -176,7 +181,7 @@ pub async fn standing(clients: &Clients, env: &str) -> Result<Option<Standing>, 
     standing.account = caller.account().unwrap_or_default().to_owned();
     let reserved =
         parameters(&pipeline).get("FunctionReservedConcurrency").and_then(|text| text.parse().ok());
-    standing.concurrency_limit = concurrency_limit(clients, reserved).await;
+    standing.concurrency_limit = concurrency_limit(clients, reserved, &|_| {}).await;
     let observability = Part::Observability.stack_name(&prefix, env);
     if let Some(observability) = describe(clients, &observability).await? {
         standing.created_us = standing.created_us.max(created_us(&observability));
@@ -238,11 +243,21 @@ fn number<T: FromStr + Default>(parameters: &BTreeMap<String, String>, name: &st
 
 /// Reserved concurrency, or the account's limit; `None` when the account may not be asked: the limit
 /// serves a threshold and a finding, neither worth failing for.
-pub(super) async fn concurrency_limit(clients: &Clients, reserved: Option<u32>) -> Option<u32> {
+pub(super) async fn concurrency_limit(
+    clients: &Clients,
+    reserved: Option<u32>,
+    progress: &dyn Fn(&str),
+) -> Option<u32> {
     if reserved.is_some() {
         return reserved;
     }
-    let settings = clients.lambda.get_account_settings().send().await.ok()?;
+    let settings = match clients.lambda.get_account_settings().send().await {
+        Ok(settings) => settings,
+        Err(error) => {
+            progress(&format!("going on without the account's concurrency limit: {}", plain(&error)));
+            return None;
+        }
+    };
     u32::try_from(settings.account_limit()?.concurrent_executions()).ok()
 }
 

@@ -74,6 +74,8 @@ pub struct UpPlan {
     pub(super) pipeline: Prepared,
     pub(super) observability: Option<Prepared>,
     pub(super) concurrency_limit: u32,
+    /// Why the limit is the default one, where the account could not be asked.
+    pub(super) unknown_limit: Option<String>,
 }
 
 impl UpPlan {
@@ -132,7 +134,10 @@ pub async fn prepare(
             .all(|name| stands.get(*name) == pipeline_request.parameters.get(name))
     });
     let is_fresh = pipeline.is_none();
-    let limit = concurrency_limit(clients, request.environment.function.reserved_concurrency).await;
+    let unknown_limit = std::cell::RefCell::new(None);
+    let note = |line: &str| *unknown_limit.borrow_mut() = Some(line.to_owned());
+    let reserved = request.environment.function.reserved_concurrency;
+    let limit = concurrency_limit(clients, reserved, &note).await;
     let concurrency_limit = limit.unwrap_or(crate::platform::limits::ACCOUNT_CONCURRENCY_DEFAULT);
 
     let mut plan = UpPlan {
@@ -143,6 +148,7 @@ pub async fn prepare(
         pipeline: make(clients, clock, pipeline_request, is_fresh).await?,
         observability: None,
         concurrency_limit,
+        unknown_limit: unknown_limit.into_inner(),
     };
     let needs_code = !code_stands || makes_function(&plan.pipeline.shown);
     let rest = Rest { clients, clock, request, templates };

@@ -4,7 +4,10 @@
 //! Twenty seeds by default; `STREAMGAUGE_SEEDS=1000` for more, `STREAMGAUGE_SEED=17` for one alone. The seed
 //! of a failure is printed with its plan, its faults and its truth.
 
-mod pipeline;
+mod scenario;
+#[expect(dead_code, reason = "each of the tests that share it uses a part")]
+#[path = "../support/mod.rs"]
+mod support;
 mod taps;
 mod truth;
 
@@ -12,7 +15,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde_json::{Value, json};
 
-use pipeline::{Ran, Scenario};
+use scenario::{Ran, Scenario};
 
 fn from_environment(name: &str) -> Option<u64> {
     let text = std::env::var(name).ok()?;
@@ -38,6 +41,10 @@ fn the_report_equals_the_truth_for_every_seed() {
             for event in ran.faults {
                 *kinds.entry(event.kind).or_default() += event.strikes;
             }
+            let poisoned = ran.heard.batches.values().flatten().filter(|record| record.poison);
+            *kinds.entry("poison").or_default() += poisoned.count() as u64;
+            *kinds.entry("dead-lettered").or_default() +=
+                ran.report["delivery"]["dead_lettered"].as_u64().unwrap();
         }
     };
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
@@ -45,15 +52,19 @@ fn the_report_equals_the_truth_for_every_seed() {
     let kinds = kinds.into_inner().unwrap();
     println!("struck over seeds {seeds:?}: {kinds:?}");
     if seeds.end() - seeds.start() >= 19 {
-        let all = ["drop", "kill-function", "lost-answer", "lost-receipt", "redeliver", "swap", "throttle"];
-        assert!(all.iter().all(|kind| kinds.contains_key(kind)), "a fault that never struck: {kinds:?}");
+        let faults = ["drop", "error", "kill-function", "lost-answer", "lost-receipt", "redeliver", "swap"];
+        let all = faults.iter().chain(&["throttle", "poison", "dead-lettered"]);
+        assert!(
+            all.into_iter().all(|kind| kinds.get(kind).is_some_and(|strikes| *strikes > 0)),
+            "a fault that never struck: {kinds:?}"
+        );
     }
 }
 
 fn check(seed: u64) -> Ran {
     let scenario = Scenario::of(seed);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build();
-    let ran = runtime.unwrap().block_on(pipeline::run(&scenario));
+    let ran = runtime.unwrap().block_on(scenario::run(&scenario));
     let expected = truth::delivery(&ran);
     let reported = &ran.report["delivery"];
     let differing: Vec<String> = expected

@@ -1,7 +1,7 @@
 //! What is listened to between the parts, so that the truth does not come from what is under test: answers
 //! that reached the producer, batches that reached the function, receipts that it sent.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::{Arc, Mutex};
 
@@ -17,32 +17,77 @@ use serde_json::Value;
 use streamgauge::wire::envelope::{Envelope, PROBE_LEVEL};
 use streamgauge::wire::receipt::Receipt;
 
+use super::support::Listener;
+
 #[derive(Default)]
 pub struct Heard {
     /// Sequences of records of which a good answer reached the producer.
     pub acked: BTreeSet<u64>,
-    /// Sequences of records that reached the function, whatever became of them there.
-    pub handled: BTreeSet<u64>,
+    /// Batches that reached the function, whatever became of them there, by request id.
+    pub batches: BTreeMap<String, Vec<Handed>>,
     /// Receipts that the function sent, in the order of sending, whatever became of them.
     pub receipts: Vec<Receipt>,
+    /// Bodies of the messages in the on-failure queue.
+    pub dead_letters: Vec<Value>,
 }
 
-pub type Tap = Arc<Mutex<Heard>>;
+/// A record that reached the function and counts.
+pub struct Handed {
+    pub sequence: u64,
+    /// Kinesis sequence numbers of the local stream have 56 digits each: their text is in their order.
+    pub number: String,
+    pub shard: String,
+    pub poison: bool,
+}
 
-/// The sequence of a record that counts.
-fn sequence(data: &Value) -> Option<u64> {
+pub struct Tap(pub Mutex<Heard>);
+
+impl Listener for Tap {
+    /// An answer that the SDK no longer waits for is not heard.
+    fn door(self: Arc<Self>, inner: SharedHttpClient) -> SharedHttpClient {
+        SharedHttpClient::new(Listening { inner, tap: self })
+    }
+
+    fn invoked(&self, request_id: &str, event: &[u8]) {
+        let event: Value = serde_json::from_slice(event).unwrap();
+        let handed = event["Records"].as_array().unwrap().iter().filter_map(Handed::read).collect();
+        let before = self.0.lock().unwrap().batches.insert(request_id.to_owned(), handed);
+        assert!(before.is_none(), "two invocations with one request id");
+    }
+
+    fn sent(&self, message: &str) {
+        self.0.lock().unwrap().receipts.push(Receipt::from_message(message).unwrap());
+    }
+
+    fn dead_letter(&self, body: &str) {
+        self.0.lock().unwrap().dead_letters.push(serde_json::from_str(body).unwrap());
+    }
+}
+
+impl Handed {
+    fn read(record: &Value) -> Option<Handed> {
+        let envelope = envelope(&record["kinesis"]["data"])?;
+        let (shard, number) = record["eventID"].as_str()?.split_once(':')?;
+        Some(Handed {
+            sequence: envelope.sequence,
+            number: number.to_owned(),
+            shard: shard.to_owned(),
+            poison: envelope.poison,
+        })
+    }
+}
+
+/// The envelope of a record that counts.
+fn envelope(data: &Value) -> Option<Envelope> {
     let data = STANDARD.decode(data.as_str()?).ok()?;
-    let envelope = Envelope::find_in(&data)?;
-    (envelope.level != PROBE_LEVEL).then_some(envelope.sequence)
+    Envelope::find_in(&data).filter(|envelope| envelope.level != PROBE_LEVEL)
+}
+
+fn sequence(data: &Value) -> Option<u64> {
+    Some(envelope(data)?.sequence)
 }
 
 impl Heard {
-    pub fn handled(&mut self, event: &[u8]) {
-        let event: Value = serde_json::from_slice(event).unwrap();
-        let records = event["Records"].as_array().unwrap();
-        self.handled.extend(records.iter().filter_map(|record| sequence(&record["kinesis"]["data"])));
-    }
-
     fn answered(&mut self, request: &Value, answer: &Value) {
         let Some(records) = request["Records"].as_array() else {
             self.acked.extend(sequence(&request["Data"]));
@@ -56,14 +101,9 @@ impl Heard {
     }
 }
 
-/// The in-process door, listened to. An answer that the SDK no longer waits for is not heard.
-pub fn listening(inner: SharedHttpClient, tap: Tap) -> SharedHttpClient {
-    SharedHttpClient::new(Listening { inner, tap })
-}
-
 struct Listening {
     inner: SharedHttpClient,
-    tap: Tap,
+    tap: Arc<Tap>,
 }
 
 impl HttpClient for Listening {
@@ -79,7 +119,7 @@ impl HttpClient for Listening {
 
 struct ListeningConnector {
     inner: SharedHttpConnector,
-    tap: Tap,
+    tap: Arc<Tap>,
 }
 
 impl HttpConnector for ListeningConnector {
@@ -94,7 +134,7 @@ impl HttpConnector for ListeningConnector {
             let answer = answer.await?;
             if answer.status().is_success() {
                 let body = serde_json::from_slice(answer.body().bytes().unwrap()).unwrap();
-                tap.lock().unwrap().answered(&put, &body);
+                tap.0.lock().unwrap().answered(&put, &body);
             }
             Ok(answer)
         })

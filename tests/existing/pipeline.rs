@@ -15,7 +15,7 @@ use streamgauge::stack::Standing;
 use streamgauge::stack::artifact::Artifact;
 use streamgauge::stack::existing::{ExistingError, Pipeline, inspect};
 
-use crate::support::{Services, request, services};
+use crate::support::{Field, request};
 
 pub const PLAN_HEAD: &str = "\
 schema: streamgauge/plan/v1
@@ -37,7 +37,7 @@ pub fn lasting(hold_s: u32, criteria: &str) -> String {
 }
 
 pub struct Owned {
-    pub services: Services,
+    pub services: Field,
     /// Where the function sends receipts, if it does.
     queue_url: Option<String>,
 }
@@ -52,7 +52,7 @@ pub struct Ran {
 impl Owned {
     /// The stream `orders` with one shard, and the function `reader` on it.
     pub async fn make(receipts: bool) -> Owned {
-        let services = services(&[], 1).await;
+        let services = Field::new(&[], 1).await;
         let queue_url = match receipts {
             false => None,
             true => {

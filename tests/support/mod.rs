@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use bytes::Bytes;
 use serde_json::{Value, json};
 use streamgauge::consumer::{
@@ -28,32 +29,60 @@ const STARTS_US: i64 = 1_763_688_760_000_000;
 const INIT: Duration = Duration::from_millis(80);
 pub const WORK: Duration = Duration::from_millis(15);
 
-/// Sends receipts to the local SQS without a client between: the function's own client is not under test.
-struct ToQueue {
-    cloud: Arc<OnceLock<Arc<Cloud>>>,
-    queue_url: String,
+/// Hears what goes on between the parts, for tests whose truth must not come from what is under test.
+pub trait Listener: Send + Sync {
+    /// The door that the tool's clients go through, listened to.
+    fn door(self: Arc<Self>, door: SharedHttpClient) -> SharedHttpClient {
+        door
+    }
+    /// A batch reached the function, whatever becomes of it there.
+    fn invoked(&self, _request_id: &str, _event: &[u8]) {}
+    /// The function sent a receipt, whatever becomes of it.
+    fn sent(&self, _message: &str) {}
+    /// A message stood in the on-failure queue a while after the run.
+    fn dead_letter(&self, _body: &str) {}
 }
 
-impl ReceiptSender for ToQueue {
+struct Deaf;
+impl Listener for Deaf {}
+
+/// The longest that the tool hides an on-failure message that it lists, and the waits of a batch's last retries.
+const DEAD_LETTERS_REST: Duration = Duration::from_secs(120);
+
+/// Sends receipts to the local SQS without a client between: the function's own client is not under test.
+struct ToQueue<L: Listener> {
+    cloud: Arc<OnceLock<Arc<Cloud>>>,
+    queue_url: String,
+    listener: Arc<L>,
+}
+
+impl<L: Listener> ReceiptSender for ToQueue<L> {
     async fn send(&self, message: String) -> Result<(), String> {
         let Some(cloud) = self.cloud.get() else {
             return Err("the endpoint is not assembled yet".to_owned());
         };
+        self.listener.sent(&message);
         let sqs = cloud.service("sqs").ok_or("no SQS")?;
         let sent = sqs.call("SendMessage", json!({"QueueUrl": self.queue_url, "MessageBody": message})).await;
         sent.map(drop).map_err(|error| error.to_string())
     }
 }
 
-fn host(clock: Clock, cloud: &Arc<OnceLock<Arc<Cloud>>>, seed: u64) -> InProcessHost {
-    let (cloud, handler) = (Arc::clone(cloud), Arc::new(OnceLock::new()));
+fn host<L: Listener + 'static>(
+    clock: Clock,
+    cloud: &Arc<OnceLock<Arc<Cloud>>>,
+    seed: u64,
+    listener: &Arc<L>,
+) -> InProcessHost {
+    let (cloud, handler, listener) = (Arc::clone(cloud), Arc::new(OnceLock::new()), Arc::clone(listener));
     let call = move |invocation: Invocation| {
-        let (cloud, handler) = (Arc::clone(&cloud), Arc::clone(&handler));
+        let (cloud, handler, listener) = (Arc::clone(&cloud), Arc::clone(&handler), Arc::clone(&listener));
         let answer = async move {
             // A function that is not the tool's own sends no receipts and accepts whatever comes.
             if !invocation.environment.contains_key(QUEUE_URL_VARIABLE) {
                 return Ok(Bytes::from_static(b"{}"));
             }
+            listener.invoked(&invocation.request_id, &invocation.event);
             // What the stack sets is known with the first invocation.
             let handler = handler.get_or_init(|| {
                 let of = |name: &str| invocation.environment.get(name).cloned();
@@ -61,19 +90,19 @@ fn host(clock: Clock, cloud: &Arc<OnceLock<Arc<Cloud>>>, seed: u64) -> InProcess
                 let on_poison = on_poison_from(of(ON_POISON_VARIABLE)).expect("the stack sets a known one");
                 let work = Work::Modelled(Arc::new(|_| WORK));
                 let now: Arc<dyn Fn() -> i64 + Send + Sync> = Arc::new(move || clock.now_us());
-                Handler::new(ToQueue { cloud, queue_url }, now, work, seed).on_poison(on_poison)
+                let sender = ToQueue { cloud, queue_url, listener };
+                Handler::new(sender, now, work, seed).on_poison(on_poison)
             });
             let context = InvocationContext {
                 request_id: invocation.request_id,
                 memory_limit_mb: invocation.memory_mb,
                 memory_used_mb: Arc::new(|| 64),
             };
-            match handler.handle_bytes(&invocation.event, &context).await {
-                Ok(answer) => Ok(Bytes::from(answer.to_string())),
-                Err(error) => {
-                    Err(FunctionFailure { error_type: "HandlerError".to_owned(), message: error.to_string() })
-                }
-            }
+            let answered = handler.handle_bytes(&invocation.event, &context).await;
+            answered.map(|answer| Bytes::from(answer.to_string())).map_err(|error| FunctionFailure {
+                error_type: error.kind().to_owned(),
+                message: error.to_string(),
+            })
         };
         Box::pin(answer) as streamgauge::local::service::BoxFuture<'static, _>
     };
@@ -88,45 +117,78 @@ pub struct Ran {
     _root: tempfile::TempDir,
 }
 
-/// The services in this process, and the real clients to them.
-pub struct Services {
+/// An endpoint inside this process and what reaches it.
+pub struct Field {
     pub cloud: Arc<Cloud>,
     pub clients: Clients,
     pub clock: Clock,
     pub root: tempfile::TempDir,
 }
 
-/// Starts services with these faults.
-pub async fn services(faults: &[&str], seed: u64) -> Services {
-    let root = tempfile::tempdir().unwrap();
-    let clock = Clock::starting_at(STARTS_US);
-    let assembled = Arc::new(OnceLock::new());
-    let cloud = Cloud::start(CloudSettings {
-        clock,
-        region: "us-east-1".to_owned(),
-        account: "123456789012".to_owned(),
-        seed,
-        faults: faults.iter().map(|spec| spec.parse().unwrap()).collect(),
-        work_dir: root.path().join("work"),
-        host: HostKind::InProcess(Arc::new(host(clock, &assembled, seed))),
-    })
-    .unwrap();
-    assembled.set(Arc::clone(&cloud)).ok().unwrap();
-    let door = Door::InProcess(sdk_http_client(Arc::clone(&cloud)));
-    let clients = connect(ClientSettings { region: None, door, clock }).await.unwrap();
-    Services { cloud, clients, clock, root }
+impl Field {
+    pub async fn new(faults: &[&str], seed: u64) -> Field {
+        Field::seen_through(faults, seed, |_, door| door).await
+    }
+
+    /// `between` may put another HTTP client between the SDK and the endpoint.
+    pub async fn seen_through(
+        faults: &[&str],
+        seed: u64,
+        between: impl FnOnce(&Arc<Cloud>, SharedHttpClient) -> SharedHttpClient,
+    ) -> Field {
+        Field::heard(faults, seed, &Arc::new(Deaf), between).await
+    }
+
+    /// What the function is handed is told to `listener`.
+    pub async fn heard<L: Listener + 'static>(
+        faults: &[&str],
+        seed: u64,
+        listener: &Arc<L>,
+        between: impl FnOnce(&Arc<Cloud>, SharedHttpClient) -> SharedHttpClient,
+    ) -> Field {
+        let root = tempfile::tempdir().unwrap();
+        let clock = Clock::starting_at(STARTS_US);
+        let assembled = Arc::new(OnceLock::new());
+        let cloud = Cloud::start(CloudSettings {
+            clock,
+            region: "us-east-1".to_owned(),
+            account: "123456789012".to_owned(),
+            seed,
+            faults: faults.iter().map(|spec| spec.parse().unwrap()).collect(),
+            work_dir: root.path().join("work"),
+            host: HostKind::InProcess(Arc::new(host(clock, &assembled, seed, listener))),
+        })
+        .unwrap();
+        assembled.set(Arc::clone(&cloud)).ok().unwrap();
+        let door = Door::InProcess(between(&cloud, sdk_http_client(Arc::clone(&cloud))));
+        let clients = connect(ClientSettings { region: None, door, clock }).await.unwrap();
+        Field { cloud, clients, clock, root }
+    }
 }
 
 /// Up, run, report, down: everything that `streamgauge test` does between its own start and end.
 pub async fn test(plan_text: &str, faults: &[&str], seed: u64) -> Ran {
-    let Services { cloud, clients, clock, root } = services(faults, seed).await;
-    let plan = plan::parse(plan_text).unwrap();
+    test_heard(plan_text, faults, seed, &Arc::new(Deaf)).await
+}
+
+/// [`test`], listened to.
+pub async fn test_heard<L: Listener + 'static>(
+    plan_text: &str,
+    faults: &[&str],
+    seed: u64,
+    listener: &Arc<L>,
+) -> Ran {
+    let between = |_: &Arc<Cloud>, door| Arc::clone(listener).door(door);
+    let Field { cloud, clients, clock, root } = Field::heard(faults, seed, listener, between).await;
+    let plan = plan::parse(plan_text).unwrap_or_else(|error| panic!("{error:?}\n{plan_text}"));
     let standing = stack::up(&clients, clock, &up_request(&plan, root.path()), &|_| {}).await.unwrap();
+    let dlq_url = standing.dlq_url.clone();
     let planted = faults.iter().map(|spec| (*spec).to_owned()).collect();
     let request = RunRequest { faults: planted, ..request(&clients, clock, plan, standing, root.path()) };
     let finished = run(request).await.unwrap();
     assert_eq!(finished.end, RunEnd::Completed, "{:?}", finished.failure);
     let published = publish(&finished.dir).unwrap();
+    hear_dead_letters(&cloud, &dlq_url, listener.as_ref()).await;
     let left = stack::down(&clients, clock, "virtual", &|_| {}).await.unwrap();
     assert_eq!(left, Vec::<String>::new());
     cloud.end().await;
@@ -134,7 +196,22 @@ pub async fn test(plan_text: &str, faults: &[&str], seed: u64) -> Ran {
     Ran { report, truth: cloud.context().faults.log(), dir: finished.dir, _root: root }
 }
 
-fn up_request(plan: &plan::Plan, root: &Path) -> UpRequest {
+/// Reads the on-failure queue empty, past the tool's own lookup and past the faults.
+async fn hear_dead_letters(cloud: &Cloud, dlq_url: &str, listener: &impl Listener) {
+    tokio::time::sleep(DEAD_LETTERS_REST).await;
+    let sqs = cloud.service("sqs").expect("the endpoint has SQS");
+    loop {
+        let poll = json!({"QueueUrl": dlq_url, "MaxNumberOfMessages": 10, "VisibilityTimeout": 43_200});
+        let answer = sqs.call("ReceiveMessage", poll).await.unwrap();
+        let messages = answer["Messages"].as_array().cloned().unwrap_or_default();
+        if messages.is_empty() {
+            return;
+        }
+        messages.iter().for_each(|message| listener.dead_letter(message["Body"].as_str().unwrap()));
+    }
+}
+
+pub fn up_request(plan: &plan::Plan, root: &Path) -> UpRequest {
     let script = root.join("function");
     std::fs::write(&script, "#!/bin/sh\n").unwrap();
     UpRequest {
@@ -145,7 +222,6 @@ fn up_request(plan: &plan::Plan, root: &Path) -> UpRequest {
     }
 }
 
-/// A run of the whole plan that nobody stops.
 pub fn request(
     clients: &Clients,
     clock: Clock,

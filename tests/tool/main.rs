@@ -1,7 +1,9 @@
 //! The whole tool from outside: the binary, in a directory of its own, on loopback.
 
+mod aws_side;
 mod bad_input;
 mod broken_environment;
+mod doctor;
 mod existing;
 mod faults;
 mod main_job;

@@ -82,7 +82,7 @@ pub struct Done {
 }
 
 impl Done {
-    fn new(output: Output) -> Done {
+    pub fn new(output: Output) -> Done {
         Done {
             code: output.status.code().unwrap_or(-1),
             stdout: String::from_utf8_lossy(&output.stdout).into_owned(),

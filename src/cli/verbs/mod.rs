@@ -1,5 +1,6 @@
 //! One file a verb.
 
+pub mod doctor;
 pub mod down;
 pub mod existing;
 pub mod local;

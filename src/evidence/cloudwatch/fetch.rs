@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use aws_sdk_cloudwatch::error::DisplayErrorContext;
 use aws_sdk_cloudwatch::primitives::DateTime;
 use aws_sdk_cloudwatch::types::{Dimension, Metric, MetricDataQuery, MetricStat, ScanBy};
 
 use super::wanted::{Source, Wanted};
 use super::{PullError, PullRequest};
 use crate::evidence::model::MetricSeries;
+use crate::platform::refusals::plain;
 
 /// Metrics of one call. CloudWatch user guide, "CloudWatch service quotas".
 pub const QUERIES_MAX: usize = 500;
@@ -101,7 +101,7 @@ pub async fn fetch(
                 .set_next_token(token.take())
                 .send()
                 .await
-                .map_err(|error| PullError::CloudWatch(DisplayErrorContext(error).to_string()))?;
+                .map_err(|error| PullError::CloudWatch(plain(&error)))?;
             for result in answer.metric_data_results() {
                 let index = result.id().and_then(|id| id.strip_prefix('m')?.parse::<usize>().ok());
                 let Some((wanted, _)) = index.and_then(|index| chunk.get(index)) else { continue };

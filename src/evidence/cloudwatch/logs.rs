@@ -1,9 +1,8 @@
 //! The function's log: REPORT lines summed, bytes counted.
 
-use aws_sdk_cloudwatchlogs::error::DisplayErrorContext;
-
 use super::report_line;
 use crate::evidence::pulled::ReportLines;
+use crate::platform::refusals::plain;
 
 /// What CloudWatch Logs adds to each event when it bills. Logs API reference, PutLogEvents.
 const EVENT_OVERHEAD_BYTES: u64 = 26;
@@ -33,7 +32,7 @@ pub async fn read(
             .set_next_token(token.take())
             .send()
             .await
-            .map_err(|error| DisplayErrorContext(error).to_string())?;
+            .map_err(|error| plain(&error))?;
         for event in answer.events() {
             add(&mut lines, event.message().unwrap_or(""));
         }

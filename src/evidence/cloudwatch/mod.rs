@@ -9,7 +9,6 @@ mod wanted;
 
 use std::time::Duration;
 
-use aws_sdk_sqs::error::DisplayErrorContext;
 use aws_sdk_sqs::types::QueueAttributeName;
 
 pub use self::csv::to_csv;
@@ -17,6 +16,7 @@ use self::fetch::{Fetched, fetch};
 use self::wanted::{INCOMING_RECORDS, INVOCATIONS};
 use super::pulled::Pulled;
 use crate::platform::clock::Clock;
+use crate::platform::refusals::plain;
 
 /// Between two polls: doubled from the first to the last.
 const POLL_FIRST: Duration = Duration::from_secs(1);
@@ -165,7 +165,7 @@ async fn depth(sqs: &aws_sdk_sqs::Client, queue_url: &str) -> Result<u64, String
         .attribute_names(QueueAttributeName::ApproximateNumberOfMessages)
         .send()
         .await
-        .map_err(|error| DisplayErrorContext(error).to_string())?;
+        .map_err(|error| plain(&error))?;
     let depth = answer.attributes().and_then(|all| all.get(&QueueAttributeName::ApproximateNumberOfMessages));
     depth.and_then(|depth| depth.parse().ok()).ok_or_else(|| "it told no number of messages".to_owned())
 }

@@ -4,7 +4,7 @@ use std::collections::{HashSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use aws_sdk_sqs::error::{DisplayErrorContext, SdkError};
+use aws_sdk_sqs::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_sqs::types::{ChangeMessageVisibilityBatchRequestEntry, DeleteMessageBatchRequestEntry, Message};
 use futures_util::future::join_all;
 use tokio::sync::{mpsc, watch};
@@ -15,6 +15,7 @@ use super::{CollectorConfig, Durability, Named};
 use crate::evidence::append::AppendFile;
 use crate::evidence::error::EvidenceError;
 use crate::evidence::receipts::{PartId, ReceiptLine, part_id};
+use crate::platform::refusals::plain;
 use crate::wire::envelope::PROBE_LEVEL;
 use crate::wire::receipt::{Receipt, RecordOutcome};
 
@@ -249,8 +250,8 @@ impl Writer {
         what: &str,
         answer: Result<Vec<aws_sdk_sqs::types::BatchResultErrorEntry>, SdkError<E, R>>,
     ) where
-        E: std::error::Error + 'static,
-        R: std::fmt::Debug,
+        E: std::error::Error + ProvideErrorMetadata + 'static,
+        R: std::fmt::Debug + 'static,
     {
         self.live.send_modify(|live| {
             live.sqs_requests += requests_for(0);
@@ -261,7 +262,7 @@ impl Writer {
                         live.error(format!("{what}: {} refused: {} {message}", failed.len(), first.code()));
                     }
                 }
-                Err(error) => live.error(format!("{what}: {}", DisplayErrorContext(error))),
+                Err(error) => live.error(format!("{what}: {}", plain(&error))),
             }
         });
     }

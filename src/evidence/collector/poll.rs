@@ -3,12 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use aws_sdk_sqs::error::{DisplayErrorContext, SdkError};
+use aws_sdk_sqs::error::SdkError;
 use aws_sdk_sqs::types::Message;
 use tokio::sync::{mpsc, watch};
 
 use super::live::LiveReceipts;
 use crate::platform::clock::{Clock, WallUs};
+use crate::platform::refusals::plain;
 
 /// SQS lets a poll wait for 20 s (ReceiveMessage, `WaitTimeSeconds`); the stop has to wait for the poll, and a
 /// request every two seconds costs next to nothing.
@@ -88,7 +89,7 @@ impl Poller {
         self.live.send_modify(|live| live.sqs_requests += requests_for(bytes));
         received.map(|received| received.messages.unwrap_or_default()).map_err(|error| Failure {
             may_hide_messages: !matches!(error, SdkError::ServiceError(_)),
-            text: DisplayErrorContext(error).to_string(),
+            text: plain(&error),
         })
     }
 

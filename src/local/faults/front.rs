@@ -13,7 +13,19 @@ use crate::platform::clock::Clock;
 /// sensible attempt timeout, so that clients see silence.
 pub const LOST_ANSWER_HOLD: Duration = Duration::from_secs(30);
 
+/// Whose requests come by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asker {
+    /// Whoever comes through a door.
+    Door,
+    /// CloudFormation, on behalf of whoever asked it: what is refused to them is refused to it.
+    Stack,
+    /// An event source mapping, by the role of its function: what is refused to the user is not refused to it.
+    Mapping,
+}
+
 pub struct Front {
+    asker: Asker,
     /// By the name that its requests are signed for: its errors look as AWS's do.
     service: &'static str,
     faults: Arc<Faults>,
@@ -31,19 +43,19 @@ pub struct Written {
 }
 
 impl Front {
-    pub fn new(service: &'static str, faults: Arc<Faults>, clock: Clock) -> Front {
-        Front { service, faults, clock, stalls_since_us: Mutex::new(None) }
+    pub fn new(asker: Asker, service: &'static str, faults: Arc<Faults>, clock: Clock) -> Front {
+        Front { asker, service, faults, clock, stalls_since_us: Mutex::new(None) }
     }
 
     /// Whether any fault could strike the operation: the others go straight through.
     pub fn touches(&self, operation: &str) -> bool {
-        self.faults.specs.iter().any(|spec| strikes(spec, operation))
+        self.faults.specs.iter().any(|spec| self.strikes(spec, operation))
     }
 
     /// Latency and stalls, then throttles and errors. `Err` is the answer instead of doing the work. `records`
     /// counts the records of a put, if it is one.
     pub async fn before(&self, operation: &str, records: impl FnOnce() -> u64) -> Result<(), ApiError> {
-        for spec in self.faults.specs.iter().filter(|spec| strikes(spec, operation)) {
+        for spec in self.faults.specs.iter().filter(|spec| self.strikes(spec, operation)) {
             match &spec.kind {
                 Kind::Latency { delay } => {
                     self.count("latency", operation, 0);
@@ -53,15 +65,17 @@ impl Front {
                 _ => {}
             }
         }
-        if self.struck(operation, |kind| matches!(kind, Kind::Throttle { .. })) {
+        if self.struck(operation, |kind| matches!(kind, Kind::Throttle { .. })).is_some() {
             self.count("throttle", operation, 0);
             return Err(errors::throttled(self.service, operation));
         }
-        if self.struck(operation, |kind| matches!(kind, Kind::Error { .. })) {
-            self.count("error", operation, records());
-            return Err(errors::failed(self.service));
-        }
-        Ok(())
+        let erring = |kind: &Kind| matches!(kind, Kind::Error { .. } | Kind::Refuse { .. });
+        let Some(spec) = self.struck(operation, erring) else { return Ok(()) };
+        self.count("error", operation, records());
+        Err(match &spec.kind {
+            Kind::Refuse { code, .. } => errors::refused(self.service, operation, code),
+            _ => errors::failed(self.service),
+        })
     }
 
     async fn stall(&self, operation: &str, every: Duration, hold: Duration) {
@@ -78,7 +92,7 @@ impl Front {
 
     /// Whether the answer to work that was done is to be lost.
     pub fn loses_answer(&self, operation: &str) -> bool {
-        self.struck(operation, |kind| matches!(kind, Kind::LostAnswer { .. }))
+        self.struck(operation, |kind| matches!(kind, Kind::LostAnswer { .. })).is_some()
     }
 
     /// Keeps silent for [`LOST_ANSWER_HOLD`]; then the connection is to be closed.
@@ -93,9 +107,21 @@ impl Front {
         ApiError::no_answer()
     }
 
-    fn struck(&self, operation: &str, wanted: impl Fn(&Kind) -> bool) -> bool {
-        let matching = |spec: &FaultSpec| wanted(&spec.kind) && strikes(spec, operation);
-        self.faults.strike(self.clock.now_us(), matching).is_some()
+    fn struck(&self, operation: &str, wanted: impl Fn(&Kind) -> bool) -> Option<&FaultSpec> {
+        let matching = |spec: &FaultSpec| wanted(&spec.kind) && self.strikes(spec, operation);
+        self.faults.strike(self.clock.now_us(), matching).map(|index| &self.faults.specs[index])
+    }
+
+    /// Throttles of puts strike single records, inside Kinesis ([`Faults::throttle_records`]).
+    fn strikes(&self, spec: &FaultSpec, operation: &str) -> bool {
+        let inside = matches!(spec.kind, Kind::Throttle { .. }) && PUTS.contains(&operation);
+        let refuses = matches!(spec.kind, Kind::Refuse { .. });
+        let of_this_asker = match self.asker {
+            Asker::Door => true,
+            Asker::Stack => refuses,
+            Asker::Mapping => !refuses,
+        };
+        spec.strikes_requests() && spec.covers(operation) && !inside && of_this_asker
     }
 
     fn count(&self, kind: &'static str, operation: &str, records: u64) {
@@ -106,10 +132,4 @@ impl Front {
         let at_us = self.clock.now_us();
         FaultEvent { at_us, kind, op: operation.to_owned(), strikes: 1, records, ..FaultEvent::default() }
     }
-}
-
-/// Throttles of puts strike single records, inside Kinesis ([`Faults::throttle_records`]).
-fn strikes(spec: &FaultSpec, operation: &str) -> bool {
-    let inside = matches!(spec.kind, Kind::Throttle { .. }) && PUTS.contains(&operation);
-    spec.strikes_requests() && spec.covers(operation) && !inside
 }

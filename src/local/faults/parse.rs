@@ -35,7 +35,7 @@ fn parse(text: &str) -> Result<FaultSpec, String> {
         "lost-receipt" => Kind::LostReceipt { count: keys.count()? },
         "kill-function" => Kind::KillFunction { when: keys.kill_when()?, at: keys.crash_point()? },
         "lost-answer" => Kind::LostAnswer { share: keys.share()? },
-        "error" => Kind::Error { per_million: keys.rate()? },
+        "error" => keys.error()?,
         "throttle" => Kind::Throttle { per_million: keys.rate()? },
         "latency" => Kind::Latency { delay: keys.duration("for")? },
         "stall" => keys.stall()?,
@@ -53,7 +53,9 @@ fn keys_of(kind: &Kind) -> &'static str {
         Kind::Redeliver { .. } | Kind::Swap { .. } | Kind::LostReceipt { .. } => "count and seed",
         Kind::KillFunction { .. } => "count or every, at and seed",
         Kind::LostAnswer { .. } => "count or rate, seed and op",
-        Kind::Error { .. } | Kind::Throttle { .. } => "rate, seed and op",
+        Kind::Error { .. } => "rate, seed and op; or code, count, seed and op",
+        Kind::Refuse { .. } => "code, count, seed and op",
+        Kind::Throttle { .. } => "rate, seed and op",
         Kind::Latency { .. } => "for, seed and op",
         Kind::Stall { .. } => "every, for, seed and op",
     }
@@ -95,6 +97,18 @@ impl Keys {
 
     fn rate(&mut self) -> Result<u32, String> {
         per_million(&self.need("rate", "rate=1%")?)
+    }
+
+    /// An internal error at a rate, or a given error: of the first requests or of all.
+    fn error(&mut self) -> Result<Kind, String> {
+        let Some(code) = self.take("code") else {
+            return Ok(Kind::Error { per_million: self.rate()? });
+        };
+        if code.is_empty() || !code.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'.') {
+            return Err(format!("code={code}: expected an error code of AWS's such as AccessDenied"));
+        }
+        let count = self.take("count").map(|text| count(&text)).transpose()?;
+        Ok(Kind::Refuse { code, count })
     }
 
     fn share(&mut self) -> Result<Share, String> {
@@ -225,6 +239,8 @@ mod tests {
             "lost-answer:rate=0.5%",
             "error:rate=1%,op=GetRecords",
             "error:rate=1%,op=PutObject",
+            "error:code=AccessDenied,op=CreateChangeSet",
+            "error:code=LimitExceededException,count=2,op=CreateStream",
             "throttle:rate=5%,op=*",
             "latency:for=20ms,op=Invoke",
             "stall:every=5s,for=500ms",
@@ -251,6 +267,9 @@ mod tests {
             ("lost-receipt:count=1,op=SendMessage", "lost-receipt has no key 'op'"),
             ("error:rate=101%", "up to 100%"),
             ("error:rate=1%,op=PutRecordz", "no service of the endpoint has this operation"),
+            ("error:code=Access Denied,op=CreateStack", "expected an error code of AWS's"),
+            ("error:code=AccessDenied,rate=1%", "error has no key 'rate'; its keys are code, count"),
+            ("error:code=AccessDenied,count=0", "at least 1"),
             ("latency:for=20", "expected a duration above zero such as 20ms"),
             ("latency:for=9999999999999h", "expected a duration above zero"),
             ("stall:every=1s,for=2s", "not shorter than"),

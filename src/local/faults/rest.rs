@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::{Request, Response};
 
 use super::Faults;
-use super::front::{Front, Written};
+use super::front::{Asker, Front, Written};
 use crate::local::door::response::Protocol;
 use crate::local::service::{ApiError, BoxFuture, HttpService};
 use crate::platform::clock::Clock;
@@ -26,7 +26,7 @@ impl FaultyHttp {
         faults: Arc<Faults>,
         clock: Clock,
     ) -> FaultyHttp {
-        FaultyHttp { inner, front: Arc::new(Front::new(name, faults, clock)) }
+        FaultyHttp { inner, front: Arc::new(Front::new(Asker::Door, name, faults, clock)) }
     }
 
     async fn answer(self, operation: &str, request: Request<Bytes>) -> Result<Response<Bytes>, ApiError> {

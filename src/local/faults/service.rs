@@ -6,7 +6,7 @@ use bytes::Bytes;
 use serde_json::Value;
 
 use super::Faults;
-use super::front::{Front, Written};
+use super::front::{Asker, Front, Written};
 use crate::local::service::{ApiError, ApiResult, BoxFuture, Service};
 use crate::platform::clock::Clock;
 
@@ -20,12 +20,13 @@ pub struct FaultyService {
 impl FaultyService {
     /// `name` is what requests to the service are signed for.
     pub fn new(
+        asker: Asker,
         name: &'static str,
         inner: Arc<dyn Service>,
         faults: Arc<Faults>,
         clock: Clock,
     ) -> FaultyService {
-        FaultyService { inner, front: Arc::new(Front::new(name, faults, clock)) }
+        FaultyService { inner, front: Arc::new(Front::new(asker, name, faults, clock)) }
     }
 }
 
@@ -116,7 +117,7 @@ mod tests {
     fn faulty(spec: &str) -> (FaultyService, Arc<Faults>) {
         let faults = Arc::new(Faults::new(vec![spec.parse().expect("spec")]));
         let clock = Clock::starting_at(0);
-        (FaultyService::new("kinesis", Arc::new(Echo), faults.clone(), clock), faults)
+        (FaultyService::new(Asker::Door, "kinesis", Arc::new(Echo), faults.clone(), clock), faults)
     }
 
     #[tokio::test(start_paused = true)]
@@ -146,7 +147,13 @@ mod tests {
         }
         let counts = Arc::new(Counts(Default::default()));
         let faults = Faults::new(vec!["latency:for=2s".parse().expect("spec")]);
-        let faulty = FaultyService::new("kinesis", counts.clone(), Arc::new(faults), Clock::starting_at(0));
+        let faulty = FaultyService::new(
+            Asker::Door,
+            "kinesis",
+            counts.clone(),
+            Arc::new(faults),
+            Clock::starting_at(0),
+        );
         let patience = Duration::from_secs(1);
         assert!(tokio::time::timeout(patience, faulty.call("PutRecord", json!({}))).await.is_err());
         tokio::time::sleep(Duration::from_secs(2)).await;
@@ -186,6 +193,26 @@ mod tests {
             let [event] = &faults.log()[..] else { panic!("one second, one event: {:?}", faults.log()) };
             let records = if operation == "PutRecords" { refused * 3 } else { 0 };
             assert_eq!((event.strikes, event.records), (refused, records), "{spec}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_refusal_is_told_to_who_asks_and_to_cloudformation_and_not_to_a_mapping() {
+        let spec = "error:op=GetRecords,code=AccessDeniedException,count=2";
+        for (asker, refused) in [(Asker::Door, 2), (Asker::Stack, 2), (Asker::Mapping, 0)] {
+            let faults = Arc::new(Faults::new(vec![spec.parse().expect("spec")]));
+            let faulty =
+                FaultyService::new(asker, "kinesis", Arc::new(Echo), faults.clone(), Clock::starting_at(0));
+            let mut errors = Vec::new();
+            for _ in 0..5 {
+                errors.extend(faulty.call("GetRecords", json!({})).await.err());
+            }
+            assert_eq!(errors.len(), refused, "{asker:?}");
+            assert_eq!(faults.struck()["error"].strikes, refused as u64);
+            for error in errors {
+                assert_eq!((error.status, &*error.code), (400, "AccessDeniedException"));
+                assert!(error.message.contains("not authorized to perform: kinesis:GetRecords"), "{error}");
+            }
         }
     }
 

@@ -31,6 +31,8 @@ pub enum Kind {
     LostAnswer { share: Share },
     /// Answer with an internal error (HTTP 500) instead of doing the work.
     Error { per_million: u32 },
+    /// Answer with this error of AWS's instead of doing the work: the first `count` requests, or every one.
+    Refuse { code: String, count: Option<u64> },
     /// Refuse for throughput instead of doing the work; of a put, single records.
     Throttle { per_million: u32 },
     /// Hold every request this long before doing the work.
@@ -75,7 +77,7 @@ impl Kind {
             Kind::LostReceipt { .. } => "lost-receipt",
             Kind::KillFunction { .. } => "kill-function",
             Kind::LostAnswer { .. } => "lost-answer",
-            Kind::Error { .. } => "error",
+            Kind::Error { .. } | Kind::Refuse { .. } => "error",
             Kind::Throttle { .. } => "throttle",
             Kind::Latency { .. } => "latency",
             Kind::Stall { .. } => "stall",
@@ -90,6 +92,7 @@ impl FaultSpec {
             self.kind,
             Kind::LostAnswer { .. }
                 | Kind::Error { .. }
+                | Kind::Refuse { .. }
                 | Kind::Throttle { .. }
                 | Kind::Latency { .. }
                 | Kind::Stall { .. }
@@ -134,6 +137,10 @@ impl fmt::Display for FaultSpec {
             Kind::LostAnswer { share: Share::PerMillion(per_million) }
             | Kind::Error { per_million }
             | Kind::Throttle { per_million } => write!(f, "rate={}%", percent(*per_million))?,
+            Kind::Refuse { code, count } => {
+                write!(f, "code={code}")?;
+                count.map_or(Ok(()), |count| write!(f, ",count={count}"))?;
+            }
             Kind::KillFunction { when: KillWhen::Every(every), .. } => {
                 write!(f, "every={}", Written(*every))?
             }

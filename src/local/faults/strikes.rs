@@ -44,6 +44,9 @@ impl Strikes {
             Kind::LostAnswer { share: Share::PerMillion(per_million) }
             | Kind::Error { per_million }
             | Kind::Throttle { per_million } => random(per_million),
+            // The first ones, one after the other: what is refused once is then allowed.
+            Kind::Refuse { count: Some(count), .. } => Strikes::counted(count, seed, count),
+            Kind::Refuse { count: None, .. } => Strikes::with(seed, When::Always),
             Kind::Latency { .. } | Kind::Stall { .. } => Strikes::with(seed, When::Always),
         }
     }

@@ -4,8 +4,8 @@ use aws_sdk_kinesis::types::{StreamDescriptionSummary, StreamMode};
 use aws_sdk_lambda::operation::get_function_configuration::GetFunctionConfigurationOutput as Function;
 use aws_sdk_lambda::types::EventSourceMappingConfiguration as Mapping;
 
+use super::super::Standing;
 use super::super::error::failed;
-use super::super::{Standing, status};
 use super::readers::{NOT_LISTED, Readers, readers};
 use super::{Configuration, Existing, ExistingError, Pipeline, StackError, TAG_ALLOW, TAG_ALLOW_VALUE};
 use crate::platform::clients::Clients;
@@ -109,11 +109,20 @@ async fn look(clients: &Clients, pipeline: &Pipeline) -> Result<Look, StackError
     let reserved_concurrency = reserved.and_then(|reserved| u32::try_from(reserved).ok());
     Ok(Look {
         readers: readers(clients, stream.stream_arn()).await,
-        concurrency_limit: status::concurrency_limit(clients, reserved_concurrency).await,
+        concurrency_limit: concurrency_limit(clients, reserved_concurrency).await,
         stream,
         function,
         reserved_concurrency,
     })
+}
+
+/// Reserved concurrency, or the account's limit; `None` when the account may not be asked.
+async fn concurrency_limit(clients: &Clients, reserved: Option<u32>) -> Option<u32> {
+    if reserved.is_some() {
+        return reserved;
+    }
+    let settings = clients.lambda.get_account_settings().send().await.ok()?;
+    u32::try_from(settings.account_limit()?.concurrent_executions()).ok()
 }
 
 async fn is_allowed(clients: &Clients, stream: &str) -> Result<bool, StackError> {

@@ -89,7 +89,6 @@ impl Account {
         let clients = &self.clients;
         let stream = clients.kinesis.list_tags_for_stream().stream_name(&stood.stream_name).send().await;
         let queue = clients.sqs.list_queue_tags().queue_url(&stood.dlq_url).send().await;
-        let bucket = clients.s3.get_bucket_tagging().bucket(&stood.artifacts_bucket).send().await;
         let arn = format!("arn:aws:logs:us-east-1:123456789012:log-group:{}", stood.log_group);
         let group = clients.logs.list_tags_for_resource().resource_arn(arn).send().await;
         let arn =
@@ -98,7 +97,6 @@ impl Account {
         vec![
             ("stream", format!("{:?}", stream.unwrap())),
             ("queue", format!("{:?}", queue.unwrap())),
-            ("bucket", format!("{:?}", bucket.unwrap())),
             ("log group", format!("{:?}", group.unwrap())),
             ("mapping", format!("{:?}", mapping.unwrap())),
         ]
@@ -133,9 +131,6 @@ async fn one_key_encrypts_everything_that_is_kept() {
     assert_eq!(groups.log_groups()[0].kms_key_id(), Some(KEY));
     let of = account.clients.lambda.get_function_configuration().function_name(&stood.function_name);
     assert_eq!(of.send().await.unwrap().kms_key_arn(), Some(KEY));
-    let of = account.clients.s3.get_bucket_encryption().bucket(&stood.artifacts_bucket).send().await.unwrap();
-    let rule = &of.server_side_encryption_configuration().unwrap().rules()[0];
-    assert_eq!(rule.apply_server_side_encryption_by_default().unwrap().kms_master_key_id(), Some(KEY));
     let policy = role_policy(&account, "streamgauge-dev-us-east-1-function").await;
     let keys = statement(&policy, "UseTheKeys").expect("the role may use the key");
     assert_eq!(keys["Resource"], json!([KEY]));
@@ -203,7 +198,8 @@ async fn with_a_role_that_is_there_none_is_made_and_no_leave_to_make_one_is_aske
     let of = account.clients.lambda.get_function_configuration().function_name(&stood.function_name);
     assert_eq!(of.send().await.unwrap().role(), Some(ROLE));
     let stacks = account.clients.cloudformation.describe_stacks().send().await.unwrap();
-    assert_eq!(stacks.stacks().len(), 3);
+    // Pipeline and observability: the bucket's stack went when the function stood.
+    assert_eq!(stacks.stacks().len(), 2);
     for stack in stacks.stacks() {
         assert_eq!(stack.role_arn(), Some("arn:aws:iam::123456789012:role/deployer"));
         assert!(stack.capabilities().is_empty(), "{:?}", stack.stack_name());
@@ -220,7 +216,7 @@ async fn a_prefix_starts_every_name_and_the_environment_is_found_without_it() {
     assert_eq!(stood.stream_name, "acme-load-dev-stream");
     assert_eq!((stood.alarms, stood.dashboards), (9, 1));
     let listed = status(&account.clients, "dev").await.unwrap();
-    assert_eq!(listed.stacks.len(), 3);
+    assert_eq!(listed.stacks.len(), 2);
     for stack in &listed.stacks {
         for resource in &stack.resources {
             let (kind, id) = (&resource.kind, &resource.physical_id);

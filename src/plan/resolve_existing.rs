@@ -76,7 +76,7 @@ impl Resolver<'_> {
             self.unexpected(&within.key("receipts_queue"), "the URL of an SQS queue");
         }
         let pipeline = match file {
-            Some(file) => self.from_outputs(document, file, at),
+            Some(file) => self.with_outputs(document, file, at),
             None => self.named(document, &within),
         };
         Some(Existing { pipeline, receipts_queue_url })
@@ -102,7 +102,7 @@ impl Resolver<'_> {
         }
     }
 
-    fn from_outputs(&mut self, document: ExistingDoc, file: String, at: &Place<'_>) -> PipelineSource {
+    fn with_outputs(&mut self, document: ExistingDoc, file: String, at: &Place<'_>) -> PipelineSource {
         if file.trim().is_empty() {
             self.wrong(&at.key("from_outputs"), quoted(&file), "the path of a file of outputs");
         }

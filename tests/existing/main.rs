@@ -84,7 +84,9 @@ async fn what_others_send_is_measured_by_the_minute() {
     // Five a second, give or take those acked in the next minute.
     assert!((295..=305).contains(&busiest), "{traffic:#}");
     let text = std::fs::read_to_string(ran.dir.join("report.md")).unwrap();
-    assert!(text.contains(&format!("Other producers sent {sent} records")), "{text}");
+    let sentence = format!("Other producers sent {sent} records");
+    assert!(text.contains(&sentence), "{text}");
+    assert!(ran.terminal.contains(&sentence), "{}", ran.terminal);
 }
 
 #[tokio::test(start_paused = true)]

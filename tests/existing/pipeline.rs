@@ -44,6 +44,8 @@ pub struct Owned {
 
 pub struct Ran {
     pub report: Value,
+    /// As a terminal of 100 columns shows it.
+    pub terminal: String,
     pub dir: PathBuf,
 }
 
@@ -120,7 +122,8 @@ impl Owned {
         assert_eq!(finished.end, RunEnd::Completed, "{:?}", finished.failure);
         let published = publish(&finished.dir).unwrap();
         let report = serde_json::from_str(&streamgauge::report::json(&published.model)).unwrap();
-        Ran { report, dir: finished.dir }
+        let terminal = streamgauge::report::terminal(&published.model, 100, false);
+        Ran { report, terminal, dir: finished.dir }
     }
 
     /// Another producer: so many records a second, for so long. Gives how many it sent.

@@ -78,11 +78,11 @@ fn host<L: Listener + 'static>(
     let call = move |invocation: Invocation| {
         let (cloud, handler, listener) = (Arc::clone(&cloud), Arc::clone(&handler), Arc::clone(&listener));
         let answer = async move {
-            listener.invoked(&invocation.request_id, &invocation.event);
             // A function that is not the tool's own sends no receipts and accepts whatever comes.
             if !invocation.environment.contains_key(QUEUE_URL_VARIABLE) {
                 return Ok(Bytes::from_static(b"{}"));
             }
+            listener.invoked(&invocation.request_id, &invocation.event);
             // What the stack sets is known with the first invocation.
             let handler = handler.get_or_init(|| {
                 let of = |name: &str| invocation.environment.get(name).cloned();

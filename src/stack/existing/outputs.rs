@@ -139,9 +139,7 @@ fn find(file: &str, outputs: &[Output<'_>], part: Part, asked: Option<&str>) -> 
                 format!("no ARN of a {part}"),
                 format!("one, or {} to say which output it is", part.key()),
             )),
-            [one, rest @ ..] if !rest.iter().any(|other| distinct(&other)) => {
-                Ok(text(one).unwrap_or_default())
-            }
+            [one, rest @ ..] if !rest.iter().any(distinct) => Ok(text(one).unwrap_or_default()),
             several => {
                 let paths: Vec<&str> = several.iter().map(|output| output.path.as_str()).collect();
                 let found = format!("{} ARNs of a {part}: {}", several.len(), paths.join(", "));

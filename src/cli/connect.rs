@@ -8,7 +8,7 @@ use crate::platform::clock::Clock;
 use crate::session::SessionError;
 use crate::session::progress::Progress;
 use crate::stack::UpRequest;
-use crate::stack::artifact::Artifact;
+use crate::stack::artifact::{Artifact, ArtifactError};
 
 use super::args::{Global, TargetArg};
 use super::endpoint::{EndpointState, LOCAL_REGION};
@@ -103,12 +103,22 @@ pub fn stack_steps<'a>(global: &Global, progress: &'a dyn Progress) -> impl Fn(&
     }
 }
 
-/// What `up` is asked for: the plan's environment, or the schema's defaults.
-pub fn up_request(global: &Global, plan: Option<&Plan>) -> Result<UpRequest, CliError> {
+/// The function's code, as far as it can be found and can run where it is to run.
+pub fn artifact(global: &Global) -> Result<Result<Artifact, ArtifactError>, CliError> {
     let current_exe = std::env::current_exe()
         .map_err(|error| CliError::environment(format!("cannot tell where this program is: {error}")))?;
-    let function_zip = Artifact::find(global.function_zip.as_deref(), &current_exe)
-        .map_err(|error| CliError::input(error.to_string()).hint(error.hint()))?;
+    let found = Artifact::find(global.function_zip.as_deref(), &current_exe);
+    Ok(match global.target {
+        // Here runs whatever this machine runs.
+        TargetArg::Local => found,
+        TargetArg::Aws => found.and_then(|artifact| artifact.check_for_lambda().map(|()| artifact)),
+    })
+}
+
+/// What `up` is asked for: the plan's environment, or the schema's defaults.
+pub fn up_request(global: &Global, plan: Option<&Plan>) -> Result<UpRequest, CliError> {
+    let function_zip =
+        artifact(global)?.map_err(|error| CliError::input(error.to_string()).hint(error.hint()))?;
     Ok(UpRequest {
         env: global.env.clone(),
         environment: plan.map_or_else(Environment::default, |plan| plan.environment.clone()),

@@ -36,6 +36,8 @@ impl Errors {
         let lines: Vec<usize> = text.split('\n').map(|line| line.chars().count()).collect();
         for error in &mut errors {
             error.position = inside(error.position, &lines);
+            // A key that goes over lines must not make the error do so.
+            error.field = error.field.replace(['\n', '\r'], " ");
         }
         errors.sort_by(|a, b| {
             let key = |error: &PlanError| (error.position.line, error.position.column);

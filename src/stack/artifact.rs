@@ -8,12 +8,16 @@ use sha2::{Digest, Sha256};
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipArchive, ZipWriter};
 
+use super::elf;
 use crate::plan::Architecture;
 
 /// Bytes of a function's code, unzipped, layers included. Lambda developer guide, "Lambda quotas".
 pub const UNZIPPED_MAX_BYTES: u64 = 250 * 1_048_576;
 /// Name of the executable that `provided.al2023` starts. Lambda developer guide, "OS-only runtimes".
 const BOOTSTRAP: &str = "bootstrap";
+/// Of `provided.al2023`: Amazon Linux 2023 has version 2.34 for all of its life. Amazon Linux 2023 user guide,
+/// "Comparing Amazon Linux 2 and AL2023".
+const GLIBC_OF_LAMBDA: (u32, u32) = (2, 34);
 /// Fast: the zip is uploaded once, and on loopback at that.
 const DEFLATE_LEVEL: i64 = 1;
 
@@ -26,6 +30,9 @@ pub struct Artifact {
     /// From the ELF header of `bootstrap`; `None` when it is not an ELF file of a known machine (a
     /// script, or an executable of a system other than Linux: good for the local target on that system).
     pub architecture: Option<Architecture>,
+    /// Newest GNU C library that `bootstrap` needs; `None` for what is no dynamic ELF file.
+    pub glibc: Option<(u32, u32)>,
+    pub is_script: bool,
     /// The file it came from.
     pub source: PathBuf,
     pub unzipped_bytes: u64,
@@ -43,6 +50,10 @@ pub enum ArtifactError {
     NotExecutable { path: PathBuf, mode: u32 },
     #[error("the function's code from {} is {bytes} bytes unzipped; Lambda takes {UNZIPPED_MAX_BYTES}", path.display())]
     TooLarge { path: PathBuf, bytes: u64 },
+    #[error("`bootstrap` from {} needs version {}.{} of the GNU C library; Lambda has {}.{}", path.display(), needed.0, needed.1, GLIBC_OF_LAMBDA.0, GLIBC_OF_LAMBDA.1)]
+    NewerGlibc { path: PathBuf, needed: (u32, u32) },
+    #[error("`bootstrap` from {} is neither a script nor a Linux executable for x86-64 or arm64", path.display())]
+    NotForLambda { path: PathBuf },
     #[error("cannot pack {}: {detail}", path.display())]
     Packing { path: PathBuf, detail: String },
 }
@@ -59,6 +70,9 @@ impl ArtifactError {
             ArtifactError::TooLarge { .. } => {
                 "build the slim consumer: cargo build --release --no-default-features --features consumer --bin consumer"
                     .into()
+            }
+            ArtifactError::NewerGlibc { .. } | ArtifactError::NotForLambda { .. } => {
+                "build the consumer for Lambda (docs/install.md), and pass its zip with --function-zip".into()
             }
             ArtifactError::Packing { .. } => "pass a ready zip with --function-zip".into(),
         }
@@ -104,12 +118,12 @@ impl Artifact {
         {
             return Err(ArtifactError::NotExecutable { path: path.into(), mode: mode & 0o7777 });
         }
-        let mut header = [0; ELF_HEADER_BYTES];
-        let read = bootstrap.read(&mut header).map_err(|error| unreadable(path, error))?;
-        let architecture = architecture(&header[..read]);
+        let mut executable = Vec::new();
+        let mut bounded = (&mut bootstrap).take(UNZIPPED_MAX_BYTES);
+        bounded.read_to_end(&mut executable).map_err(|error| unreadable(path, error))?;
         drop(bootstrap);
         drop(archive);
-        Artifact::checked(path, zip, architecture, unzipped_bytes)
+        Artifact::checked(path, zip, &executable, unzipped_bytes)
     }
 
     /// Packs an executable as `bootstrap`. The same executable gives the same bytes.
@@ -121,20 +135,35 @@ impl Artifact {
         }
         let zip = pack(&executable)
             .map_err(|error| ArtifactError::Packing { path: path.into(), detail: error.to_string() })?;
-        Artifact::checked(path, Bytes::from(zip), architecture(&executable), unzipped_bytes)
+        Artifact::checked(path, Bytes::from(zip), &executable, unzipped_bytes)
     }
 
     fn checked(
         path: &Path,
         zip: Bytes,
-        architecture: Option<Architecture>,
+        executable: &[u8],
         unzipped_bytes: u64,
     ) -> Result<Artifact, ArtifactError> {
         if unzipped_bytes > UNZIPPED_MAX_BYTES {
             return Err(ArtifactError::TooLarge { path: path.into(), bytes: unzipped_bytes });
         }
         let sha256 = hex::encode(Sha256::digest(&zip));
-        Ok(Artifact { zip, sha256, architecture, source: path.into(), unzipped_bytes })
+        let (architecture, glibc) = (elf::architecture(executable), elf::glibc_needed(executable));
+        let is_script = executable.starts_with(b"#!");
+        Ok(Artifact { zip, sha256, architecture, glibc, is_script, source: path.into(), unzipped_bytes })
+    }
+
+    /// Whether Lambda can run it; on this machine anything runs that runs here.
+    ///
+    /// # Errors
+    /// When it is no executable of Linux, or needs a newer C library than Lambda has.
+    pub fn check_for_lambda(&self) -> Result<(), ArtifactError> {
+        let path = self.source.clone();
+        match self.glibc {
+            Some(needed) if needed > GLIBC_OF_LAMBDA => Err(ArtifactError::NewerGlibc { path, needed }),
+            _ if self.architecture.is_none() && !self.is_script => Err(ArtifactError::NotForLambda { path }),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -168,22 +197,6 @@ fn is_executable(path: &Path) -> bool {
 #[cfg(not(unix))]
 fn is_executable(path: &Path) -> bool {
     path.is_file()
-}
-
-/// Through `e_machine`.
-const ELF_HEADER_BYTES: usize = 20;
-
-/// The machine in an ELF header: `e_machine` at offset 18, 62 for x86-64, 183 for AArch64. ELF gABI, chapter 4.
-fn architecture(file: &[u8]) -> Option<Architecture> {
-    let header = file.get(..ELF_HEADER_BYTES)?;
-    if !header.starts_with(b"\x7fELF") {
-        return None;
-    }
-    match u16::from_le_bytes([header[18], header[19]]) {
-        62 => Some(Architecture::X86_64),
-        183 => Some(Architecture::Arm64),
-        _ => None,
-    }
 }
 
 #[cfg(test)]
@@ -259,5 +272,27 @@ mod tests {
         assert_eq!(find(zip_of("bootstrap", 0o755)).unwrap().architecture, Some(Architecture::Arm64));
         let missing = Artifact::from_zip(&dir.path().join("gone"));
         assert!(matches!(missing, Err(ArtifactError::Unreadable { .. })));
+    }
+
+    #[test]
+    fn what_lambda_cannot_run_is_refused_with_the_way_out() {
+        let dir = tempfile::tempdir().unwrap();
+        let exe = dir.path().join("bootstrap");
+        let of = |content: &[u8]| {
+            fs_err::write(&exe, content).unwrap();
+            Artifact::from_executable(&exe).unwrap()
+        };
+        assert!(of(b"#!/usr/bin/python3\n").check_for_lambda().is_ok());
+        assert!(of(&elf(62)).check_for_lambda().is_ok());
+        let foreign = of(b"\xcf\xfa\xed\xfe of another system").check_for_lambda().unwrap_err();
+        assert!(matches!(foreign, ArtifactError::NotForLambda { .. }), "{foreign}");
+        let newer = Artifact { glibc: Some((2, 38)), ..of(&elf(62)) };
+        let error = newer.check_for_lambda().unwrap_err();
+        assert!(
+            error.to_string().contains("needs version 2.38 of the GNU C library; Lambda has 2.34"),
+            "{error}"
+        );
+        assert!(error.hint().contains("docs/install.md"));
+        assert!(Artifact { glibc: Some((2, 34)), ..newer }.check_for_lambda().is_ok());
     }
 }

@@ -7,6 +7,7 @@ mod changeset;
 mod deploy;
 pub mod doctor;
 mod down;
+mod elf;
 mod error;
 mod execute;
 pub mod existing;

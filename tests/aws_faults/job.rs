@@ -197,17 +197,27 @@ pub async fn standing(field: &Field) -> BTreeMap<&'static str, Vec<String>> {
         stack.stack_status() != Some(&aws_sdk_cloudformation::types::StackStatus::DeleteComplete)
     });
     note("stack", stands.filter_map(|stack| stack.stack_name().map(str::to_owned)).collect());
-    note("stream", clients.kinesis.list_streams().send().await.unwrap().stream_names);
-    let functions = clients.lambda.list_functions().send().await.unwrap();
-    let names = functions.functions().iter().filter_map(|one| one.function_name().map(str::to_owned));
-    note("function", names.collect());
-    note("queue", clients.sqs.list_queues().send().await.unwrap().queue_urls.unwrap_or_default());
-    let buckets = clients.s3.list_buckets().send().await.unwrap();
-    note("bucket", buckets.buckets().iter().filter_map(|one| one.name().map(str::to_owned)).collect());
-    let groups = clients.logs.describe_log_groups().send().await.unwrap();
-    note("log group", groups.log_groups().iter().filter_map(|one| one.log_group_name.clone()).collect());
-    let alarms = clients.cloudwatch.describe_alarms().send().await.unwrap();
-    note("alarm", alarms.metric_alarms().iter().filter_map(|one| one.alarm_name.clone()).collect());
+    // A list that the fault denies says nothing of its kind.
+    if let Ok(streams) = clients.kinesis.list_streams().send().await {
+        note("stream", streams.stream_names);
+    }
+    if let Ok(functions) = clients.lambda.list_functions().send().await {
+        let names = functions.functions().iter().filter_map(|one| one.function_name().map(str::to_owned));
+        note("function", names.collect());
+    }
+    if let Ok(queues) = clients.sqs.list_queues().send().await {
+        note("queue", queues.queue_urls.unwrap_or_default());
+    }
+    if let Ok(buckets) = clients.s3.list_buckets().send().await {
+        note("bucket", buckets.buckets().iter().filter_map(|one| one.name().map(str::to_owned)).collect());
+    }
+    if let Ok(groups) = clients.logs.describe_log_groups().send().await {
+        let names = groups.log_groups().iter().filter_map(|one| one.log_group_name.clone());
+        note("log group", names.collect());
+    }
+    if let Ok(alarms) = clients.cloudwatch.describe_alarms().send().await {
+        note("alarm", alarms.metric_alarms().iter().filter_map(|one| one.alarm_name.clone()).collect());
+    }
     let roles = field.cloud.service("iam").unwrap().call("ListRoles", json!({})).await.unwrap();
     let roles =
         roles["Roles"].as_array().unwrap().iter().map(|role| role["RoleName"].as_str().unwrap().to_owned());

@@ -11,7 +11,6 @@ use crate::cost::{self, ForecastAssumptions, PriceBook};
 use crate::plan::Plan;
 use crate::platform::clients::Door;
 use crate::platform::clock::Clock;
-use crate::stack::artifact::Artifact;
 use crate::stack::doctor::{self, Concern, DoctorRequest, Finding, Level, Money};
 
 /// Columns of the table where no terminal says how wide it is.
@@ -21,9 +20,7 @@ pub async fn run(global: &Global, args: &DoctorArgs) -> Result<Exit, CliError> {
     let plan = args.plan.as_deref().map(input::plan).transpose()?;
     let book = PriceBook::parse(&input::prices(global)?)
         .map_err(|error| CliError::input(format!("the price book: {error}")))?;
-    let current_exe = std::env::current_exe()
-        .map_err(|error| CliError::environment(format!("cannot tell where this program is: {error}")))?;
-    let artifact = Artifact::find(global.function_zip.as_deref(), &current_exe);
+    let artifact = connect::artifact(global)?;
     let clock = Clock::start();
     // Before anything else runs in this process, which would be measured with it.
     let headroom = doctor::measure_headroom(clock, plan.as_ref()).await;

@@ -81,11 +81,18 @@ impl From<StackError> for Unanswered {
 
 /// The answer of a question within its bound.
 async fn bounded<T>(question: impl Future<Output = Result<T, StackError>>) -> Result<T, Unanswered> {
-    match tokio::time::timeout(QUESTION_BOUND, question).await {
+    bounded_by(QUESTION_BOUND, question).await
+}
+
+async fn bounded_by<T>(
+    bound: Duration,
+    question: impl Future<Output = Result<T, StackError>>,
+) -> Result<T, Unanswered> {
+    match tokio::time::timeout(bound, question).await {
         Ok(Ok(answer)) => Ok(answer),
         Ok(Err(error)) => Err(error.into()),
         Err(_) => Err(Unanswered {
-            why: format!("no answer within {} s", QUESTION_BOUND.as_secs()),
+            why: format!("no answer within {} s", bound.as_secs()),
             hint: "check the network, the proxy and the region; run with -v for the whole exchange"
                 .to_owned(),
             by_credentials: false,
@@ -126,14 +133,15 @@ impl StreamNow {
 /// Ordered by what a reader needs first: who and where, what stands, what is allowed, then what the plan needs.
 pub async fn examine(clients: &Clients, clock: Clock, request: &DoctorRequest<'_>) -> Vec<Finding> {
     let stream_name = format!("streamgauge-{}-stream", request.env);
+    // Boxed: side by side the SDK's futures are larger than a thread's stack.
     let (caller, stands, templates, stream_quota, function_quota, network, dry_runs) = tokio::join!(
-        account::caller_and_permissions(clients, request.env),
-        stacks::look(clients, request.env),
-        permissions::templates(clients),
-        bounded(account::stream_quota(clients)),
-        concurrency::quota(clients, clock),
-        bounded(network::measure(clients, clock, &stream_name)),
-        permissions::dry_runs(clients, &stream_name),
+        Box::pin(account::caller_and_permissions(clients, request.env)),
+        Box::pin(stacks::look(clients, request.env)),
+        Box::pin(permissions::templates(clients)),
+        Box::pin(bounded(account::stream_quota(clients))),
+        Box::pin(concurrency::quota(clients, clock)),
+        Box::pin(bounded(network::measure(clients, clock, &stream_name))),
+        Box::pin(permissions::dry_runs(clients, &stream_name)),
     );
     let (stand_findings, standing) = stands;
     let mut findings = vec![Finding::ok("region", clients.region.clone())];

@@ -1,17 +1,21 @@
 //! What stands of the environment: as it should, stuck, or left over.
 
+use std::time::Duration;
+
 use super::super::status::{EnvStatus, StackStatus};
 use super::super::{StackError, Standing, standing, status};
 use super::finding::Finding;
-use super::{Part, bounded};
+use super::{Part, bounded, bounded_by};
 use crate::plan::{Plan, StreamMode};
 use crate::platform::clients::Clients;
 
 const CHECK: &str = "stacks";
+/// Longer than throttling is waited out, so that it is told as such.
+const STACKS_BOUND: Duration = Duration::from_secs(120);
 
 /// The stacks, and the environment where it stands complete.
 pub(super) async fn look(clients: &Clients, env: &str) -> (Vec<Finding>, Option<Standing>) {
-    let stacks = match bounded(status(clients, env)).await {
+    let stacks = match bounded_by(STACKS_BOUND, status(clients, env)).await {
         Ok(stacks) => stacks,
         // Nothing works without CloudFormation.
         Err(unanswered) => return (vec![unanswered.stop(CHECK)], None),

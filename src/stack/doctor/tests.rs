@@ -146,6 +146,8 @@ fn artifact() -> Artifact {
         architecture: None,
         source: "consumer".into(),
         unzipped_bytes: 11,
+        glibc: None,
+        is_script: false,
     }
 }
 

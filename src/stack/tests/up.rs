@@ -51,6 +51,8 @@ pub fn request() -> UpRequest {
             architecture: Some(Architecture::X86_64),
             source: "consumer".into(),
             unzipped_bytes: 11,
+            glibc: None,
+            is_script: false,
         },
     }
 }

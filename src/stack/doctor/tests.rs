@@ -263,7 +263,8 @@ async fn a_service_that_never_answers_is_given_up() {
     let field = world.open().await;
     let started = field.clock.instant();
     let findings = field.examined(Some(QUICKSTART)).await;
-    assert!(field.clock.instant() - started < 2 * QUESTION_BOUND);
+    // The stacks are asked for longest: throttling is waited out.
+    assert!(field.clock.instant() - started < 5 * QUESTION_BOUND);
     assert_eq!(finding(&findings, "identity").level, Level::Stop);
     assert_eq!(finding(&findings, "clock").level, Level::Warning);
     assert_eq!(finding(&findings, "stream-capacity").level, Level::Ok);

@@ -103,7 +103,7 @@ const CALLED_BY_CLOUDFORMATION: [Group; 5] = [
 /// One finding: allowed, denied with the names of the calls, or why nobody knows.
 pub(super) async fn permissions(clients: &Clients, caller: &Caller, env: &str) -> Finding {
     if caller.arn.ends_with(":root") {
-        let hint = "a role with the policy of the README does as well, and can do less harm";
+        let hint = "a role with the policy of docs/permissions.md does as well, and can do less harm";
         return Finding::warning(CHECK, "the account's root user: nothing is denied to it", hint);
     }
     let denied = bounded(async {

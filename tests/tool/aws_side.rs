@@ -70,7 +70,7 @@ fn no_credentials_are_told_before_anything_is_made() {
     let mut command = at(&bench, &endpoint, &["up"]);
     command.env_remove("AWS_ACCESS_KEY_ID").env_remove("AWS_SECRET_ACCESS_KEY");
     let done = done(command).expect_code(3);
-    one_plain_error(&done, "no credentials to look at stack");
+    one_plain_error(&done, "no credentials to list stacks");
 }
 
 #[test]
@@ -89,9 +89,9 @@ fn a_region_that_is_missing_or_wrong_is_told() {
 fn a_denied_permission_ends_with_exit_3_and_its_name() {
     let bench = Bench::alone();
     bench.write("plan.yaml", plan(20, "2s", &["lost == 0"]));
-    let fault = "error:code=AccessDenied,op=CreateStack";
+    let fault = "error:code=AccessDenied,op=CreateChangeSet";
     let done = bench.run(&["test", "plan.yaml", "--fault", fault]).expect_code(3);
-    one_plain_error(&done, "cloudformation:CreateStack");
+    one_plain_error(&done, "cloudformation:CreateChangeSet");
     assert!(done.stderr.contains("docs/permissions.md"), "{}", done.stderr);
 }
 

@@ -74,6 +74,10 @@ impl From<StackError> for Unanswered {
                 let why = format!("{service} does not accept the credentials");
                 Unanswered { why, hint, by_credentials: true }
             }
+            // No credentials, and those that the look-up did not find a moment ago.
+            StackError::NoCredentials { .. } => {
+                Unanswered { why: "no credentials were found".to_owned(), hint, by_credentials: true }
+            }
             other => Unanswered { why: other.to_string(), hint, by_credentials: false },
         }
     }

@@ -133,7 +133,7 @@ fn judge(called: &Denied, by_cloudformation: &Denied) -> Finding {
         return Finding::stop(
             CHECK,
             found,
-            "ask for these permissions; the README lists all that streamgauge needs",
+            "ask for these permissions; docs/permissions.md lists all that streamgauge needs",
         );
     }
     if !by_cloudformation.surely.is_empty() {

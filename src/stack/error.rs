@@ -34,8 +34,8 @@ pub enum StackError {
     NotOurs { stack: String },
     #[error("stack {stack} is {status}{}", reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default())]
     State { stack: String, status: String, reason: Option<String> },
-    #[error("stack {stack} stands already, with another {}", what.join(", another "))]
-    Differs { stack: String, what: Vec<String> },
+    #[error("stack {stack} stands already; its names start with {stands}, the plan's with {wanted}")]
+    OtherPrefix { stack: String, stands: String, wanted: String },
     #[error("stack {stack} is still {status} after {} s", after.as_secs())]
     TimedOut { stack: String, status: String, after: Duration },
     #[error("stack {stack} has no output {output}")]
@@ -100,8 +100,8 @@ impl StackError {
                 "continue the rollback in the CloudFormation console, or remove it: streamgauge down".into()
             }
             StackError::State { .. } => "remove it first: streamgauge down".into(),
-            StackError::Differs { .. } => {
-                "stacks are not changed in place: streamgauge down, then up; or use another --env".into()
+            StackError::OtherPrefix { .. } => {
+                "names are not changed in place: streamgauge down, then up; or use another --env".into()
             }
             StackError::TimedOut { .. } => {
                 "the stack's events in the CloudFormation console say what it waits for; streamgauge status shows it".into()

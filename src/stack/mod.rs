@@ -33,7 +33,7 @@ pub use artifact::ArtifactError;
 pub use down::down;
 pub use error::StackError;
 pub use execute::execute;
-pub use status::{EnvStatus, ResourceStatus, StackStatus, standing, status};
+pub use status::{EnvStatus, ResourceStatus, StackStatus, standing, stands, status};
 pub use upplan::{ResourceChange, StackAction, StackPlan, UpPlan, Verb, prepare};
 
 /// The tag that names the environment; the tag that says streamgauge made it.
@@ -173,9 +173,10 @@ fn is_bearable(error: &StackError) -> bool {
 async fn check_prefix(clients: &Clients, request: &UpRequest) -> Result<(), StackError> {
     let wanted = &request.environment.account.name_prefix;
     match status::standing_prefix(clients, &request.env).await? {
-        Some(stands) if stands != *wanted => Err(StackError::Differs {
+        Some(stands) if stands != *wanted => Err(StackError::OtherPrefix {
             stack: Part::Pipeline.stack_name(&stands, &request.env),
-            what: vec![format!("NamePrefix ({stands} instead of {wanted})")],
+            wanted: wanted.clone(),
+            stands,
         }),
         _ => Ok(()),
     }
@@ -204,9 +205,10 @@ fn architecture(request: &UpRequest) -> Result<Architecture, StackError> {
     }
 }
 
-fn tags(request: &UpRequest) -> BTreeMap<String, String> {
-    let mut tags = request.tags.clone();
-    tags.insert(TAG_ENV.into(), request.env.clone());
+/// The user's tags with those that say whose a stack is.
+fn tags(users: &BTreeMap<String, String>, env: &str) -> BTreeMap<String, String> {
+    let mut tags = users.clone();
+    tags.insert(TAG_ENV.into(), env.to_owned());
     tags.insert(TAG_MANAGED.into(), "true".into());
     tags
 }

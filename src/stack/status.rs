@@ -55,8 +55,11 @@ pub struct ResourceStatus {
 /// # Errors
 /// When CloudFormation cannot be asked.
 pub async fn status(clients: &Clients, env: &str) -> Result<EnvStatus, StackError> {
+    let listed = stacks_of(clients, env).await?;
+    let prefix = prefix_of(&listed, env).unwrap_or_else(|| NAME_PREFIX.to_owned());
+    let ends_us = ttl::ends_us(&listed, &Part::Deadman.stack_name(&prefix, env));
     let mut stacks = Vec::new();
-    for stack in stacks_of(clients, env).await? {
+    for stack in listed {
         let name = stack.stack_name().unwrap_or_default().to_owned();
         stacks.push(StackStatus {
             resources: resources(clients, &name).await?,
@@ -78,10 +81,16 @@ pub async fn status(clients: &Clients, env: &str) -> Result<EnvStatus, StackErro
         .filter(|resource| resource.status != "DELETE_COMPLETE")
         .map(|resource| resource.physical_id.as_str())
         .collect();
-    let leftovers =
-        leftovers::leftovers(clients, &prefix(clients, env).await?, Some(env)).await?.outside(&physical_ids);
-    let ends_us = ttl::ends_us(clients, env).await?;
+    let leftovers = leftovers::leftovers(clients, &prefix, Some(env)).await?.outside(&physical_ids);
     Ok(EnvStatus { env: env.to_owned(), stacks, ends_us, leftovers })
+}
+
+/// Whether any stack of the environment is there, in whatever state. Much cheaper than [`status`].
+///
+/// # Errors
+/// When CloudFormation cannot be asked.
+pub async fn stands(clients: &Clients, env: &str) -> Result<bool, StackError> {
+    Ok(!stacks_of(clients, env).await?.is_empty())
 }
 
 /// Stacks with the environment's names, or with its tags, in whatever state.
@@ -117,13 +126,17 @@ pub(super) async fn all_stacks(clients: &Clients) -> Result<Vec<Stack>, StackErr
 
 /// What the names of a standing environment start with; `None` when nothing of it stands.
 pub(super) async fn standing_prefix(clients: &Clients, env: &str) -> Result<Option<String>, StackError> {
-    let stacks = stacks_of(clients, env).await?;
+    Ok(prefix_of(&stacks_of(clients, env).await?, env))
+}
+
+/// What the names of these stacks of `env` start with.
+pub(super) fn prefix_of(stacks: &[Stack], env: &str) -> Option<String> {
     let parts = [Part::Artifacts, Part::Pipeline, Part::Observability, Part::Deadman];
     let mut prefixes = stacks.iter().filter_map(|stack| {
         let name = stack.stack_name()?;
         parts.iter().find_map(|part| name.strip_suffix(&part.name_after_prefix(env)))
     });
-    Ok(prefixes.next().map(str::to_owned))
+    prefixes.next().map(str::to_owned)
 }
 
 /// As [`standing_prefix`]; where nothing stands, what names start with unless a plan says otherwise.

@@ -10,8 +10,8 @@ use super::changeset;
 use super::deploy::{Request, Watch, describe, first_cause, parameters, state_error};
 use super::error::failed;
 use super::templates::Parameters;
-use super::{Part, StackError, TAG_ENV, TAG_MANAGED, check_name, down, status};
-use crate::plan::AccountSpec;
+use super::{Part, StackError, check_name, down, status};
+use crate::plan::{AccountSpec, NAME_PREFIX};
 use crate::platform::clients::Clients;
 use crate::platform::clock::{Clock, WallUs, rfc3339};
 
@@ -91,13 +91,10 @@ pub async fn extend(
     }
 }
 
-/// When the environment ends by itself; `None` when it has no switch.
-///
-/// # Errors
-/// When CloudFormation cannot be asked.
-pub async fn ends_us(clients: &Clients, env: &str) -> Result<Option<WallUs>, StackError> {
-    let stack = describe(clients, &name_of(clients, env).await?).await?;
-    Ok(stack.filter(is_standing).and_then(|stack| end_of(&stack)))
+/// When an environment of these stacks ends by itself; `None` when none of them is its switch `name`.
+pub(super) fn ends_us(stacks: &[Stack], name: &str) -> Option<WallUs> {
+    let switch = stacks.iter().find(|stack| stack.stack_name() == Some(name))?;
+    is_standing(switch).then(|| end_of(switch)).flatten()
 }
 
 /// Removes a switch that has fired and has nothing left to guard: it cannot delete itself. Tells whether it did.
@@ -110,12 +107,13 @@ pub async fn remove_fired(
     env: &str,
     progress: &dyn Fn(&str),
 ) -> Result<bool, StackError> {
-    let name = name_of(clients, env).await?;
-    let Some(stack) = describe(clients, &name).await? else { return Ok(false) };
-    let fired = end_of(&stack).is_some_and(|end| clock.now_us() > end);
-    let others = status::stacks_of(clients, env).await?;
-    let guards_nothing = others.iter().all(|other| other.stack_name() == Some(&name));
-    if !fired || !guards_nothing {
+    // One that still guards something has that beside it.
+    let stacks = status::stacks_of(clients, env).await?;
+    let [stack] = stacks.as_slice() else { return Ok(false) };
+    let prefix = status::prefix_of(&stacks, env).unwrap_or_else(|| NAME_PREFIX.to_owned());
+    let name = Part::Deadman.stack_name(&prefix, env);
+    let fired = end_of(stack).is_some_and(|end| clock.now_us() > end);
+    if stack.stack_name() != Some(&name) || !fired {
         return Ok(false);
     }
     progress(&format!("the dead man's switch of '{env}' has fired: removing what is left of it"));
@@ -142,9 +140,6 @@ async fn make(
     progress: &dyn Fn(&str),
 ) -> Result<WallUs, StackError> {
     let Guarded { env, account, tags } = guarded;
-    let mut tags = tags.clone();
-    tags.insert(TAG_ENV.into(), env.to_owned());
-    tags.insert(TAG_MANAGED.into(), "true".into());
     let ends_us = whole_minute(ends_us);
     let mut parameters: Parameters = times(ends_us).into();
     parameters.insert("EnvironmentName", env.to_owned());
@@ -156,7 +151,7 @@ async fn make(
         stack: Part::Deadman.stack_name(&account.name_prefix, env),
         template: include_str!("../../stacks/deadman.yaml").to_owned(),
         parameters,
-        tags,
+        tags: super::tags(tags, env),
         makes_role: true,
         service_role: account.cloudformation_role.clone(),
     };

@@ -276,7 +276,7 @@ fn stack_request(request: &UpRequest, part: Part, template: &str, parameters: Pa
         stack: part.stack_name(&account.name_prefix, &request.env),
         template: template.to_owned(),
         parameters,
-        tags: super::tags(request),
+        tags: super::tags(&request.tags, &request.env),
         // Leave to make a role is asked for where one is made.
         makes_role: part == Part::Pipeline && account.function_role.is_none(),
         service_role: account.cloudformation_role.clone(),

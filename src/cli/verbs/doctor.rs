@@ -26,31 +26,22 @@ pub async fn run(global: &Global, args: &DoctorArgs) -> Result<Exit, CliError> {
     let headroom = doctor::measure_headroom(clock, plan.as_ref()).await;
     let (endpoint, door) = door(global, clock).await?;
     let local = door.map(|door| (door, connect::local_region(global).to_owned()));
-    let findings = match connect::clients(global, clock, local).await {
-        Ok(clients) => {
-            let money = money(&book, plan.as_ref(), &clients.region);
-            let request = DoctorRequest {
-                env: &global.env,
-                plan: plan.as_ref(),
-                artifact: &artifact,
-                headroom: &headroom,
-                money: &money,
-            };
-            doctor::examine(&clients, clock, &request).await
-        }
-        // Without a region nobody can be asked; what needs nobody is told all the same.
+    let clients = connect::clients(global, clock, local).await;
+    // Without a region nobody can be asked; what needs nobody is told all the same.
+    let region = clients.as_ref().map_or(&book.region, |clients| &clients.region);
+    let request = DoctorRequest {
+        env: &global.env,
+        plan: plan.as_ref(),
+        artifact: &artifact,
+        headroom: &headroom,
+        money: &money(&book, plan.as_ref(), region),
+    };
+    let findings = match &clients {
+        Ok(clients) => doctor::examine(clients, clock, &request).await,
         Err(error) => {
-            let money = money(&book, plan.as_ref(), &book.region);
-            let request = DoctorRequest {
-                env: &global.env,
-                plan: plan.as_ref(),
-                artifact: &artifact,
-                headroom: &headroom,
-                money: &money,
-            };
-            let hint = error.hint.unwrap_or_default();
-            let mut findings = vec![Finding::stop("region", error.message, hint)];
-            findings.extend(doctor::offline(clock.now_us(), &book.region, &request, None));
+            let hint = error.hint.clone().unwrap_or_default();
+            let mut findings = vec![Finding::stop("region", error.message.clone(), hint)];
+            findings.extend(doctor::offline(clock.now_us(), region, &request, None));
             findings
         }
     };

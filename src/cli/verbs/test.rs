@@ -70,7 +70,7 @@ pub async fn run(global: &Global, args: &TestArgs) -> Result<Exit, CliError> {
     stack::ttl::remove_fired(&clients, clock, &global.env, &|line| progress.step(line)).await?;
     connect::must_ask(global, TESTING)?;
     // What stands already is somebody's: `test` would take it down.
-    if !stack::status(&clients, &global.env).await?.stacks.is_empty() {
+    if stack::stands(&clients, &global.env).await? {
         return Err(SessionError::AlreadyUp { env: global.env.clone() }.into());
     }
     let tested = Tested {

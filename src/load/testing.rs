@@ -47,6 +47,7 @@ pub fn test_of(stages: &[(f64, f64)]) -> Test {
         attempt_timeout: Duration::from_secs(10),
         stages,
         criteria: Vec::new(),
+        beyond_capacity: false,
     }
 }
 

@@ -32,6 +32,16 @@ impl Plan {
     pub fn tests(&self) -> impl Iterator<Item = &Test> {
         self.phases.iter().flat_map(|phase| phase.tests.iter())
     }
+
+    /// The same plan with these of its tests alone, by their ids.
+    pub fn with_only(&self, is_wanted: impl Fn(&Test) -> bool) -> Plan {
+        let mut plan = self.clone();
+        for phase in &mut plan.phases {
+            phase.tests.retain(&is_wanted);
+        }
+        plan.phases.retain(|phase| !phase.tests.is_empty());
+        plan
+    }
 }
 
 /// What the pipeline's stack is made of. Maps one to one to the parameters of `stacks/pipeline.yaml`.
@@ -177,6 +187,8 @@ pub struct Test {
     pub stages: Vec<Stage>,
     /// The test's own criteria.
     pub criteria: Vec<Criterion>,
+    /// It is meant to find the pipeline's limit: [`Plan::criteria`] are judged without it.
+    pub beyond_capacity: bool,
 }
 
 impl Test {

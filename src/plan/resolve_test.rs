@@ -86,6 +86,7 @@ impl Resolver<'_> {
             ),
             stages: self.stages(test.stages, &at.key("stages")),
             criteria: self.criteria(test.criteria, &at.key("criteria")),
+            beyond_capacity: test.beyond_capacity.unwrap_or(false),
         }
     }
 

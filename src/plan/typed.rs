@@ -140,6 +140,8 @@ pub(super) struct TestDoc {
     #[schemars(range(min = 1, max = 100))]
     pub put_attempts: Option<i64>,
     pub attempt_timeout: Option<DurationText>,
+    /// It is meant to go beyond what the pipeline carries: the plan's own criteria leave it out. Default false.
+    pub beyond_capacity: Option<bool>,
     /// Stages as in k6: each moves linearly from the previous target (0 at first) to its own.
     #[schemars(required, length(min = 1))]
     pub stages: Option<Vec<StageDoc>>,

@@ -34,6 +34,7 @@ fn test(id: &str, name: &str, payload: (&str, usize), stages: Vec<Stage>, criter
         attempt_timeout: Duration::from_secs(5),
         stages,
         criteria,
+        beyond_capacity: false,
     }
 }
 

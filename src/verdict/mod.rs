@@ -84,7 +84,7 @@ pub struct TestVerdict {
 pub struct Verdicts {
     /// In the order of `evidence.tests`.
     pub tests: Vec<TestVerdict>,
-    /// The plan's criteria on the whole run.
+    /// The plan's criteria on the whole run, tests that go beyond the pipeline's capacity on purpose left out.
     pub run: Vec<CriterionVerdict>,
     /// The worst of all of them; never `Pass` for a run that did not end by itself.
     pub overall: Verdict,
@@ -101,10 +101,13 @@ impl Verdicts {
 pub fn judge(evidence: &Evidence, cost: &Cost) -> Verdicts {
     let tests: Vec<TestVerdict> =
         evidence.tests.iter().map(|test| judge_test(evidence, test, cost)).collect();
-    let whole: Vec<&TestEvidence> = evidence.tests.iter().collect();
-    let run: Vec<CriterionVerdict> = evidence
-        .plan
-        .criteria
+    let goes_beyond = |test: &&TestEvidence| {
+        evidence.plan.tests().nth(test.plan_index).is_some_and(|test| test.beyond_capacity)
+    };
+    let whole: Vec<&TestEvidence> = evidence.tests.iter().filter(|test| !goes_beyond(test)).collect();
+    // They say nothing of a run that only sought the limit.
+    let of_run = if whole.is_empty() && !tests.is_empty() { &[] } else { evidence.plan.criteria.as_slice() };
+    let run: Vec<CriterionVerdict> = of_run
         .iter()
         .map(|criterion| criteria::judge(criterion, &measure::Scope { evidence, tests: &whole, cost }))
         .collect();

@@ -49,6 +49,28 @@ fn the_run_of_the_fixture() {
 }
 
 #[test]
+fn the_plans_criteria_leave_out_what_goes_beyond_capacity_on_purpose() {
+    let mut evidence = evidence();
+    evidence.plan.criteria =
+        vec![criterion("success_rate > 99%", Metric::SuccessRate, None, Op::Greater, 99.0)];
+    evidence.tests.truncate(2);
+    let of_run =
+        |evidence: &Evidence| judged(evidence).run.iter().map(|each| each.verdict).collect::<Vec<_>>();
+    assert_eq!(of_run(&evidence), [Verdict::Fail], "3.1 is refused half of its records");
+    evidence
+        .plan
+        .phases
+        .iter_mut()
+        .flat_map(|phase| &mut phase.tests)
+        .find(|test| test.id == "3.1")
+        .unwrap()
+        .beyond_capacity = true;
+    assert_eq!(of_run(&evidence), [Verdict::Pass]);
+    evidence.tests.remove(0);
+    assert_eq!(of_run(&evidence), [], "nothing is left to judge");
+}
+
+#[test]
 fn a_latency_must_hold_on_every_judged_level_and_the_worst_is_named() {
     let p95 = |below| criterion("p95", Metric::PutLatency, Some(Stat::P95), Op::Less, below);
     let verdict = one(0, p95(20.0), |_| {});

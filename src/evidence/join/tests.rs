@@ -34,6 +34,7 @@ fn plan() -> Plan {
         attempt_timeout: Duration::from_secs(1),
         stages,
         criteria: Vec::new(),
+        beyond_capacity: false,
     };
     let function = plan::FunctionSpec {
         memory_mb: 512,

@@ -230,7 +230,7 @@ async fn a_prefix_starts_every_name_and_the_environment_is_found_without_it() {
     let error = account.up(&plain()).await.unwrap_err();
     assert_eq!(
         error.to_string(),
-        "stack acme-load-dev-pipeline stands already, with another NamePrefix (acme-load instead of streamgauge)"
+        "stack acme-load-dev-pipeline stands already; its names start with acme-load, the plan's with streamgauge"
     );
     account.down().await;
 }

@@ -140,7 +140,7 @@ pub enum PlanVerb {
     /// Check a plan; exit 2 with file:line:column when it is wrong.
     #[command(after_help = "Example:\n  streamgauge plan check plans/quickstart.yaml")]
     Check(PlanArgs),
-    /// Show tests, stages, records and duration of a plan.
+    /// Show a plan's timeline: tests, stages, records, data, shards needed and forecast cost, per test and week.
     #[command(after_help = "Example:\n  streamgauge plan show plans/quickstart.yaml")]
     Show(PlanArgs),
 }

@@ -8,9 +8,10 @@ use serde_json::json;
 use crate::cli::args::{Format, Global, PlanVerb, TargetArg};
 use crate::cli::exit::{CliError, Exit};
 use crate::cli::input;
+use crate::cli::overview::Overview;
+use crate::cli::shown_plan;
 use crate::load::schedule::Schedule;
 use crate::plan::{Metric, Plan, PutMode, Stage, StageKind, StreamMode, Test};
-use crate::platform::limits;
 
 /// Two whole minutes lie inside, wherever it starts. AWS/Lambda and AWS/Kinesis metrics are of one minute each.
 const CLOUDWATCH_HOLD_MIN: Duration = Duration::from_secs(180);
@@ -78,14 +79,19 @@ fn totals(plan: &Plan) -> (usize, u64, f64) {
 
 fn show(global: &Global, path: &Path) -> Result<Exit, CliError> {
     let plan = input::plan(path)?;
+    let book = shown_plan::book(global)?;
+    let overview = Overview::new(&plan, &book, global.region.as_deref().unwrap_or(&book.region));
     match global.format {
-        Format::Json => println!("{:#}", as_json(&plan)),
-        Format::Human => print_plan(&plan),
+        Format::Json => println!("{:#}", as_json(&plan, &overview)),
+        Format::Human => {
+            print_plan(&plan);
+            print!("\n{}", overview.text());
+        }
     }
     Ok(Exit::Done)
 }
 
-fn as_json(plan: &Plan) -> serde_json::Value {
+fn as_json(plan: &Plan, overview: &Overview<'_>) -> serde_json::Value {
     let tests: Vec<serde_json::Value> = plan
         .tests()
         .map(|test| {
@@ -100,14 +106,19 @@ fn as_json(plan: &Plan) -> serde_json::Value {
                     })
                 })
                 .collect();
+            let of_test = overview.test_document(&test.id);
             json!({
-                "id": test.id, "name": test.name, "payload": test.payload.name, "bytes": test.payload.bytes,
-                "records": schedule.total(), "duration_s": test.duration().as_secs_f64(), "peak_rps": test.peak_rps(),
-                "levels": levels,
+                "id": test.id, "name": test.name, "week": of_test["week"], "payload": test.payload.name,
+                "bytes": test.payload.bytes, "records": schedule.total(), "data_bytes": of_test["data_bytes"],
+                "duration_s": test.duration().as_secs_f64(), "peak_rps": test.peak_rps(),
+                "shards_needed": of_test["shards_needed"], "forecast_usd": of_test["forecast_usd"], "levels": levels,
             })
         })
         .collect();
-    json!({"plan": plan.name, "hash": plan.hash, "tests": tests})
+    let sums = overview.document();
+    json!({
+        "plan": plan.name, "hash": plan.hash, "tests": tests, "weeks": sums["weeks"], "total": sums["total"],
+    })
 }
 
 fn print_plan(plan: &Plan) {
@@ -120,14 +131,8 @@ fn print_plan(plan: &Plan) {
         println!("\nWeek {}: {}", phase.week, phase.name);
         for test in &phase.tests {
             print_test(test);
-            let stream = &plan.environment.stream;
-            if stream.mode == StreamMode::Provisioned && plan.existing.is_none() {
-                print_shards_needed(test, stream.shards);
-            }
         }
     }
-    let (tests, records, seconds) = totals(plan);
-    println!("\nIn all: {tests} tests, {records} records, {} of load", duration(seconds));
 }
 
 fn print_environment(plan: &Plan) {
@@ -179,18 +184,6 @@ fn print_test(test: &Test) {
     println!("{table}");
     for criterion in &test.criteria {
         println!("  must hold: {}", criterion.text);
-    }
-}
-
-fn print_shards_needed(test: &Test, shards: u32) {
-    let by_records = test.peak_rps() / limits::SHARD_WRITE_RECORDS_PER_S as f64;
-    let by_bytes = test.peak_rps() * test.payload.bytes as f64 / limits::SHARD_WRITE_BYTES_PER_S as f64;
-    let needed = by_records.max(by_bytes).ceil() as u32;
-    if needed > shards {
-        println!(
-            "  note: its peak of {}/s needs {needed} shards, the plan has {shards}: records will be refused",
-            test.peak_rps()
-        );
     }
 }
 

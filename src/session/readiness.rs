@@ -105,7 +105,10 @@ pub async fn wait_until_ready(
 }
 
 /// Where nothing tells that a record was processed: returns once the stream took a probe, with 1.
-pub async fn wait_until_taken(probing: Probing<'_>) -> Result<u64, SessionError> {
+pub async fn wait_until_taken(
+    probing: Probing<'_>,
+    mut stop: watch::Receiver<u32>,
+) -> Result<u64, SessionError> {
     let started = probing.clock.instant();
     let mut last_error = None;
     for sequence in 0..TAKEN_ATTEMPTS {
@@ -113,7 +116,11 @@ pub async fn wait_until_taken(probing: Probing<'_>) -> Result<u64, SessionError>
             Ok(()) => return Ok(1),
             Err(problem) => last_error = Some(problem),
         }
-        tokio::time::sleep(PROBE_EVERY).await;
+        tokio::select! {
+            biased;
+            _ = stop.wait_for(|asked| *asked > 0) => break,
+            () = tokio::time::sleep(PROBE_EVERY) => {}
+        }
     }
     Err(SessionError::NotReady { waited: probing.clock.instant() - started, last_error })
 }

@@ -194,7 +194,7 @@ impl Running {
         let stop = self.request.stop.clone();
         let ready = match self.request.has_receipts() {
             true => readiness::wait_until_ready(probing, stop).await,
-            false => readiness::wait_until_taken(probing).await,
+            false => readiness::wait_until_taken(probing, stop).await,
         };
         match ready {
             Ok(acked) => self.event(&Event::Ready { probes_acked: acked })?,

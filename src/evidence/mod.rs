@@ -40,7 +40,10 @@ pub fn load(dir: &Path) -> Result<model::Evidence, EvidenceError> {
                 let parsed = crate::plan::parse_with(text, files);
                 parsed.map_err(|errors| errors.in_file("plan").to_string())
             },
-            key_of: &|keys, sequence| crate::load::keys::KeyPicker::new(keys).index(sequence),
+            picker: &|keys| {
+                let picker = crate::load::keys::KeyPicker::new(keys);
+                Box::new(move |sequence| picker.index(sequence))
+            },
         },
     )
 }

@@ -15,10 +15,14 @@ mod resolve;
 mod resolve_account;
 mod resolve_environment;
 mod resolve_existing;
+mod resolve_shapes;
 mod resolve_test;
+mod series;
+mod shapes;
 mod tree;
 mod typed;
 mod typed_environment;
+mod typed_shapes;
 mod units;
 
 #[cfg(test)]
@@ -29,6 +33,8 @@ mod docs_tests;
 mod existing_tests;
 #[cfg(test)]
 mod hostile_tests;
+#[cfg(test)]
+mod shapes_tests;
 #[cfg(test)]
 mod tests;
 

@@ -32,12 +32,15 @@ use crate::plan::{self, Plan, ReadFile};
 use receipt_sums::ReceiptSums;
 use timeline::Timeline;
 
+/// Tells the index of the partition key of a sequence.
+pub type Picker = Box<dyn Fn(u64) -> u32>;
+
 /// What other rooms know and this one needs: how a plan's text is read, and which key a record has.
 pub struct Rooms<'a> {
     /// `plan::parse_with`, its errors as text.
     pub parse: &'a dyn Fn(&str, &dyn ReadFile) -> Result<Plan, String>,
-    /// Index of the partition key of a sequence: `load::keys`.
-    pub key_of: &'a dyn Fn(&plan::Keys, u64) -> u32,
+    /// Of a test's keys: `load::keys`.
+    pub picker: &'a dyn Fn(&plan::Keys) -> Picker,
 }
 
 /// All files of a run, read.
@@ -64,11 +67,11 @@ pub fn load_with(dir: &Path, rooms: &Rooms<'_>) -> Result<Evidence, EvidenceErro
     let timeline = Timeline::new(&files.events, &files.plan, files.sends.last_us);
     let tests: Vec<&plan::Test> = files.plan.tests().collect();
     let planned = timeline.planned();
-    // Tests may pick their keys differently; an index names the same key in all of them.
+    let pickers = pickers(&tests, rooms);
     let key_of = |sequence: u64| {
         let after = planned.partition_point(|(first, _, _)| *first <= sequence);
-        let test = after.checked_sub(1).and_then(|index| tests.get(planned[index].2));
-        test.map_or(0, |test| (rooms.key_of)(&test.keys, sequence))
+        let picker = after.checked_sub(1).and_then(|index| pickers.get(planned[index].2));
+        picker.map_or(0, |(first, picker)| first + picker(sequence))
     };
     let accounting = accounting::account(&dir, &files.events, &files.sends.acked, &seen, &key_of)?;
     notes.extend(accounting.notes);
@@ -134,6 +137,25 @@ fn read(
     let receipts = ReceiptSums::read(&dir.receipts_jsonl(), &seen.index, &sampling)?;
     let pulled = dir.read_metrics()?;
     Ok((Files { header, environment, plan, events, sends, intervals, receipts, pulled }, seen))
+}
+
+/// For each test: how its keys are picked, and the number of its first. Tests may pick their keys differently, but
+/// an index names the same key, in the same shard, in all that leave the shard to the key's hash. Where keys take
+/// turns each test chooses the shards anew, and there is no order between shards: so its keys are its own.
+fn pickers(tests: &[&plan::Test], rooms: &Rooms<'_>) -> Vec<(u32, Picker)> {
+    let is_own = |keys: &plan::Keys| keys.distribution == plan::KeyDistribution::RoundRobin;
+    let shared = tests.iter().filter(|test| !is_own(&test.keys)).map(|test| test.keys.count).max();
+    let mut next = shared.unwrap_or(0);
+    let picker = |test: &&plan::Test| {
+        let picker = (rooms.picker)(&test.keys);
+        if !is_own(&test.keys) {
+            return (0, picker);
+        }
+        let first = next;
+        next += test.keys.count;
+        (first, picker)
+    };
+    tests.iter().map(picker).collect()
 }
 
 fn probes_acked(events: &[Logged]) -> u64 {

@@ -246,7 +246,12 @@ impl ReadFile for KeptFiles<'_> {
             File::open(&path)?.take(max_bytes as u64 + 1).read_to_end(&mut content)?;
             Ok(content)
         };
-        read().map(Bytes::from).map_err(|error| format!("{}: {error}", path.display()))
+        let content = read().map_err(|error| format!("{}: {error}", path.display()))?;
+        let kept = PlanFile::new(content.into());
+        if kept.sha256 != *sha256 {
+            return Err(format!("{} is not the file that was run: its SHA-256 is another", path.display()));
+        }
+        Ok(kept.content)
     }
 }
 

@@ -120,7 +120,11 @@ impl Resolver<'_> {
             Ok(text) => Some(text.strip_prefix('\u{feff}').unwrap_or(text)),
             Err(error) => {
                 let error = super::not_utf8(content, error.valid_up_to());
-                self.errors.push(PlanError { file: Some(name.to_owned()), ..error });
+                self.errors.push(PlanError {
+                    file: Some(name.to_owned()),
+                    field: "file".to_owned(),
+                    ..error
+                });
                 None
             }
         }

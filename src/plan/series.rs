@@ -138,6 +138,10 @@ impl<'t> Reader<'t> {
             Some((header, number)) if !header.trim().is_empty() => self.header(&cells(header, number)),
             _ => self.wrong(whole, "rates", "no header", HEADER_EXPECTED),
         }
+        // What else is written there is then anything.
+        if !self.wrong.is_empty() {
+            return Vec::new();
+        }
         let (mut rows, mut first, mut previous) = (Vec::new(), None, None);
         for (line, number) in lines {
             if self.wrong.len() >= ERRORS_MAX {
@@ -175,7 +179,7 @@ impl<'t> Reader<'t> {
 
     /// When and how much, unless something is wrong with it.
     fn row(&mut self, cells: &[Cell<'_>], previous: Option<Moment>) -> Option<(Moment, f64)> {
-        let time_column = if self.time_column.is_empty() { "time_s" } else { self.time_column };
+        let time_column = self.time_column;
         let [time, rate] = cells else {
             let position = cells.get(2).map_or(cells[0].position, |extra| extra.position);
             let found = match cells {

@@ -49,6 +49,8 @@ async fn a_series_is_replayed_and_reported_from_the_run_directory_alone() {
     let (ran, _) = ran(test, &files).await;
     assert_eq!(ran.report["run"]["verdict"], "pass", "{:#}", ran.report["tests"][0]["criteria"]);
     assert_eq!(ran.report["delivery"]["delivered"], 2_000);
+    let notes = ran.report["notes"].to_string();
+    assert!(notes.contains("test 1: Poisson arrivals (seed 1)"), "{notes}");
     let levels = ran.report["tests"][0]["levels"].as_array().unwrap();
     assert_eq!(levels.len(), 50, "two rows a level");
     for level in levels {

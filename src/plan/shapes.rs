@@ -1,8 +1,9 @@
 //! What the load looks like beyond a rate: how arrivals are spread, how keys are chosen, a series of rates.
 
+use std::fmt;
 use std::time::Duration;
 
-use super::model::Stage;
+use super::model::{Stage, Test};
 
 /// How the records of a level are spread over it (`load::arrivals`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -50,6 +51,41 @@ pub struct RateStep {
     /// From the stage's start; the rate holds until the next step, or the stage's end.
     pub after: Duration,
     pub rps: f64,
+}
+
+impl fmt::Display for Arrivals {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Arrivals::Even => f.write_str("even arrivals"),
+            Arrivals::Poisson { seed } => write!(f, "Poisson arrivals (seed {seed})"),
+        }
+    }
+}
+
+impl fmt::Display for Keys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Keys { count, seed, distribution } = self;
+        match distribution {
+            KeyDistribution::Uniform => write!(f, "{count} keys alike (seed {seed})"),
+            KeyDistribution::Zipf { exponent } => {
+                write!(f, "{count} keys by Zipf's law, exponent {exponent} (seed {seed})")
+            }
+            KeyDistribution::Hot { share } => {
+                write!(f, "{count} keys, one with {}% of the records (seed {seed})", share * 100.0)
+            }
+            KeyDistribution::RoundRobin => write!(f, "{count} keys in turn over the shards"),
+        }
+    }
+}
+
+impl Test {
+    /// What is not as usual about arrivals and keys, in words; `None`: even arrivals, and all keys alike.
+    pub fn shape(&self) -> Option<String> {
+        let arrivals = (self.arrivals != Arrivals::Even).then(|| self.arrivals.to_string());
+        let keys = (self.keys.distribution != KeyDistribution::Uniform).then(|| self.keys.to_string());
+        let parts: Vec<String> = arrivals.into_iter().chain(keys).collect();
+        (!parts.is_empty()).then(|| parts.join("; "))
+    }
 }
 
 impl Stage {

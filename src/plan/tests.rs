@@ -94,7 +94,7 @@ phases:
     assert!(plan.flags.contains(&stop));
     let tests: Vec<&Test> = plan.tests().collect();
     assert_eq!((tests[0].payload.bytes, tests[0].payload.name.as_str()), (700, "700 bytes"));
-    assert_eq!((tests[0].put, tests[0].keys.clone()), (PutMode::Record, Keys::uniform(7, 9)));
+    assert_eq!((tests[0].put, tests[0].keys), (PutMode::Record, Keys::uniform(7, 9)));
     assert_eq!((tests[0].put_attempts, tests[1].put_attempts), (1, 2));
     assert_eq!((tests[1].put, tests[1].payload.bytes), (PutMode::Batch, 1_024));
     assert_eq!(tests[0].criteria[0].text, "put_latency.p95 < 100ms");

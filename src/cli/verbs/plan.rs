@@ -103,7 +103,7 @@ fn as_json(plan: &Plan) -> serde_json::Value {
             json!({
                 "id": test.id, "name": test.name, "payload": test.payload.name, "bytes": test.payload.bytes,
                 "records": schedule.total(), "duration_s": test.duration().as_secs_f64(), "peak_rps": test.peak_rps(),
-                "levels": levels,
+                "arrivals": test.arrivals.to_string(), "keys": test.keys.to_string(), "levels": levels,
             })
         })
         .collect();
@@ -165,6 +165,9 @@ fn print_test(test: &Test) {
         schedule.total(),
         duration(test.duration().as_secs_f64())
     );
+    if let Some(shape) = test.shape() {
+        println!("  {shape}");
+    }
     let mut table = crate::cli::table(["level", "from/s", "to/s", "starts", "lasts", "records"]);
     for level in schedule.levels() {
         table.add_row([

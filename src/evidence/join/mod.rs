@@ -14,7 +14,7 @@ mod usage;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use hdrhistogram::Histogram;
@@ -67,6 +67,7 @@ pub fn load_with(dir: &Path, rooms: &Rooms<'_>) -> Result<Evidence, EvidenceErro
     let timeline = Timeline::new(&files.events, &files.plan, files.sends.last_us);
     let tests: Vec<&plan::Test> = files.plan.tests().collect();
     let planned = timeline.planned();
+    notes.extend(shapes(&tests, &timeline));
     let pickers = pickers(&tests, rooms);
     let key_of = |sequence: u64| {
         let after = planned.partition_point(|(first, _, _)| *first <= sequence);
@@ -137,6 +138,17 @@ fn read(
     let receipts = ReceiptSums::read(&dir.receipts_jsonl(), &seen.index, &sampling)?;
     let pulled = dir.read_metrics()?;
     Ok((Files { header, environment, plan, events, sends, intervals, receipts, pulled }, seen))
+}
+
+/// What the figures of a test with unusual arrivals or keys must not be read without.
+fn shapes(tests: &[&plan::Test], timeline: &Timeline) -> Vec<String> {
+    let planned = timeline.planned();
+    let began: BTreeSet<usize> = planned.iter().map(|(_, _, test)| *test).collect();
+    let note = |index: usize| {
+        let test = tests.get(index)?;
+        Some(format!("test {}: {}", test.id, test.shape()?))
+    };
+    began.into_iter().filter_map(note).collect()
 }
 
 /// For each test: how its keys are picked, and the number of its first. Tests may pick their keys differently, but

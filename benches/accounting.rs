@@ -22,7 +22,7 @@ use streamgauge::platform::clock::Clock;
 use streamgauge::wire::receipt::{Receipt, RecordOutcome, RecordSeen};
 
 const RUN: &str = "20261121-013240-k3f9";
-const KEYS: Keys = Keys { count: 1_000, seed: 1 };
+const KEYS: Keys = Keys::uniform(1_000, 1);
 const PEAK_MAX_MB: f64 = 100.0;
 const RECORDS_PER_S_MIN: f64 = 50_000.0;
 

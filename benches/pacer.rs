@@ -69,7 +69,8 @@ async fn measure(test: plan::Test, busy: Duration, wait: Duration) -> Vec<i64> {
     let schedule = Schedule::new(&test);
     let run = "20261121-013240-k3f9".parse().expect("a run id");
     let start = clock.instant() + Duration::from_millis(50);
-    let job = Job { run, test, schedule, first_level: 0, first_sequence: 0, start };
+    let job =
+        Job { run, test, schedule, first_level: 0, first_sequence: 0, hash_keys: Arc::default(), start };
     run_test(job, Arc::new(Fake { clock, busy, wait }), lags.clone(), clock, stopped, |_| {}).await;
     let mut lags = std::mem::take(&mut *lags.0.lock().expect("lags"));
     lags.sort_unstable();

@@ -3,12 +3,15 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
 #[derive(Clone, Debug)]
 pub struct OutRecord {
     pub key: String,
+    /// Decides the shard instead of the key's hash: a number below 2^128, decimal.
+    pub hash_key: Option<Arc<str>>,
     pub data: Bytes,
 }
 

@@ -1,34 +1,101 @@
-//! Partition keys: a pure function of seed and sequence, so that a resumed or repeated run sends the same.
+//! Partition keys: a pure function of seed and sequence, so that a resumed or repeated run sends the same, and
+//! the accounting knows each record's key without being told.
 
-use crate::plan;
+use std::sync::Arc;
 
-/// Picks one of `count` keys, uniformly.
+use super::arrivals::unit;
+use crate::plan::{self, KeyDistribution};
+
+/// Picks one of the keys for each record.
 #[derive(Clone, Debug)]
 pub struct KeyPicker {
     count: u32,
     seed: u64,
+    pick: Pick,
+    /// Where keys take turns: a hash key in each open shard, as Kinesis takes it.
+    hash_keys: Arc<[Arc<str>]>,
+}
+
+#[derive(Clone, Debug)]
+enum Pick {
+    Uniform,
+    /// The share of all keys up to each one: 8 bytes a key. The first that passes a uniform number is it
+    /// (inverse transform: Devroye, Non-Uniform Random Variate Generation, 1986, ch. III.2).
+    Cumulative(Arc<[f64]>),
+    Hot {
+        share: f64,
+    },
+    InTurn,
 }
 
 impl KeyPicker {
     pub fn new(keys: &plan::Keys) -> KeyPicker {
-        KeyPicker { count: keys.count.max(1), seed: mix(keys.seed) }
+        let count = keys.count.max(1);
+        let pick = match keys.distribution {
+            KeyDistribution::Uniform => Pick::Uniform,
+            KeyDistribution::Zipf { exponent } => Pick::Cumulative(zipf(count, exponent)),
+            KeyDistribution::Hot { share } => Pick::Hot { share },
+            KeyDistribution::RoundRobin => Pick::InTurn,
+        };
+        KeyPicker { count, seed: mix(keys.seed), pick, hash_keys: Arc::default() }
+    }
+
+    /// With the hash keys that records are put under in turn; without any, each key's own hash decides.
+    pub fn under(self, hash_keys: Arc<[Arc<str>]>) -> KeyPicker {
+        KeyPicker { hash_keys, ..self }
     }
 
     /// Index of the key of this record, below the number of keys.
     pub fn index(&self, sequence: u64) -> u32 {
         let random = mix(self.seed ^ sequence.wrapping_mul(GOLDEN_GAMMA));
-        // The upper half of the product is uniform over `0..count`, without a division.
-        ((u128::from(random) * u128::from(self.count)) >> 64) as u32
+        match &self.pick {
+            Pick::Uniform => below(self.count, random),
+            Pick::Cumulative(shares) => {
+                let place = unit(random);
+                (shares.partition_point(|share| *share <= place) as u32).min(self.count - 1)
+            }
+            Pick::Hot { share } if unit(random) < *share || self.count == 1 => 0,
+            // Another draw: the first one is no longer uniform.
+            Pick::Hot { .. } => 1 + below(self.count - 1, mix(random)),
+            Pick::InTurn => (sequence % u64::from(self.count)) as u32,
+        }
     }
 
     /// The key itself: `key-000123`.
     pub fn key(&self, sequence: u64) -> String {
         format!("key-{:06}", self.index(sequence))
     }
+
+    /// The hash key that this record is to be put under, where the key's own hash does not decide. It goes with the
+    /// key, so that the records of a key stay in one shard and in order.
+    pub fn hash_key(&self, sequence: u64) -> Option<Arc<str>> {
+        let turn = self.index(sequence) as usize % self.hash_keys.len().max(1);
+        self.hash_keys.get(turn).cloned()
+    }
+}
+
+/// The cumulated shares of keys whose n-th has a share proportional to `1 / n^exponent`.
+fn zipf(count: u32, exponent: f64) -> Arc<[f64]> {
+    let mut sum = 0.0;
+    let mut shares: Vec<f64> = (1..=count)
+        .map(|n| {
+            sum += f64::from(n).powf(-exponent);
+            sum
+        })
+        .collect();
+    for share in &mut shares {
+        *share /= sum;
+    }
+    shares.into()
+}
+
+/// Uniform over `0..count`: the upper half of the product, without a division.
+fn below(count: u32, random: u64) -> u32 {
+    ((u128::from(random) * u128::from(count)) >> 64) as u32
 }
 
 /// Increment of splitmix64: the golden ratio in 64 bits.
-const GOLDEN_GAMMA: u64 = 0x9e37_79b9_7f4a_7c15;
+pub(super) const GOLDEN_GAMMA: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// One step of splitmix64 (Steele, Lea and Flood, 2014; constants as in <https://prng.di.unimi.it/splitmix64.c>).
 pub(super) fn mix(state: u64) -> u64 {
@@ -39,51 +106,5 @@ pub(super) fn mix(state: u64) -> u64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn picker(count: u32, seed: u64) -> KeyPicker {
-        KeyPicker::new(&plan::Keys { count, seed })
-    }
-
-    /// The first outputs of splitmix64 with state 1234567, as published with the reference implementation
-    /// (Rosetta Code, "Pseudo-random numbers/Splitmix64").
-    #[test]
-    fn mix_is_splitmix64() {
-        let outputs: Vec<u64> =
-            (0..3).map(|i| mix(1_234_567_u64.wrapping_add(GOLDEN_GAMMA.wrapping_mul(i)))).collect();
-        assert_eq!(
-            outputs,
-            [6_457_827_717_110_365_317, 3_203_168_211_198_807_973, 9_817_491_932_198_370_423]
-        );
-    }
-
-    #[test]
-    fn the_same_seed_picks_the_same_keys_and_another_seed_others() {
-        let keys = |seed| (0..100).map(|k| picker(1_000, seed).index(k)).collect::<Vec<_>>();
-        assert_eq!(keys(1), keys(1));
-        assert_ne!(keys(1), keys(2));
-    }
-
-    #[test]
-    fn keys_have_the_length_that_the_plan_counts_with() {
-        let largest = picker(plan::KEYS_MAX, 1);
-        for sequence in 0..10_000 {
-            assert_eq!(largest.key(sequence).len(), plan::PARTITION_KEY_BYTES);
-        }
-    }
-
-    /// Chi-squared over 100 keys and 100,000 records: 99 degrees of freedom, 0.1 % point 148.2.
-    #[test]
-    fn keys_are_uniform() {
-        let picker = picker(100, 1);
-        let mut counts = [0_u32; 100];
-        for sequence in 0..100_000 {
-            counts[picker.index(sequence) as usize] += 1;
-        }
-        let chi_squared: f64 =
-            counts.iter().map(|count| (f64::from(*count) - 1_000.0).powi(2) / 1_000.0).sum();
-        assert!(chi_squared < 148.2, "{chi_squared}");
-        assert!((0..1_000).all(|sequence| self::picker(1, 7).index(sequence) == 0));
-    }
-}
+#[path = "keys_tests.rs"]
+mod tests;

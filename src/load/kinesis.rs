@@ -64,6 +64,7 @@ impl KinesisDriver {
             .put_record()
             .stream_name(&self.stream_name)
             .partition_key(&record.key)
+            .set_explicit_hash_key(record.hash_key.as_deref().map(str::to_owned))
             .data(Blob::new(record.data.as_ref()));
         match request.send().await {
             Ok(_) => PutResult::Acked,
@@ -75,6 +76,7 @@ impl KinesisDriver {
         let entries = records.iter().map(|record| {
             PutRecordsRequestEntry::builder()
                 .partition_key(&record.key)
+                .set_explicit_hash_key(record.hash_key.as_deref().map(str::to_owned))
                 .data(Blob::new(record.data.as_ref()))
                 .build()
                 .expect("data and partition key, all that is required, are set")

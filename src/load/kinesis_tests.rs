@@ -47,7 +47,8 @@ fn config() -> aws_sdk_kinesis::config::Builder {
 }
 
 fn records(count: usize) -> Vec<OutRecord> {
-    let record = |i| OutRecord { key: format!("key-{i:06}"), data: Bytes::from_static(b"data") };
+    let record =
+        |i| OutRecord { key: format!("key-{i:06}"), hash_key: None, data: Bytes::from_static(b"data") };
     (0..count).map(record).collect()
 }
 

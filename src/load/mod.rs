@@ -3,6 +3,7 @@
 //! [`schedule`] knows when each record is due, `pacer` wakes then and hands it on, `flight` sees it
 //! through its attempts to exactly one outcome, [`kinesis`] makes one attempt.
 
+mod arrivals;
 pub mod driver;
 mod flight;
 pub mod keys;

@@ -36,6 +36,8 @@ pub struct Job {
     pub first_level: u32,
     /// Sequence within the run of the test's first record.
     pub first_sequence: u64,
+    /// Where keys take turns: a hash key in each open shard; otherwise none.
+    pub hash_keys: Arc<[Arc<str>]>,
     /// When the schedule starts; in the past, everything since then is due at once.
     pub start: Instant,
 }
@@ -161,9 +163,9 @@ impl Pacer {
         clock: Clock,
         stop: watch::Receiver<bool>,
     ) -> Pacer {
-        let Job { run, test, schedule, first_level, first_sequence, start } = job;
+        let Job { run, test, schedule, first_level, first_sequence, hash_keys, start } = job;
         let slots = Arc::new(Semaphore::new(test.max_in_flight.max(1) as usize));
-        let (template, keys) = (Template::new(&test.payload), KeyPicker::new(&test.keys));
+        let (template, keys) = (Template::new(&test.payload), KeyPicker::new(&test.keys).under(hash_keys));
         let shared = Shared { run, test, first_sequence, template, keys, driver, recorder, clock, stop };
         Pacer {
             shared: Arc::new(shared),

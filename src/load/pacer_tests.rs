@@ -37,7 +37,15 @@ async fn run(
     let (stop, stopped) = watch::channel(false);
     let start = clock.instant();
     let schedule = Schedule::new(&test);
-    let job = Job { run: run_id(), test, schedule, first_level: 5, first_sequence: 1_000, start };
+    let job = Job {
+        run: run_id(),
+        test,
+        schedule,
+        first_level: 5,
+        first_sequence: 1_000,
+        hash_keys: Arc::default(),
+        start,
+    };
     let mut events = Vec::new();
     let load = run_test(job, driver.clone(), memory.clone(), clock, stopped, |event| events.push(event));
     let stopper = async {
@@ -218,7 +226,15 @@ async fn a_batch_has_at_most_500_records_and_10_mib_and_one_level() {
         let start = clock.instant();
         // Everything is due at once: the schedule is over when it starts.
         tokio::time::sleep(Duration::from_secs(10)).await;
-        let job = Job { run: run_id(), test, schedule, first_level: 0, first_sequence: 0, start };
+        let job = Job {
+            run: run_id(),
+            test,
+            schedule,
+            first_level: 0,
+            first_sequence: 0,
+            hash_keys: Arc::default(),
+            start,
+        };
         let (_stop, stopped) = watch::channel(false);
         run_test(job, driver.clone(), Arc::new(Memory::default()), clock, stopped, |_| {}).await;
         driver.calls().into_iter().map(|call| call.keys.len()).collect::<Vec<_>>()

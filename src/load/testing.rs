@@ -30,6 +30,7 @@ pub fn test_of(stages: &[(f64, f64)]) -> Test {
                 from_rps,
                 target_rps: *target_rps,
                 kind,
+                steps: Arc::default(),
                 poison: 0,
             };
             from_rps = *target_rps;
@@ -41,7 +42,8 @@ pub fn test_of(stages: &[(f64, f64)]) -> Test {
         name: "test".to_owned(),
         payload: Payload { name: "small".to_owned(), bytes: 100 },
         put: PutMode::Record,
-        keys: Keys { count: 100, seed: 1 },
+        keys: Keys::uniform(100, 1),
+        arrivals: crate::plan::Arrivals::Even,
         max_in_flight: 10_000,
         put_attempts: 5,
         attempt_timeout: Duration::from_secs(10),
@@ -55,7 +57,14 @@ pub fn test_of(stages: &[(f64, f64)]) -> Test {
 pub fn hold(seconds: u64, rps: f64) -> Test {
     let mut test = test_of(&[]);
     let duration = Duration::from_secs(seconds);
-    test.stages = vec![Stage { duration, from_rps: rps, target_rps: rps, kind: StageKind::Hold, poison: 0 }];
+    test.stages = vec![Stage {
+        duration,
+        from_rps: rps,
+        target_rps: rps,
+        kind: StageKind::Hold,
+        steps: Arc::default(),
+        poison: 0,
+    }];
     test
 }
 

@@ -99,8 +99,8 @@ fn the_document_of_metrics_is_the_table() {
         "Generated from the code (`STREAMGAUGE_BLESS=1 cargo test --lib plan::` rewrites it); do not edit.\n\n",
         "A criterion is `name[.stat] op number[unit]`, for example `put_latency.p95 < 100ms`. `op` is one of\n",
         "`<`, `<=`, `>`, `>=`, `==`. Times take `ms`, `s` or `m`. A metric with statistics needs one of them,\n",
-        "any other takes none. *Judged on* says where it must hold: on every level that is judged (the holds;\n",
-        "the ramps where a test has no hold), or once over the whole test.\n\n",
+        "any other takes none. *Judged on* says where it must hold: on every level that is judged (the holds\n",
+        "and the parts of a series; the ramps where a test has neither), or once over the whole test.\n\n",
         "| name | statistics | unit | judged on | is |\n|---|---|---|---|---|\n",
     ));
     for metric in Metric::all() {

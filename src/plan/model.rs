@@ -1,7 +1,10 @@
 //! The plan as meant: validated, with every default filled in. It cannot be wrong.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
+
+pub use super::shapes::{Arrivals, KeyDistribution, Keys, RateStep};
 
 /// A whole plan (`schema: streamgauge/plan/v1`).
 #[derive(Clone, Debug, PartialEq)]
@@ -22,10 +25,12 @@ pub struct Plan {
     pub tags: BTreeMap<String, String>,
     /// The peak that production expects, records/s.
     pub expected_peak_rps: Option<f64>,
-    /// SHA-256 of the plan's text, hex: what a campaign and a comparison go by.
+    /// SHA-256 of the plan's text and of the files that it names, hex: what a campaign and a comparison go by.
     pub hash: String,
     /// The plan's text as read: kept whole in the run directory.
     pub text: String,
+    /// The files that the plan names, by the names that it has for them: kept in the run directory too.
+    pub files: BTreeMap<String, super::PlanFile>,
 }
 
 impl Plan {
@@ -178,6 +183,7 @@ pub struct Test {
     pub payload: Payload,
     pub put: PutMode,
     pub keys: Keys,
+    pub arrivals: Arrivals,
     /// Put requests in flight are bounded to this many records; waiting for a slot is charged to the record.
     pub max_in_flight: u32,
     /// Attempts for each record in all, the first included; at least 1.
@@ -196,7 +202,7 @@ impl Test {
         self.stages.iter().map(|stage| stage.duration).sum()
     }
     pub fn peak_rps(&self) -> f64 {
-        self.stages.iter().flat_map(|stage| [stage.from_rps, stage.target_rps]).fold(0.0, f64::max)
+        self.stages.iter().map(Stage::peak_rps).fold(0.0, f64::max)
     }
 }
 
@@ -216,20 +222,14 @@ pub enum PutMode {
     Batch,
 }
 
-/// How partition keys are chosen: a pure function of seed and sequence (`load::keys`).
-#[derive(Clone, Debug, PartialEq)]
-pub struct Keys {
-    /// Distinct keys, chosen uniformly.
-    pub count: u32,
-    pub seed: u64,
-}
-
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StageKind {
-    /// Target equals the previous target.
+    /// One rate from its beginning to its end.
     Hold,
-    /// Linear from the previous target to this one.
+    /// Linear from one rate to another.
     Ramp,
+    /// Several rates, each held for a while: a part of a series.
+    Replay,
 }
 
 impl StageKind {
@@ -237,6 +237,7 @@ impl StageKind {
         match self {
             StageKind::Hold => "hold",
             StageKind::Ramp => "ramp",
+            StageKind::Replay => "replay",
         }
     }
 }
@@ -245,9 +246,12 @@ impl StageKind {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Stage {
     pub duration: Duration,
+    /// Of a replay: its mean, as is its target.
     pub from_rps: f64,
     pub target_rps: f64,
     pub kind: StageKind,
+    /// The rates of a replay, the first from the stage's start on; otherwise none.
+    pub steps: Arc<[RateStep]>,
     /// Records of the stage that the function is to fail on, evenly spread (`load::schedule`).
     pub poison: u64,
 }

@@ -1,12 +1,13 @@
 //! The tests' part of [`super::resolve`]: defaults, payloads and stages.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::model::*;
 use super::resolve::{Place, Resolver};
-use super::typed::{DefaultsDoc, KeysDoc, PayloadDoc, PutModeDoc, StageDoc, TestDoc};
+use super::typed::{DefaultsDoc, PayloadDoc, PutModeDoc, StageDoc, TestDoc};
 use super::units;
-use super::{KEYS_MAX, PARTITION_KEY_BYTES, PAYLOAD_MIN_BYTES};
+use super::{PARTITION_KEY_BYTES, PAYLOAD_MIN_BYTES};
 
 const IN_FLIGHT_MAX: u32 = 1_000_000;
 const IN_FLIGHT_DEFAULT: u32 = 10_000;
@@ -15,8 +16,8 @@ const ATTEMPTS_DEFAULT: u32 = 5;
 const ATTEMPT_TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);
 const ATTEMPT_TIMEOUT_MIN: Duration = Duration::from_millis(10);
 const ATTEMPT_TIMEOUT_MAX: Duration = Duration::from_secs(300);
-const STAGE_MIN: Duration = Duration::from_millis(1);
-const STAGE_MAX: Duration = Duration::from_secs(31 * 24 * 3_600);
+pub(super) const STAGE_MIN: Duration = Duration::from_millis(1);
+pub(super) const STAGE_MAX: Duration = Duration::from_secs(31 * 24 * 3_600);
 const PAYLOAD_DEFAULT: &str = "medium";
 const ID_MAX_CHARS: usize = 64;
 
@@ -26,6 +27,7 @@ pub(super) struct Defaults {
     payload: Option<PayloadDoc>,
     put: PutMode,
     keys: Keys,
+    arrivals: Arrivals,
     max_in_flight: u32,
     put_attempts: u32,
     attempt_timeout: Duration,
@@ -34,7 +36,7 @@ pub(super) struct Defaults {
 impl Resolver<'_> {
     pub fn defaults(&mut self, document: Option<DefaultsDoc>, at: &Place<'_>) -> Defaults {
         let document = document.unwrap_or_default();
-        let built_in = Keys { count: 1_000, seed: 1 };
+        let built_in = Keys::uniform(1_000, 1);
         let timeout = document.attempt_timeout.as_ref();
         if let Some(payload) = &document.payload {
             self.payload_bytes(payload, &at.key("payload"));
@@ -42,6 +44,7 @@ impl Resolver<'_> {
         Defaults {
             put: document.put.map_or(PutMode::Record, put_mode),
             keys: self.keys(document.keys, &built_in, &at.key("keys")),
+            arrivals: self.arrivals(document.arrivals, Arrivals::Even, &at.key("arrivals")),
             max_in_flight: self.in_flight(
                 document.max_in_flight,
                 &at.key("max_in_flight"),
@@ -71,7 +74,8 @@ impl Resolver<'_> {
             name: self.name(test.name, &at.key("name")),
             payload: self.payload(test.payload, environment, defaults, at),
             put: test.put.map_or(defaults.put, put_mode),
-            keys: self.keys(test.keys, &defaults.keys, &at.key("keys")),
+            keys: self.keys_for(environment, test.keys, &defaults.keys, &at.key("keys")),
+            arrivals: self.arrivals(test.arrivals, defaults.arrivals, &at.key("arrivals")),
             max_in_flight: self.in_flight(
                 test.max_in_flight,
                 &at.key("max_in_flight"),
@@ -84,7 +88,7 @@ impl Resolver<'_> {
                 ATTEMPT_TIMEOUT_MIN..=ATTEMPT_TIMEOUT_MAX,
                 defaults.attempt_timeout,
             ),
-            stages: self.stages(test.stages, &at.key("stages")),
+            stages: self.load(test.stages, test.rates, at),
             criteria: self.criteria(test.criteria, &at.key("criteria")),
             beyond_capacity: test.beyond_capacity.unwrap_or(false),
         }
@@ -104,15 +108,6 @@ impl Resolver<'_> {
             self.unexpected(at, EXPECTED);
         }
         id
-    }
-
-    fn keys(&mut self, keys: Option<KeysDoc>, otherwise: &Keys, at: &Place<'_>) -> Keys {
-        let Some(keys) = keys else { return otherwise.clone() };
-        let seed_max = i64::MAX as u64;
-        Keys {
-            count: self.whole(keys.count, &at.key("count"), 1..=KEYS_MAX, otherwise.count),
-            seed: self.whole(keys.seed, &at.key("seed"), 0..=seed_max, otherwise.seed),
-        }
     }
 
     fn in_flight(&mut self, records: Option<i64>, at: &Place<'_>, default: u32) -> u32 {
@@ -167,8 +162,8 @@ impl Resolver<'_> {
         read
     }
 
-    /// As in k6: a stage moves linearly from the previous target, 0 at first, to its own.
-    fn stages(&mut self, stages: Option<Vec<StageDoc>>, at: &Place<'_>) -> Vec<Stage> {
+    /// As in k6: a stage moves linearly from the previous target, 0 at first, to its own, unless it says from where.
+    pub(super) fn stages(&mut self, stages: Option<Vec<StageDoc>>, at: &Place<'_>) -> Vec<Stage> {
         let stages = stages.unwrap_or_default();
         if stages.is_empty() {
             self.missing(at, "at least one stage");
@@ -185,13 +180,16 @@ impl Resolver<'_> {
             let duration =
                 self.duration(stage.duration.as_ref(), &duration_at, STAGE_MIN..=STAGE_MAX, STAGE_MIN);
             let target_rps = self.rate(stage.target, &at.key("target"));
+            if stage.from.is_some() {
+                from_rps = self.rate(stage.from, &at.key("from"));
+            }
             let kind = if target_rps == from_rps { StageKind::Hold } else { StageKind::Ramp };
             let records = ((from_rps + target_rps) / 2.0 * duration.as_secs_f64()) as u64;
             let poison = self.whole(stage.poison, &at.key("poison"), 0..=records, 0);
-            resolved.push(Stage { duration, from_rps, target_rps, kind, poison });
+            resolved.push(Stage { duration, from_rps, target_rps, kind, steps: Arc::default(), poison });
             from_rps = target_rps;
         }
-        let is_silent = resolved.iter().all(|stage| stage.target_rps == 0.0);
+        let is_silent = resolved.iter().all(|stage| stage.peak_rps() == 0.0);
         if is_silent && self.is_clean_below(at) {
             self.wrong(at, "stages that send nothing", "at least one target above 0");
         }

@@ -29,7 +29,7 @@ fn fills_in_every_default() {
     assert_eq!(test.payload, Payload { name: "medium".to_owned(), bytes: 500 });
     assert_eq!((test.put, test.max_in_flight, test.put_attempts), (PutMode::Record, 10_000, 5));
     assert_eq!((test.attempt_timeout, plan.drain), (Duration::from_secs(10), Duration::from_secs(120)));
-    assert_eq!(test.keys, Keys { count: 1_000, seed: 1 });
+    assert_eq!(test.keys, Keys::uniform(1_000, 1));
     assert!(plan.flags.iter().all(|policy| policy.action == FlagAction::Note));
     assert_eq!(plan.flags.len(), Flag::ALL.len());
     assert_eq!(plan.hash.len(), 64);
@@ -94,7 +94,7 @@ phases:
     assert!(plan.flags.contains(&stop));
     let tests: Vec<&Test> = plan.tests().collect();
     assert_eq!((tests[0].payload.bytes, tests[0].payload.name.as_str()), (700, "700 bytes"));
-    assert_eq!((tests[0].put, tests[0].keys.clone()), (PutMode::Record, Keys { count: 7, seed: 9 }));
+    assert_eq!((tests[0].put, tests[0].keys), (PutMode::Record, Keys::uniform(7, 9)));
     assert_eq!((tests[0].put_attempts, tests[1].put_attempts), (1, 2));
     assert_eq!((tests[1].put, tests[1].payload.bytes), (PutMode::Batch, 1_024));
     assert_eq!(tests[0].criteria[0].text, "put_latency.p95 < 100ms");

@@ -10,6 +10,7 @@ use serde::de::{self, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
 use super::typed_environment::{AccountDoc, AlarmsDoc, FunctionDoc, StreamDoc};
+use super::typed_shapes::{ArrivalsDoc, KeysDoc, RatesDoc};
 use super::units;
 
 /// The JSON Schema of a plan, as `schemas/plan-v1.schema.json` holds it.
@@ -77,19 +78,6 @@ pub(super) enum PutModeDoc {
     Batch,
 }
 
-/// Partition keys.
-#[derive(Clone, Copy, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-#[schemars(rename = "Keys")]
-pub(super) struct KeysDoc {
-    /// Distinct keys, chosen uniformly. Default 1000.
-    #[schemars(range(min = 1, max = 1_000_000))]
-    pub count: Option<i64>,
-    /// Default 1.
-    #[schemars(range(min = 0))]
-    pub seed: Option<i64>,
-}
-
 /// What tests use unless they say otherwise.
 #[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -100,6 +88,8 @@ pub(super) struct DefaultsDoc {
     /// One PutRecord a record (the default), or PutRecords with all records that are due.
     pub put: Option<PutModeDoc>,
     pub keys: Option<KeysDoc>,
+    /// Default even.
+    pub arrivals: Option<ArrivalsDoc>,
     /// Records in flight, at most. Default 10000.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub max_in_flight: Option<i64>,
@@ -135,6 +125,7 @@ pub(super) struct TestDoc {
     pub payload: Option<PayloadDoc>,
     pub put: Option<PutModeDoc>,
     pub keys: Option<KeysDoc>,
+    pub arrivals: Option<ArrivalsDoc>,
     #[schemars(range(min = 1, max = 1_000_000))]
     pub max_in_flight: Option<i64>,
     #[schemars(range(min = 1, max = 100))]
@@ -142,9 +133,12 @@ pub(super) struct TestDoc {
     pub attempt_timeout: Option<DurationText>,
     /// It is meant to go beyond what the pipeline carries: the plan's own criteria leave it out. Default false.
     pub beyond_capacity: Option<bool>,
-    /// Stages as in k6: each moves linearly from the previous target (0 at first) to its own.
-    #[schemars(required, length(min = 1))]
+    /// Stages as in k6: each moves linearly from the previous target (0 at first) to its own. Required unless
+    /// there is `rates`.
+    #[schemars(length(min = 1))]
     pub stages: Option<Vec<StageDoc>>,
+    /// A series of rates to replay, instead of `stages`.
+    pub rates: Option<RatesDoc>,
     /// For example `put_latency.p95 < 100ms`.
     pub criteria: Option<Vec<String>>,
 }
@@ -158,6 +152,8 @@ pub(super) struct StageDoc {
     /// Records a second at the stage's end.
     #[schemars(required)]
     pub target: Option<Rate>,
+    /// Records a second at the stage's beginning. Default: the previous stage's target, 0 for the first.
+    pub from: Option<Rate>,
     /// Records of the stage, evenly spread, that the function fails on however often they come. Default 0.
     #[schemars(range(min = 0))]
     pub poison: Option<i64>,

@@ -175,8 +175,8 @@ pub struct CriterionReport {
 #[serde(deny_unknown_fields)]
 pub struct LevelReport {
     pub name: String,
-    /// `hold` or `ramp`.
-    #[schemars(extend("enum" = ["hold", "ramp"]))]
+    /// `hold`, `ramp`, or `replay`: a part of a series, whose rates are its mean.
+    #[schemars(extend("enum" = ["hold", "ramp", "replay"]))]
     pub kind: String,
     pub from_rps: f64,
     pub target_rps: f64,

@@ -75,7 +75,7 @@ mod tests {
 
     async fn one_second(denials: &mut Denials, result: PutResult) -> Option<String> {
         let acked = u64::from(result == PutResult::Acked);
-        let record = OutRecord { key: "k".to_owned(), data: bytes::Bytes::new() };
+        let record = OutRecord { key: "k".to_owned(), hash_key: None, data: bytes::Bytes::new() };
         denials.noted_from(Fixed(result)).put(&[record]).await;
         denials.given_up(&Second { acked, ..Second::default() })
     }

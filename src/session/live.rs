@@ -4,7 +4,7 @@ use crate::evidence::recorder::LiveLoad;
 use crate::evidence::sends::LevelCounters;
 use crate::load::outcome::FailReason;
 use crate::load::schedule::LevelPlan;
-use crate::plan::Test;
+use crate::plan::{StageKind, Test};
 
 use super::flags::Second;
 use super::progress::LiveLevel;
@@ -55,6 +55,9 @@ impl LiveState {
     pub fn figures(&self, load: &LiveLoad, second: &Second) -> LiveLevel {
         let measured = |value: f64| (load.counters.acked > 0).then_some(value);
         let (level, target_rps) = match &self.level {
+            Some((_, plan)) if plan.kind == StageKind::Replay => {
+                (format!("replay {:.1}/s mean", plan.target_rps), plan.target_rps)
+            }
             Some((_, plan)) if plan.from_rps == plan.target_rps => {
                 (format!("hold {}/s", plan.target_rps), plan.target_rps)
             }

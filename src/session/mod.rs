@@ -18,6 +18,7 @@ pub mod progress;
 pub mod publish;
 pub mod readiness;
 pub mod run;
+mod shards;
 mod stop;
 
 use std::path::PathBuf;

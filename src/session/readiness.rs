@@ -137,8 +137,11 @@ impl Probing<'_> {
         let envelope =
             Envelope { run: self.run.clone(), level: PROBE_LEVEL, sequence, due_us, poison: false };
         let payload = Payload { name: "probe".to_owned(), bytes: payload::min_bytes() };
-        let record =
-            OutRecord { key: format!("probe-{sequence}"), data: payload::build(&envelope, &payload) };
+        let record = OutRecord {
+            key: format!("probe-{sequence}"),
+            hash_key: None,
+            data: payload::build(&envelope, &payload),
+        };
         match self.driver.put(&[record]).await.into_iter().next() {
             Some(PutResult::Acked) => Ok(()),
             Some(PutResult::Failed { code, message, .. }) => Err(format!("{code}: {message}")),

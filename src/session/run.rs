@@ -33,7 +33,7 @@ use super::live::{LiveState, Next};
 use super::lookups::{CONFIRM_BOUND, OnFailureQueue, collect_last, confirm};
 use super::progress::{LiveLevel, Progress};
 use super::stop::Stop;
-use super::{SessionError, environment, host, metrics, readiness};
+use super::{SessionError, environment, host, metrics, readiness, shards};
 
 /// Concurrent long polls of the receipts queue.
 const POLLERS: usize = 3;
@@ -90,6 +90,8 @@ pub async fn run(mut request: RunRequest) -> Result<RunFinished, SessionError> {
 }
 
 fn write_headers(request: &RunRequest, id: &RunId, dir: &RunDir) -> Result<(), SessionError> {
+    // Before the header, without which it is no run: so every run has all of its files.
+    dir.write_files(&request.plan.files)?;
     dir.write_run(&RunHeader {
         v: RunHeader::VERSION,
         id: id.clone(),
@@ -105,6 +107,7 @@ fn write_headers(request: &RunRequest, id: &RunId, dir: &RunDir) -> Result<(), S
         plan_name: request.plan.name.clone(),
         plan_hash: request.plan.hash.clone(),
         plan_text: request.plan.text.clone(),
+        plan_files: request.plan.file_hashes(),
     })?;
     dir.write_environment(&environment::info(&request.standing))?;
     dir.write_prices(&request.prices)?;
@@ -234,6 +237,7 @@ impl Running {
             schedule,
             first_level: next.level,
             first_sequence: next.sequence,
+            hash_keys: shards::hash_keys(&self.request, test).await?,
             start: self.request.clock.instant() + LEAD,
         };
         let first = Next { ..*next };
@@ -317,7 +321,13 @@ impl Running {
                 let (from_rps, target_rps) = (plan.from_rps, plan.target_rps);
                 self.recorder.level_started(
                     level,
-                    LevelRate { starts_us, duration: plan.duration, from_rps, target_rps },
+                    LevelRate {
+                        starts_us,
+                        duration: plan.duration,
+                        from_rps,
+                        target_rps,
+                        steps: plan.steps.clone(),
+                    },
                 );
                 live.level = Some((level, plan.clone()));
                 self.event(&Event::LevelStarted {

@@ -3,6 +3,7 @@
 //! void level and one that never started.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::evidence::model::*;
@@ -19,7 +20,14 @@ pub(crate) fn criterion(text: &str, metric: Metric, stat: Option<Stat>, op: Op, 
 
 fn stage(seconds: u64, from_rps: f64, target_rps: f64) -> Stage {
     let kind = if from_rps == target_rps { StageKind::Hold } else { StageKind::Ramp };
-    Stage { duration: Duration::from_secs(seconds), from_rps, target_rps, kind, poison: 0 }
+    Stage {
+        duration: Duration::from_secs(seconds),
+        from_rps,
+        target_rps,
+        kind,
+        steps: Arc::default(),
+        poison: 0,
+    }
 }
 
 fn test(id: &str, name: &str, payload: (&str, usize), stages: Vec<Stage>, criteria: Vec<Criterion>) -> Test {
@@ -28,7 +36,8 @@ fn test(id: &str, name: &str, payload: (&str, usize), stages: Vec<Stage>, criter
         name: name.into(),
         payload: Payload { name: payload.0.into(), bytes: payload.1 },
         put: PutMode::Record,
-        keys: Keys { count: 1_000, seed: 1 },
+        keys: Keys::uniform(1_000, 1),
+        arrivals: crate::plan::Arrivals::Even,
         max_in_flight: 10_000,
         put_attempts: 3,
         attempt_timeout: Duration::from_secs(5),
@@ -84,6 +93,7 @@ pub(crate) fn plan() -> Plan {
         tags: BTreeMap::new(),
         expected_peak_rps: Some(200.0),
         hash: "0f1e2d3c4b5a69788796a5b4c3d2e1f00f1e2d3c4b5a69788796a5b4c3d2e1f0".into(),
+        files: BTreeMap::new(),
         text: "name: weekly\n".into(),
     }
 }
@@ -141,6 +151,7 @@ pub(crate) fn level(index: u32, stage: &Stage, after_s: u64) -> LevelEvidence {
     let name = match stage.kind {
         StageKind::Hold => format!("{}/s hold", stage.target_rps),
         StageKind::Ramp => format!("{} -> {}/s ramp", stage.from_rps, stage.target_rps),
+        StageKind::Replay => format!("{:.1}/s mean replay", stage.target_rps),
     };
     let put_p50 = 8.0 + stage.target_rps / 50.0;
     LevelEvidence {
@@ -329,6 +340,7 @@ fn interrupt(test: &mut TestEvidence) {
         from_rps: never.from_rps,
         target_rps: never.target_rps,
         kind: StageKind::Ramp,
+        steps: Arc::default(),
         poison: 0,
     };
     *never = LevelEvidence {

@@ -58,20 +58,24 @@ pub fn percentile_needs_samples(stat: Stat) -> u64 {
     }
 }
 
-/// The levels that criteria judge: holds, or the ramps of a test without holds. A level that offers no
-/// load is not judged.
+/// The levels that criteria judge: holds and parts of a series, or the ramps of a test without either. A level
+/// that offers no load is not judged.
 pub fn judged_levels(test: &TestEvidence) -> Vec<&LevelEvidence> {
-    let of_kind = |kind: StageKind| -> Vec<&LevelEvidence> {
-        test.levels.iter().filter(|level| level.kind == kind && mean_target_rps(level) > 0.0).collect()
+    let ramps = |wanted: bool| -> Vec<&LevelEvidence> {
+        let is_wanted = |level: &&LevelEvidence| {
+            (level.kind == StageKind::Ramp) == wanted && mean_target_rps(level) > 0.0
+        };
+        test.levels.iter().filter(is_wanted).collect()
     };
-    let holds = of_kind(StageKind::Hold);
-    if holds.is_empty() { of_kind(StageKind::Ramp) } else { holds }
+    let holds = ramps(false);
+    if holds.is_empty() { ramps(true) } else { holds }
 }
 
 /// Records a second that a level asks for on average: a ramp is linear.
 pub fn mean_target_rps(level: &LevelEvidence) -> f64 {
     match level.kind {
-        StageKind::Hold => level.target_rps,
+        // A part of a series has its mean there.
+        StageKind::Hold | StageKind::Replay => level.target_rps,
         StageKind::Ramp => (level.from_rps + level.target_rps) / 2.0,
     }
 }

@@ -1,9 +1,11 @@
 //! Plans, receipts, envelopes and run directories: what the tool reads back from disk and from the queue.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use fastrand::Rng;
 use streamgauge::evidence;
+use streamgauge::load::schedule::Schedule;
 use streamgauge::wire::envelope::Envelope;
 use streamgauge::wire::receipt::{Receipt, decode_histogram};
 use streamgauge::{plan, report};
@@ -19,8 +21,43 @@ fn the_plan_reader_gives_a_plan_or_errors() {
         let mut rng = Rng::with_seed(seed);
         let text = mutate::bytes(&mut rng, PLANS[seed as usize % 2].into(), PLANS[0].as_bytes());
         cases.next(format!("seed {seed}: {:?}", String::from_utf8_lossy(&text)));
-        if let Err(errors) = plan::parse_bytes(&text) {
+        if let Err(errors) = plan::parse_bytes(&text, &plan::NoFiles) {
             assert!(errors.iter().count() > 0 && !errors.to_string().is_empty());
+        }
+    });
+}
+
+/// A plan that replays a series; the series is what is mutated.
+const REPLAY: &str = "schema: streamgauge/plan/v1\nname: p\nphases: [{name: a, tests: [{id: \"1\", name: t, rates: {file: s.csv}}]}]";
+const SERIES: [&str; 2] = [
+    "time_s,rate\n0,120\n60,135.5\n120,90\n180,0\n",
+    "timestamp,rate\n2026-11-20T10:00:00Z,1\n\"2026-11-20T10:01:00+02:00\",20.25\r\n2026-11-21T10:02:00Z,3e2\n",
+];
+
+#[test]
+fn a_series_of_rates_gives_stages_or_errors_with_places() {
+    runner::run(2_000, |seed, cases| {
+        let mut rng = Rng::with_seed(seed);
+        let series = SERIES[seed as usize % 2];
+        let content = mutate::bytes(&mut rng, series.into(), b"\"\xff,NaN,-1e308\n\n0,");
+        cases.next(format!("seed {seed}: {:?}", String::from_utf8_lossy(&content)));
+        let files = BTreeMap::from([("s.csv".to_owned(), content.clone().into())]);
+        match plan::parse_with(REPLAY, &files) {
+            Ok(plan) => {
+                let test = plan.tests().next().expect("one test");
+                assert!(!test.stages.is_empty() && test.peak_rps() > 0.0);
+                // A schedule of all of it is made, as for a run.
+                let schedule = Schedule::new(test);
+                assert!(schedule.total() == 0 || schedule.due(schedule.total() - 1) <= schedule.duration());
+            }
+            Err(errors) => {
+                let lines = content.split(|byte| *byte == b'\n').count();
+                let in_series = |error: &&plan::PlanError| error.file.is_some();
+                assert!(
+                    errors.iter().filter(in_series).all(|error| (1..=lines).contains(&error.position.line))
+                );
+                assert!(!errors.in_file("plan.yaml").to_string().is_empty());
+            }
         }
     });
 }

@@ -178,9 +178,19 @@ pub async fn test_heard<L: Listener + 'static>(
     seed: u64,
     listener: &Arc<L>,
 ) -> Ran {
+    let plan = plan::parse(plan_text).unwrap_or_else(|error| panic!("{error:?}\n{plan_text}"));
+    test_of_plan(plan, faults, seed, listener).await
+}
+
+/// [`test_heard`], of a plan that was read by the test: one that names files.
+pub async fn test_of_plan<L: Listener + 'static>(
+    plan: plan::Plan,
+    faults: &[&str],
+    seed: u64,
+    listener: &Arc<L>,
+) -> Ran {
     let between = |_: &Arc<Cloud>, door| Arc::clone(listener).door(door);
     let Field { cloud, clients, clock, root } = Field::heard(faults, seed, listener, between).await;
-    let plan = plan::parse(plan_text).unwrap_or_else(|error| panic!("{error:?}\n{plan_text}"));
     let standing = stack::up(&clients, clock, &up_request(&plan, root.path()), &|_| {}).await.unwrap();
     let dlq_url = standing.dlq_url.clone();
     let planted = faults.iter().map(|spec| (*spec).to_owned()).collect();

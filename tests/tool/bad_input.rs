@@ -59,6 +59,57 @@ fn a_wrong_plan_is_exit_2_with_its_position_and_creates_nothing() {
     }
 }
 
+/// A series of rates beside the plan, in a folder of its own: errors name the file as the user would open it.
+#[test]
+fn a_wrong_series_is_exit_2_with_its_file_and_position() {
+    let plan = plan(20, "2s", &["success_rate > 99%"]);
+    let (stages, criteria) = (plan.find("        stages:").unwrap(), plan.find("        criteria:").unwrap());
+    let plan = format!("{}        rates: {{file: rates.csv}}\n{}", &plan[..stages], &plan[criteria..]);
+    for (what, series, position, named) in [
+        (
+            "a gap",
+            Some(&b"time_s,rate\n0,5\n60,6\n120,5\n300,5\n"[..]),
+            "plans/rates.csv:5:1:",
+            "a gap of 3m after `120`",
+        ),
+        ("an empty cell", Some(b"time_s,rate\n0,5\n60,\n"), "plans/rates.csv:3:4:", "an empty cell"),
+        (
+            "times that do not ascend",
+            Some(b"time_s,rate\n60,5\n0,6\n"),
+            "plans/rates.csv:3:1:",
+            "rows ascend",
+        ),
+        ("a negative rate", Some(b"time_s,rate\n0,-5\n60,6\n"), "plans/rates.csv:2:3:", "`-5`"),
+        ("not a number", Some(b"time_s,rate\n0,NaN\n60,6\n"), "plans/rates.csv:2:3:", "`NaN`"),
+        ("not UTF-8", Some(b"time_s,rate\n0,\xff\n"), "plans/rates.csv:2:3:", "not UTF-8"),
+        ("empty", Some(b""), "plans/rates.csv:1:1:", "the header time_s,rate"),
+        ("missing", None, "plans/bad.yaml:13:", "No such file"),
+    ] {
+        let bench = Bench::new();
+        std::fs::create_dir(bench.path().join("plans")).unwrap();
+        bench.write("plans/bad.yaml", &plan);
+        if let Some(series) = series {
+            bench.write("plans/rates.csv", series);
+        }
+        for verb in [&["test", "plans/bad.yaml"][..], &["plan", "check", "plans/bad.yaml"]] {
+            let done = bench.run(verb).expect_code(2);
+            assert!(done.stderr.contains(position), "{what}: expected {position} in {}", done.stderr);
+            assert!(done.stderr.contains(named), "{what}: expected {named} in {}", done.stderr);
+        }
+        assert!(!bench.path().join(".streamgauge").exists(), "{what}: something was created");
+    }
+    let bench = Bench::new();
+    bench.write("plan.yaml", &plan);
+    bench.write("rates.csv", "time_s,rate\n0,5\n60,6\n");
+    let shown = bench.run(&["plan", "show", "plan.yaml", "--format", "json"]).expect_code(0).stdout;
+    let shown: serde_json::Value = serde_json::from_str(&shown).unwrap();
+    assert_eq!(shown["tests"][0]["records"], 660, "{shown:#}");
+    std::fs::remove_file(bench.path().join("rates.csv")).unwrap();
+    std::fs::create_dir(bench.path().join("rates.csv")).unwrap();
+    let done = bench.run(&["plan", "check", "plan.yaml"]).expect_code(2);
+    assert!(done.stderr.contains("it is not a regular file"), "{}", done.stderr);
+}
+
 #[test]
 fn a_wrong_command_line_is_exit_2() {
     let bench = Bench::new();

@@ -111,7 +111,8 @@ fn as_json(plan: &Plan, overview: &Overview<'_>) -> serde_json::Value {
                 "id": test.id, "name": test.name, "week": of_test["week"], "payload": test.payload.name,
                 "bytes": test.payload.bytes, "records": schedule.total(), "data_bytes": of_test["data_bytes"],
                 "duration_s": test.duration().as_secs_f64(), "peak_rps": test.peak_rps(),
-                "shards_needed": of_test["shards_needed"], "forecast_usd": of_test["forecast_usd"], "levels": levels,
+                "shards_needed": of_test["shards_needed"], "forecast_usd": of_test["forecast_usd"],
+                "arrivals": test.arrivals.to_string(), "keys": test.keys.to_string(), "levels": levels,
             })
         })
         .collect();
@@ -170,6 +171,9 @@ fn print_test(test: &Test) {
         schedule.total(),
         duration(test.duration().as_secs_f64())
     );
+    if let Some(shape) = test.shape() {
+        println!("  {shape}");
+    }
     let mut table = crate::cli::table(["level", "from/s", "to/s", "starts", "lasts", "records"]);
     for level in schedule.levels() {
         table.add_row([

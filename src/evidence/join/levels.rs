@@ -168,11 +168,12 @@ fn reasons(counters: &LevelCounters) -> BTreeMap<String, u64> {
     counters.failed_by_reason.iter().map(|(reason, count)| (name(*reason), *count)).collect()
 }
 
-/// `50/s hold`, `50 -> 200/s ramp`.
+/// `50/s hold`, `50 -> 200/s ramp`, `37.4/s mean replay`.
 fn name(stage: &Stage) -> String {
     let kind = stage.kind.as_str();
     match stage.kind {
         StageKind::Hold => format!("{}/s {kind}", stage.target_rps),
         StageKind::Ramp => format!("{} -> {}/s {kind}", stage.from_rps, stage.target_rps),
+        StageKind::Replay => format!("{:.1}/s mean {kind}", stage.target_rps),
     }
 }

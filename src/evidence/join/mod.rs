@@ -14,7 +14,7 @@ mod usage;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use hdrhistogram::Histogram;
@@ -26,18 +26,21 @@ use super::existing;
 use super::hlog::{LoadMetric, read_totals};
 use super::model::{CloudWatch, Dist, EnvironmentInfo, Evidence, FlagRaised, RunInfo};
 use super::pulled::Pulled;
-use super::rundir::{RunDir, RunHeader};
+use super::rundir::{KeptFiles, RunDir, RunHeader};
 use super::sends::Sends;
-use crate::plan::{self, Plan};
+use crate::plan::{self, Plan, ReadFile};
 use receipt_sums::ReceiptSums;
 use timeline::Timeline;
 
+/// Tells the index of the partition key of a sequence.
+pub type Picker = Box<dyn Fn(u64) -> u32>;
+
 /// What other rooms know and this one needs: how a plan's text is read, and which key a record has.
 pub struct Rooms<'a> {
-    /// `plan::parse`, its errors as text.
-    pub parse: &'a dyn Fn(&str) -> Result<Plan, String>,
-    /// Index of the partition key of a sequence: `load::keys`.
-    pub key_of: &'a dyn Fn(&plan::Keys, u64) -> u32,
+    /// `plan::parse_with`, its errors as text.
+    pub parse: &'a dyn Fn(&str, &dyn ReadFile) -> Result<Plan, String>,
+    /// Of a test's keys: `load::keys`.
+    pub picker: &'a dyn Fn(&plan::Keys) -> Picker,
 }
 
 /// All files of a run, read.
@@ -64,11 +67,12 @@ pub fn load_with(dir: &Path, rooms: &Rooms<'_>) -> Result<Evidence, EvidenceErro
     let timeline = Timeline::new(&files.events, &files.plan, files.sends.last_us);
     let tests: Vec<&plan::Test> = files.plan.tests().collect();
     let planned = timeline.planned();
-    // Tests may pick their keys differently; an index names the same key in all of them.
+    notes.extend(shapes(&tests, &timeline));
+    let pickers = pickers(&tests, rooms);
     let key_of = |sequence: u64| {
         let after = planned.partition_point(|(first, _, _)| *first <= sequence);
-        let test = after.checked_sub(1).and_then(|index| tests.get(planned[index].2));
-        test.map_or(0, |test| (rooms.key_of)(&test.keys, sequence))
+        let picker = after.checked_sub(1).and_then(|index| pickers.get(planned[index].2));
+        picker.map_or(0, |(first, picker)| first + picker(sequence))
     };
     let accounting = accounting::account(&dir, &files.events, &files.sends.acked, &seen, &key_of)?;
     notes.extend(accounting.notes);
@@ -118,7 +122,8 @@ fn read(
     notes: &mut Vec<String>,
 ) -> Result<(Files, accounting::Seen), EvidenceError> {
     let header = dir.read_run()?;
-    let mut plan = (rooms.parse)(&header.plan_text).map_err(EvidenceError::Plan)?;
+    let kept = KeptFiles { dir, header: &header };
+    let mut plan = (rooms.parse)(&header.plan_text, &kept).map_err(EvidenceError::Plan)?;
     let environment = dir.read_environment()?.unwrap_or_else(|| {
         notes.push("environment.json is missing: the environment's figures are those of the plan".into());
         planned_environment(&header, &plan)
@@ -133,6 +138,36 @@ fn read(
     let receipts = ReceiptSums::read(&dir.receipts_jsonl(), &seen.index, &sampling)?;
     let pulled = dir.read_metrics()?;
     Ok((Files { header, environment, plan, events, sends, intervals, receipts, pulled }, seen))
+}
+
+/// What the figures of a test with unusual arrivals or keys must not be read without.
+fn shapes(tests: &[&plan::Test], timeline: &Timeline) -> Vec<String> {
+    let planned = timeline.planned();
+    let began: BTreeSet<usize> = planned.iter().map(|(_, _, test)| *test).collect();
+    let note = |index: usize| {
+        let test = tests.get(index)?;
+        Some(format!("test {}: {}", test.id, test.shape()?))
+    };
+    began.into_iter().filter_map(note).collect()
+}
+
+/// For each test: how its keys are picked, and the number of its first. Tests may pick their keys differently, but
+/// an index names the same key, in the same shard, in all that leave the shard to the key's hash. Where keys take
+/// turns each test chooses the shards anew, and there is no order between shards: so its keys are its own.
+fn pickers(tests: &[&plan::Test], rooms: &Rooms<'_>) -> Vec<(u32, Picker)> {
+    let is_own = |keys: &plan::Keys| keys.distribution == plan::KeyDistribution::RoundRobin;
+    let shared = tests.iter().filter(|test| !is_own(&test.keys)).map(|test| test.keys.count).max();
+    let mut next = shared.unwrap_or(0);
+    let picker = |test: &&plan::Test| {
+        let picker = (rooms.picker)(&test.keys);
+        if !is_own(&test.keys) {
+            return (0, picker);
+        }
+        let first = next;
+        next += test.keys.count;
+        (first, picker)
+    };
+    tests.iter().map(picker).collect()
 }
 
 fn probes_acked(events: &[Logged]) -> u64 {

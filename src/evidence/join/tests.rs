@@ -1,3 +1,4 @@
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::*;
@@ -19,7 +20,14 @@ const RUN: &str = "20261121-013240-k3f9";
 
 fn stage(from_rps: f64, target_rps: f64, duration_s: u64) -> Stage {
     let kind = if from_rps == target_rps { StageKind::Hold } else { StageKind::Ramp };
-    Stage { duration: Duration::from_secs(duration_s), from_rps, target_rps, kind, poison: 0 }
+    Stage {
+        duration: Duration::from_secs(duration_s),
+        from_rps,
+        target_rps,
+        kind,
+        steps: Arc::default(),
+        poison: 0,
+    }
 }
 
 fn plan() -> Plan {
@@ -28,7 +36,8 @@ fn plan() -> Plan {
         name: format!("test {id}"),
         payload: plan::Payload { name: "small".into(), bytes: 100 },
         put: plan::PutMode::Record,
-        keys: plan::Keys { count: 4, seed: 1 },
+        keys: plan::Keys::uniform(4, 1),
+        arrivals: plan::Arrivals::Even,
         max_in_flight: 100,
         put_attempts: 3,
         attempt_timeout: Duration::from_secs(1),
@@ -88,14 +97,19 @@ fn plan() -> Plan {
         tags: BTreeMap::new(),
         expected_peak_rps: None,
         hash: "h".into(),
+        files: BTreeMap::new(),
         text: "t".into(),
     }
 }
 
 fn load(dir: &RunDir) -> Evidence {
-    let parse = |text: &str| if text == "t" { Ok(plan()) } else { Err("not it".to_owned()) };
-    let key_of = |keys: &plan::Keys, sequence: u64| (sequence % u64::from(keys.count)) as u32;
-    load_with(dir.path(), &Rooms { parse: &parse, key_of: &key_of }).expect("load")
+    let parse =
+        |text: &str, _: &dyn plan::ReadFile| if text == "t" { Ok(plan()) } else { Err("not it".to_owned()) };
+    let picker = |keys: &plan::Keys| -> super::Picker {
+        let count = u64::from(keys.count);
+        Box::new(move |sequence| (sequence % count) as u32)
+    };
+    load_with(dir.path(), &Rooms { parse: &parse, picker: &picker }).expect("load")
 }
 
 fn header() -> RunHeader {
@@ -114,6 +128,7 @@ fn header() -> RunHeader {
         plan_name: "p".into(),
         plan_hash: "h".into(),
         plan_text: "t".into(),
+        plan_files: BTreeMap::new(),
     }
 }
 
@@ -151,7 +166,10 @@ impl Bench {
     ) {
         let starts_us = self.clock.now_us();
         let duration = Duration::from_millis(count * step_ms);
-        self.recorder.level_started(level, LevelRate { starts_us, duration, from_rps, target_rps });
+        self.recorder.level_started(
+            level,
+            LevelRate { starts_us, duration, from_rps, target_rps, steps: Arc::default() },
+        );
         self.event(Event::LevelStarted {
             level,
             starts_us,
@@ -352,8 +370,8 @@ async fn a_killed_run_without_receipts_or_metrics_is_told_from_its_files() {
 async fn a_plan_that_is_none_any_more_is_an_error() {
     let bench = Bench::new();
     bench.dir.write_run(&RunHeader { plan_text: "x".into(), ..header() }).expect("write");
-    let parse = |_: &str| Err("not it".to_owned());
-    let error =
-        load_with(bench.dir.path(), &Rooms { parse: &parse, key_of: &|_, _| 0 }).expect_err("no plan");
+    let parse = |_: &str, _: &dyn plan::ReadFile| Err("not it".to_owned());
+    let error = load_with(bench.dir.path(), &Rooms { parse: &parse, picker: &|_| Box::new(|_| 0) })
+        .expect_err("no plan");
     assert!(matches!(error, EvidenceError::Plan(_)), "{error}");
 }

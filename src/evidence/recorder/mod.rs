@@ -7,7 +7,7 @@ mod state;
 mod tests;
 
 use std::path::Path;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::append::AppendFile;
@@ -17,6 +17,7 @@ use super::rundir::RunDir;
 use super::sends::LevelCounters;
 use super::sequences::SequenceSet;
 use crate::load::outcome::{Outcome, Recorder};
+use crate::plan::RateStep;
 use crate::platform::clock::{Clock, WallUs};
 use state::State;
 
@@ -24,12 +25,14 @@ use state::State;
 const FINE_INTERVALS_BELOW: Duration = Duration::from_secs(3_600);
 
 /// What a level is meant to do: for the target column of the series.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct LevelRate {
     pub starts_us: WallUs,
     pub duration: Duration,
     pub from_rps: f64,
     pub target_rps: f64,
+    /// Of a replay: its rates; otherwise none.
+    pub steps: Arc<[RateStep]>,
 }
 
 /// Counters and percentiles of one level so far, for the live display, the flags and the budget.

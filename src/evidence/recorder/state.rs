@@ -274,13 +274,17 @@ impl State {
     }
 }
 
-/// The scheduled rate at a time: linear over the level, 0 outside it.
+/// The scheduled rate at a time: linear over the level, or that of the replay's step; 0 outside it.
 fn target_at(rate: &LevelRate, at_us: WallUs) -> f64 {
     let into_s = (at_us - rate.starts_us) as f64 / 1e6;
     let whole_s = rate.duration.as_secs_f64();
     // Rows stand for whole seconds: one that touches the level has its rate at the nearest edge.
     if into_s < -0.5 || into_s > whole_s + 0.5 || whole_s <= 0.0 {
         return 0.0;
+    }
+    let steps_begun = rate.steps.iter().take_while(|step| step.after.as_secs_f64() <= into_s).count();
+    if let Some(step) = rate.steps.get(steps_begun.saturating_sub(1)) {
+        return step.rps;
     }
     rate.from_rps + (rate.target_rps - rate.from_rps) * (into_s / whole_s).clamp(0.0, 1.0)
 }

@@ -37,7 +37,13 @@ async fn a_run_can_be_told_from_the_files_of_any_second() {
     let (dir, recorder) = create(root.path(), clock);
     recorder.level_started(
         0,
-        LevelRate { starts_us: BASE_US, duration: Duration::from_secs(4), from_rps: 0.0, target_rps: 100.0 },
+        LevelRate {
+            starts_us: BASE_US,
+            duration: Duration::from_secs(4),
+            from_rps: 0.0,
+            target_rps: 100.0,
+            steps: Arc::default(),
+        },
     );
     for sequence in 0..96u64 {
         recorder.started(0, sequence, 1);

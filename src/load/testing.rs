@@ -31,6 +31,7 @@ pub fn test_of(stages: &[(f64, f64)]) -> Test {
                 target_rps: *target_rps,
                 kind,
                 poison: 0,
+                actions: Vec::new(),
             };
             from_rps = *target_rps;
             stage
@@ -54,7 +55,14 @@ pub fn test_of(stages: &[(f64, f64)]) -> Test {
 pub fn hold(seconds: u64, rps: f64) -> Test {
     let mut test = test_of(&[]);
     let duration = Duration::from_secs(seconds);
-    test.stages = vec![Stage { duration, from_rps: rps, target_rps: rps, kind: StageKind::Hold, poison: 0 }];
+    test.stages = vec![Stage {
+        duration,
+        from_rps: rps,
+        target_rps: rps,
+        kind: StageKind::Hold,
+        poison: 0,
+        actions: Vec::new(),
+    }];
     test
 }
 

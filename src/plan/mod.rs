@@ -4,6 +4,7 @@
 //! (`typed`, through serde); that becomes the plan as meant ([`model`], by `resolve`). Each step reports
 //! everything that it can find, so that a plan is mended in one go.
 
+mod action;
 mod criterion;
 mod de;
 mod errors;
@@ -11,16 +12,20 @@ mod metric;
 pub mod model;
 mod resolve;
 mod resolve_account;
+mod resolve_action;
 mod resolve_environment;
 mod resolve_existing;
 mod resolve_test;
 mod tree;
 mod typed;
+mod typed_action;
 mod typed_environment;
 mod units;
 
 #[cfg(test)]
 mod account_tests;
+#[cfg(test)]
+mod action_tests;
 #[cfg(test)]
 mod docs_tests;
 #[cfg(test)]

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+pub use super::action::{Action, ActionChange};
+
 /// A whole plan (`schema: streamgauge/plan/v1`).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plan {
@@ -238,6 +240,8 @@ pub struct Stage {
     pub kind: StageKind,
     /// Records of the stage that the function is to fail on, evenly spread (`load::schedule`).
     pub poison: u64,
+    /// What is changed in the pipeline meanwhile.
+    pub actions: Vec<Action>,
 }
 
 /// One criterion, for example `put_latency.p95 < 100ms`.

@@ -39,6 +39,7 @@ pub(super) fn resolve(document: PlanDoc, root: &Node, text: &str, errors: &mut V
     let flags_told = document.flags.unwrap_or_default();
     let mut flags = flags(&flags_told);
     if existing.is_some() {
+        resolver.no_actions_on_existing(&phases, &at.key("phases"));
         resolve_existing::stop_unless_told(&mut flags, &flags_told);
     }
     Plan {

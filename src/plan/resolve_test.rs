@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::model::*;
 use super::resolve::{Place, Resolver};
+use super::resolve_action;
 use super::typed::{DefaultsDoc, KeysDoc, PayloadDoc, PutModeDoc, StageDoc, TestDoc};
 use super::units;
 use super::{KEYS_MAX, PARTITION_KEY_BYTES, PAYLOAD_MIN_BYTES};
@@ -60,11 +61,14 @@ impl Resolver<'_> {
 
     pub fn test(
         &mut self,
-        test: TestDoc,
+        mut test: TestDoc,
         environment: &Environment,
         defaults: &Defaults,
         at: &Place<'_>,
     ) -> Test {
+        let actions = resolve_action::take(test.stages.as_mut());
+        let mut stages = self.stages(test.stages.take(), &at.key("stages"));
+        self.lay_actions(&mut stages, actions, environment, &at.key("stages"));
         let timeout = test.attempt_timeout.as_ref();
         Test {
             id: self.id(test.id, &at.key("id")),
@@ -84,7 +88,7 @@ impl Resolver<'_> {
                 ATTEMPT_TIMEOUT_MIN..=ATTEMPT_TIMEOUT_MAX,
                 defaults.attempt_timeout,
             ),
-            stages: self.stages(test.stages, &at.key("stages")),
+            stages,
             criteria: self.criteria(test.criteria, &at.key("criteria")),
         }
     }
@@ -187,7 +191,7 @@ impl Resolver<'_> {
             let kind = if target_rps == from_rps { StageKind::Hold } else { StageKind::Ramp };
             let records = ((from_rps + target_rps) / 2.0 * duration.as_secs_f64()) as u64;
             let poison = self.whole(stage.poison, &at.key("poison"), 0..=records, 0);
-            resolved.push(Stage { duration, from_rps, target_rps, kind, poison });
+            resolved.push(Stage { duration, from_rps, target_rps, kind, poison, actions: Vec::new() });
             from_rps = target_rps;
         }
         let is_silent = resolved.iter().all(|stage| stage.target_rps == 0.0);

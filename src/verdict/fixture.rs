@@ -19,7 +19,14 @@ pub(crate) fn criterion(text: &str, metric: Metric, stat: Option<Stat>, op: Op, 
 
 fn stage(seconds: u64, from_rps: f64, target_rps: f64) -> Stage {
     let kind = if from_rps == target_rps { StageKind::Hold } else { StageKind::Ramp };
-    Stage { duration: Duration::from_secs(seconds), from_rps, target_rps, kind, poison: 0 }
+    Stage {
+        duration: Duration::from_secs(seconds),
+        from_rps,
+        target_rps,
+        kind,
+        poison: 0,
+        actions: Vec::new(),
+    }
 }
 
 fn test(id: &str, name: &str, payload: (&str, usize), stages: Vec<Stage>, criteria: Vec<Criterion>) -> Test {
@@ -329,6 +336,7 @@ fn interrupt(test: &mut TestEvidence) {
         target_rps: never.target_rps,
         kind: StageKind::Ramp,
         poison: 0,
+        actions: Vec::new(),
     };
     *never = LevelEvidence {
         started_us: None,

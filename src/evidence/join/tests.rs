@@ -19,7 +19,14 @@ const RUN: &str = "20261121-013240-k3f9";
 
 fn stage(from_rps: f64, target_rps: f64, duration_s: u64) -> Stage {
     let kind = if from_rps == target_rps { StageKind::Hold } else { StageKind::Ramp };
-    Stage { duration: Duration::from_secs(duration_s), from_rps, target_rps, kind, poison: 0 }
+    Stage {
+        duration: Duration::from_secs(duration_s),
+        from_rps,
+        target_rps,
+        kind,
+        poison: 0,
+        actions: Vec::new(),
+    }
 }
 
 fn plan() -> Plan {

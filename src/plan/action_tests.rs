@@ -69,7 +69,7 @@ fn what_cannot_be_is_named_with_its_place() {
         (
             "{}",
             "{at: 60s, disable_mapping: {}}",
-            "10:52: phases[0].tests[0].stages[0].actions[0].at: found `60s`",
+            "10:56: phases[0].tests[0].stages[0].actions[0].at: found `60s`",
         ),
         (
             "{}",

@@ -232,6 +232,7 @@ fn tests(plan: &Plan) -> Vec<TestEvidence> {
             drain_s: Some(3.25),
             finished: true,
             blocked: None,
+            actions: Vec::new(),
             cloudwatch: BTreeMap::from([
                 ("lambda.Throttles.Sum".to_owned(), 0.0),
                 ("lambda.Errors.Sum".to_owned(), 0.0),

@@ -52,11 +52,17 @@ fn made(standing: &Standing) -> Vec<Setting> {
 }
 
 /// What stands otherwise than the environment was stood up, and what could not be looked at. Nothing is changed.
-pub async fn look(clients: &Clients, clock: Clock, standing: &Standing) -> (Vec<Left>, Vec<String>) {
+/// A change that is under way is waited for until `bound`.
+pub async fn look(
+    clients: &Clients,
+    clock: Clock,
+    standing: &Standing,
+    bound: Duration,
+) -> (Vec<Left>, Vec<String>) {
     let pipeline = Pipeline::new(clients, clock, standing);
     let (mut left, mut unseen) = (Vec::new(), Vec::new());
     for made in made(standing) {
-        match settled(&pipeline, clock, &made).await {
+        match settled(&pipeline, clock, &made, bound).await {
             Ok(found) if found == made => {}
             Ok(found) => left.push(Left { found, made }),
             Err(wrong) => unseen.push(wrong.text().to_owned()),
@@ -66,8 +72,13 @@ pub async fn look(clients: &Clients, clock: Clock, standing: &Standing) -> (Vec<
 }
 
 /// What stands once a change that is under way has ended.
-async fn settled(pipeline: &Pipeline, clock: Clock, like: &Setting) -> Result<Setting, Wrong> {
-    let until = clock.instant() + BOUND;
+async fn settled(
+    pipeline: &Pipeline,
+    clock: Clock,
+    like: &Setting,
+    bound: Duration,
+) -> Result<Setting, Wrong> {
+    let until = clock.instant() + bound;
     loop {
         if let Some(found) = pipeline.now(like).await? {
             return Ok(found);
@@ -103,14 +114,17 @@ pub async fn put_back(
     progress: &dyn Progress,
 ) -> Result<Vec<String>, SessionError> {
     let journal = unreverted(runs, &standing.env);
-    let (left, unseen) = look(clients, clock, standing).await;
+    let (left, unseen) = look(clients, clock, standing, BOUND).await;
     if let (Some(run), Some(why)) = (&journal, unseen.first()) {
         return Err(SessionError::NotReverted(vec![format!(
             "the run {run} ended in the middle of an action, and what it left cannot be looked at: {why}"
         )]));
     }
     let pipeline = Pipeline::new(clients, clock, standing);
-    let mut told = Vec::new();
+    let untold =
+        |why: &String| format!("not looked at, whether an action of an earlier run still stands: {why}");
+    let mut told: Vec<String> = unseen.iter().map(untold).collect();
+    told.iter().for_each(|line| progress.step(line));
     for left in left {
         let by = match &journal {
             Some(run) => format!("the run {run} ended in the middle of an action"),
@@ -129,7 +143,7 @@ pub async fn put_back(
 }
 
 /// The last run on the environment, if its journal has an action that was begun and not reverted.
-fn unreverted(runs: &Path, env: &str) -> Option<String> {
+pub fn unreverted(runs: &Path, env: &str) -> Option<String> {
     let mut ids = RunDir::list(runs).ok()?;
     ids.sort_by_key(|id| std::cmp::Reverse(id.to_string()));
     for id in ids.into_iter().take(RUNS_MAX) {

@@ -21,7 +21,7 @@ struct Group {
 }
 
 /// What this program calls itself: nothing works without.
-const CALLED: [Group; 9] = [
+const CALLED: [Group; 10] = [
     Group {
         resource: "*",
         actions: &[
@@ -29,6 +29,16 @@ const CALLED: [Group; 9] = [
             "cloudwatch:GetMetricData",
             "lambda:GetAccountSettings",
             "lambda:GetEventSourceMapping",
+            "lambda:UpdateEventSourceMapping",
+        ],
+    },
+    // Of an action during load, and of the look for what one has left.
+    Group {
+        resource: "arn:{p}:lambda:{r}:{a}:function:streamgauge-{e}-function",
+        actions: &[
+            "lambda:DeleteFunctionConcurrency",
+            "lambda:GetFunctionConcurrency",
+            "lambda:PutFunctionConcurrency",
         ],
     },
     Group {
@@ -46,11 +56,13 @@ const CALLED: [Group; 9] = [
     Group {
         resource: "arn:{p}:kinesis:{r}:{a}:stream/streamgauge-{e}-stream",
         actions: &[
+            "kinesis:DescribeStreamSummary",
             "kinesis:GetRecords",
             "kinesis:GetShardIterator",
             "kinesis:ListShards",
             "kinesis:PutRecord",
             "kinesis:PutRecords",
+            "kinesis:UpdateShardCount",
         ],
     },
     Group {

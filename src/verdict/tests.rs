@@ -1,4 +1,5 @@
 use crate::cost::{PriceBook, price};
+use crate::evidence::actions::ActionEvidence;
 use crate::evidence::model::*;
 use crate::plan::*;
 

@@ -21,7 +21,7 @@ struct Group {
 }
 
 /// What this program calls itself: nothing works without.
-const CALLED: [Group; 10] = [
+const CALLED: [Group; 9] = [
     Group {
         resource: "*",
         actions: &[
@@ -29,16 +29,6 @@ const CALLED: [Group; 10] = [
             "cloudwatch:GetMetricData",
             "lambda:GetAccountSettings",
             "lambda:GetEventSourceMapping",
-            "lambda:UpdateEventSourceMapping",
-        ],
-    },
-    // Of an action during load, and of the look for what one has left.
-    Group {
-        resource: "arn:{p}:lambda:{r}:{a}:function:streamgauge-{e}-function",
-        actions: &[
-            "lambda:DeleteFunctionConcurrency",
-            "lambda:GetFunctionConcurrency",
-            "lambda:PutFunctionConcurrency",
         ],
     },
     Group {
@@ -56,13 +46,11 @@ const CALLED: [Group; 10] = [
     Group {
         resource: "arn:{p}:kinesis:{r}:{a}:stream/streamgauge-{e}-stream",
         actions: &[
-            "kinesis:DescribeStreamSummary",
             "kinesis:GetRecords",
             "kinesis:GetShardIterator",
             "kinesis:ListShards",
             "kinesis:PutRecord",
             "kinesis:PutRecords",
-            "kinesis:UpdateShardCount",
         ],
     },
     Group {
@@ -80,6 +68,23 @@ const CALLED: [Group; 10] = [
         actions: &["s3:DeleteObjectVersion", "s3:GetObject", "s3:PutObject"],
     },
     Group { resource: "arn:{p}:iam::{a}:role/streamgauge-{e}-{r}-function", actions: &["iam:PassRole"] },
+];
+
+/// What the actions of a plan call: a plan without them does not need these.
+const CALLED_BY_ACTIONS: [Group; 3] = [
+    Group { resource: "*", actions: &["lambda:UpdateEventSourceMapping"] },
+    Group {
+        resource: "arn:{p}:lambda:{r}:{a}:function:streamgauge-{e}-function",
+        actions: &[
+            "lambda:DeleteFunctionConcurrency",
+            "lambda:GetFunctionConcurrency",
+            "lambda:PutFunctionConcurrency",
+        ],
+    },
+    Group {
+        resource: "arn:{p}:kinesis:{r}:{a}:stream/streamgauge-{e}-stream",
+        actions: &["kinesis:DescribeStreamSummary", "kinesis:UpdateShardCount"],
+    },
 ];
 
 /// What CloudFormation calls with the caller's permissions, unless it is given a role of its own.
@@ -123,10 +128,11 @@ pub(super) async fn permissions(clients: &Clients, caller: &Caller, env: &str) -
         let names = Names { partition: partition(&caller.arn), region: &clients.region, caller, env };
         let called = denied(clients, &principal, &names, &CALLED).await?;
         let by_cloudformation = denied(clients, &principal, &names, &CALLED_BY_CLOUDFORMATION).await?;
-        Ok((called, by_cloudformation))
+        let by_actions = denied(clients, &principal, &names, &CALLED_BY_ACTIONS).await?;
+        Ok((called, by_cloudformation, by_actions))
     });
     match denied.await {
-        Ok((called, by_cloudformation)) => judge(&called, &by_cloudformation),
+        Ok((called, by_cloudformation, by_actions)) => judge(&called, &by_cloudformation, &by_actions),
         Err(unanswered) => unanswered.warning(CHECK),
     }
 }
@@ -139,7 +145,7 @@ struct Denied {
     perhaps: Vec<String>,
 }
 
-fn judge(called: &Denied, by_cloudformation: &Denied) -> Finding {
+fn judge(called: &Denied, by_cloudformation: &Denied, by_actions: &Denied) -> Finding {
     if !called.surely.is_empty() {
         let found = format!("the policy simulator denies {}", called.surely.join(", "));
         return Finding::stop(
@@ -154,7 +160,12 @@ fn judge(called: &Denied, by_cloudformation: &Denied) -> Finding {
             "CloudFormation calls these with your permissions unless it has a role of its own: ask for them";
         return Finding::warning(CHECK, found, hint);
     }
-    let perhaps = [&called.perhaps[..], &by_cloudformation.perhaps[..]].concat();
+    if !by_actions.surely.is_empty() {
+        let found = format!("the policy simulator denies {}", by_actions.surely.join(", "));
+        let hint = "only a plan with actions during load calls these: it would report them as refused";
+        return Finding::warning(CHECK, found, hint);
+    }
+    let perhaps = [&called.perhaps[..], &by_cloudformation.perhaps[..], &by_actions.perhaps[..]].concat();
     if !perhaps.is_empty() {
         let found = format!("conditions of a policy decide on {}", perhaps.join(", "));
         return Finding::warning(

@@ -191,7 +191,7 @@ impl Running {
 
     /// Readiness, then the tests; `Ok(Some(_))` when it was stopped before the plan's end.
     async fn tests(&mut self) -> Result<Option<Stop>, SessionError> {
-        for text in actions::left::before_run(&self.request).await? {
+        for text in actions::left::before_run(&self.request, &self.id).await? {
             self.note(text)?;
         }
         self.request.progress.step("waiting for the first record to come through the pipeline");

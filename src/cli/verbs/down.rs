@@ -35,7 +35,7 @@ pub async fn run(global: &Global) -> Result<Exit, CliError> {
         }
     }
     let clients = connect::to_standing(global, clock).await?;
-    if let Some(run) = left::unreverted(&input::runs_dir(), &global.env) {
+    if let Some(run) = left::unreverted(&input::runs_dir(), &global.env, None) {
         progress.step(&format!(
             "the run {run} ended in the middle of an action: what it left goes with the rest"
         ));

@@ -12,6 +12,7 @@ use crate::session::SessionError;
 use crate::session::progress::Progress;
 use crate::session::run::RunRequest;
 use crate::stack::Standing;
+use crate::wire::run_id::RunId;
 
 use super::settings::{Pipeline, Setting, Wrong};
 
@@ -94,26 +95,32 @@ async fn settled(
 ///
 /// # Errors
 /// As [`put_back`].
-pub(in crate::session) async fn before_run(request: &RunRequest) -> Result<Vec<String>, SessionError> {
+pub(in crate::session) async fn before_run(
+    request: &RunRequest,
+    id: &RunId,
+) -> Result<Vec<String>, SessionError> {
     let RunRequest { clients, clock, standing, runs, progress, .. } = request;
     match standing.existing {
         Some(_) => Ok(Vec::new()),
-        None => put_back(clients, *clock, standing, runs, &**progress).await,
+        None => {
+            let journal = unreverted(runs, &standing.env, Some(id));
+            put_back(clients, *clock, standing, journal, &**progress).await
+        }
     }
 }
 
 /// Puts back what stands otherwise than the environment was stood up, and says so: what it did, one line each.
+/// `journal`: what [`unreverted`] found.
 ///
 /// # Errors
 /// It could not be put back: a run would measure another pipeline than its plan says.
-pub async fn put_back(
+async fn put_back(
     clients: &Clients,
     clock: Clock,
     standing: &Standing,
-    runs: &Path,
+    journal: Option<String>,
     progress: &dyn Progress,
 ) -> Result<Vec<String>, SessionError> {
-    let journal = unreverted(runs, &standing.env);
     let (left, unseen) = look(clients, clock, standing, BOUND).await;
     if let (Some(run), Some(why)) = (&journal, unseen.first()) {
         return Err(SessionError::NotReverted(vec![format!(
@@ -142,11 +149,11 @@ pub async fn put_back(
     Ok(told)
 }
 
-/// The last run on the environment, if its journal has an action that was begun and not reverted.
-pub fn unreverted(runs: &Path, env: &str) -> Option<String> {
+/// The last run on the environment, `but` left out, if its journal has an action that was begun and not reverted.
+pub fn unreverted(runs: &Path, env: &str, but: Option<&RunId>) -> Option<String> {
     let mut ids = RunDir::list(runs).ok()?;
     ids.sort_by_key(|id| std::cmp::Reverse(id.to_string()));
-    for id in ids.into_iter().take(RUNS_MAX) {
+    for id in ids.into_iter().filter(|id| Some(id) != but).take(RUNS_MAX) {
         let Ok(dir) = RunDir::open(&runs.join(id.as_str())) else { continue };
         if !dir.read_run().is_ok_and(|header| header.environment == env) {
             continue;

@@ -272,10 +272,11 @@ mod tests {
         let none = Denied::default();
         let surely = Denied { surely: vec!["sqs:CreateQueue".into()], ..Denied::default() };
         let perhaps = Denied { perhaps: vec!["kinesis:PutRecord".into()], ..Denied::default() };
-        assert_eq!(judge(&none, &none).level, Level::Ok);
-        assert_eq!(judge(&surely, &none).level, Level::Stop);
-        assert!(judge(&surely, &none).found.contains("sqs:CreateQueue"));
-        assert_eq!(judge(&none, &surely).level, Level::Warning);
-        assert_eq!(judge(&perhaps, &none).level, Level::Warning);
+        assert_eq!(judge(&none, &none, &none).level, Level::Ok);
+        assert_eq!(judge(&surely, &none, &none).level, Level::Stop);
+        assert!(judge(&surely, &none, &none).found.contains("sqs:CreateQueue"));
+        assert_eq!(judge(&none, &surely, &none).level, Level::Warning);
+        assert_eq!(judge(&perhaps, &none, &none).level, Level::Warning);
+        assert_eq!(judge(&none, &none, &surely).level, Level::Warning);
     }
 }

@@ -109,10 +109,36 @@ pub enum Event {
         before: Option<String>,
         after: Option<String>,
     },
+    /// How an action of a stage fares.
+    Action {
+        level: u32,
+        /// Index in the actions of the level's stage.
+        action: u32,
+        /// As the plan writes it: `disable_mapping`.
+        kind: String,
+        step: ActionStep,
+        detail: Option<String>,
+    },
     RunEnded {
         end: End,
         generator_peak_mb: Option<f64>,
     },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ActionStep {
+    /// Written before anything is asked for.
+    Started,
+    /// The service has done it.
+    InForce,
+    /// The service would not: nothing has changed.
+    Refused,
+    /// Written before what stood before is asked for.
+    Reverting,
+    /// What stood before stands again; with a detail: it was asked for, and not seen to stand.
+    Reverted,
+    NotReverted,
 }
 
 /// A batch that the mapping gave up, and which records of the run its range turned out to hold.

@@ -2,6 +2,7 @@
 //! into levels (`model`, plain data).
 
 pub mod accounting;
+pub mod actions;
 pub mod append;
 pub mod cloudwatch;
 pub mod collector;

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::actions::ActionEvidence;
 use super::existing::{Change, ExistingInfo, Foreign};
 use crate::plan;
 use crate::platform::clock::WallUs;
@@ -122,6 +123,8 @@ pub struct TestEvidence {
     pub finished: bool,
     /// What failing batches held up; `None` where nothing failed and the plan poisoned nothing.
     pub blocked: Option<Blocked>,
+    /// What the plan changed in the pipeline meanwhile, in its order.
+    pub actions: Vec<ActionEvidence>,
     /// CloudWatch over the whole test: key as in [`CloudWatch::series`], statistic already applied.
     pub cloudwatch: BTreeMap<String, f64>,
 }

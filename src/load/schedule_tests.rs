@@ -169,6 +169,7 @@ fn replay(rates: &[(f64, f64)]) -> Stage {
         kind: StageKind::Replay,
         steps: steps.into(),
         poison: 0,
+        actions: Vec::new(),
     }
 }
 

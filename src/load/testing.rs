@@ -32,6 +32,7 @@ pub fn test_of(stages: &[(f64, f64)]) -> Test {
                 kind,
                 steps: Arc::default(),
                 poison: 0,
+                actions: Vec::new(),
             };
             from_rps = *target_rps;
             stage
@@ -64,6 +65,7 @@ pub fn hold(seconds: u64, rps: f64) -> Test {
         kind: StageKind::Hold,
         steps: Arc::default(),
         poison: 0,
+        actions: Vec::new(),
     }];
     test
 }

@@ -60,7 +60,7 @@ const TABLE: [Row; 26] = [
     row(Metric::DlqDepth, "dlq_depth", Unit::Count, NO_STATS, false, "messages in the on-failure queue at the end"),
     row(Metric::GeneratorLag, "generator_lag", Unit::Milliseconds, ALL_STATS, true, "from when a record was due until the generator had it ready to send"),
     row(Metric::CostPerMillion, "cost_per_million", Unit::Usd, NO_STATS, false, "the pipeline's cost of a million delivered records"),
-    row(Metric::DrainTime, "drain_time", Unit::Seconds, NO_STATS, false, "from the last record sent until the last acked one was processed or dead-lettered"),
+    row(Metric::DrainTime, "drain_time", Unit::Seconds, NO_STATS, false, "from the last record sent until the last acked one was processed or dead-lettered; after an action, from asking for its revert until the backlog was processed and the iterator age back: the longest of them"),
 ];
 
 impl Metric {

@@ -5,6 +5,7 @@
 //! (`typed`, through serde); that becomes the plan as meant ([`model`], by `resolve`). Each step reports
 //! everything that it can find, so that a plan is mended in one go.
 
+mod action;
 mod criterion;
 mod de;
 mod errors;
@@ -13,6 +14,7 @@ mod metric;
 pub mod model;
 mod resolve;
 mod resolve_account;
+mod resolve_action;
 mod resolve_environment;
 mod resolve_existing;
 mod resolve_shapes;
@@ -21,12 +23,15 @@ mod series;
 mod shapes;
 mod tree;
 mod typed;
+mod typed_action;
 mod typed_environment;
 mod typed_shapes;
 mod units;
 
 #[cfg(test)]
 mod account_tests;
+#[cfg(test)]
+mod action_tests;
 #[cfg(test)]
 mod docs_tests;
 #[cfg(test)]

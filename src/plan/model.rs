@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use super::action::{Action, ActionChange};
 pub use super::shapes::{Arrivals, KeyDistribution, Keys, RateStep};
 
 /// A whole plan (`schema: streamgauge/plan/v1`).
@@ -254,6 +255,8 @@ pub struct Stage {
     pub steps: Arc<[RateStep]>,
     /// Records of the stage that the function is to fail on, evenly spread (`load::schedule`).
     pub poison: u64,
+    /// What is changed in the pipeline meanwhile.
+    pub actions: Vec<Action>,
 }
 
 /// One criterion, for example `put_latency.p95 < 100ms`.

@@ -44,6 +44,7 @@ pub(super) fn resolve(
     let flags_told = document.flags.unwrap_or_default();
     let mut flags = flags(&flags_told);
     if existing.is_some() {
+        resolver.no_actions_on_existing(&phases, &at.key("phases"));
         resolve_existing::stop_unless_told(&mut flags, &flags_told);
     }
     Plan {

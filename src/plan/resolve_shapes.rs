@@ -234,5 +234,6 @@ fn stage_of(rows: &[Row], end: Duration) -> Stage {
         kind: if is_hold { StageKind::Hold } else { StageKind::Replay },
         steps: if is_hold { [].into() } else { rows.iter().map(step).collect() },
         poison: 0,
+        actions: Vec::new(),
     }
 }

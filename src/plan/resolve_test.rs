@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::model::*;
 use super::resolve::{Place, Resolver};
+use super::resolve_action;
 use super::typed::{DefaultsDoc, PayloadDoc, PutModeDoc, StageDoc, TestDoc};
 use super::units;
 use super::{PARTITION_KEY_BYTES, PAYLOAD_MIN_BYTES};
@@ -63,11 +64,14 @@ impl Resolver<'_> {
 
     pub fn test(
         &mut self,
-        test: TestDoc,
+        mut test: TestDoc,
         environment: &Environment,
         defaults: &Defaults,
         at: &Place<'_>,
     ) -> Test {
+        let actions = resolve_action::take(test.stages.as_mut());
+        let mut stages = self.load(test.stages.take(), test.rates.take(), at);
+        self.lay_actions(&mut stages, actions, environment, &at.key("stages"));
         let timeout = test.attempt_timeout.as_ref();
         Test {
             id: self.id(test.id, &at.key("id")),
@@ -88,7 +92,7 @@ impl Resolver<'_> {
                 ATTEMPT_TIMEOUT_MIN..=ATTEMPT_TIMEOUT_MAX,
                 defaults.attempt_timeout,
             ),
-            stages: self.load(test.stages, test.rates, at),
+            stages,
             criteria: self.criteria(test.criteria, &at.key("criteria")),
             beyond_capacity: test.beyond_capacity.unwrap_or(false),
         }
@@ -186,7 +190,15 @@ impl Resolver<'_> {
             let kind = if target_rps == from_rps { StageKind::Hold } else { StageKind::Ramp };
             let records = ((from_rps + target_rps) / 2.0 * duration.as_secs_f64()) as u64;
             let poison = self.whole(stage.poison, &at.key("poison"), 0..=records, 0);
-            resolved.push(Stage { duration, from_rps, target_rps, kind, steps: Arc::default(), poison });
+            resolved.push(Stage {
+                duration,
+                from_rps,
+                target_rps,
+                kind,
+                steps: Arc::default(),
+                poison,
+                actions: Vec::new(),
+            });
             from_rps = target_rps;
         }
         let is_silent = resolved.iter().all(|stage| stage.peak_rps() == 0.0);

@@ -157,6 +157,8 @@ pub(super) struct StageDoc {
     /// Records of the stage, evenly spread, that the function fails on however often they come. Default 0.
     #[schemars(range(min = 0))]
     pub poison: Option<i64>,
+    /// What is changed in the pipeline while the stage runs, and reverted.
+    pub actions: Option<Vec<super::typed_action::ActionDoc>>,
 }
 
 #[derive(Clone, Copy, Deserialize, JsonSchema)]

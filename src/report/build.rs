@@ -6,6 +6,7 @@ use crate::cost::{self, Cost, ForecastAssumptions, Line, Lines, PriceBook};
 use crate::evidence::model::*;
 use crate::verdict::{self, CriterionVerdict, Finding, Findings, TestVerdict, Verdicts};
 
+use super::actions;
 use super::blocked;
 use super::charts::TestCharts;
 use super::existing;
@@ -124,6 +125,7 @@ fn test_report(
             .iter()
             .map(|level| level_report(evidence, book, test, level, judged.contains(&level.index)))
             .collect(),
+        actions: actions::report(test),
         blocked: test.blocked.as_ref().map(blocked::report),
         cloudwatch: test
             .cloudwatch

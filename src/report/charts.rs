@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::evidence::model::{Evidence, ReceiptSecond, SecondRow, TestEvidence};
 use crate::plan::StageKind;
+use crate::platform::clock::WallUs;
 
 /// Points of one line at most: more cannot be told apart on a screen.
 const POINTS_MAX: u64 = 300;
@@ -12,6 +13,8 @@ const POINTS_MAX: u64 = 300;
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct TestCharts {
     pub levels: Vec<LevelSpan>,
+    /// From asking for each action until it was asked to be reverted.
+    pub actions: Vec<ActionSpan>,
     pub points: Vec<Point>,
     /// Seconds that one point stands for.
     pub seconds_per_point: i64,
@@ -23,6 +26,13 @@ pub struct LevelSpan {
     pub name: String,
     pub hold: bool,
     pub void: bool,
+    pub from_s: f64,
+    pub to_s: f64,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct ActionSpan {
+    pub text: String,
     pub from_s: f64,
     pub to_s: f64,
 }
@@ -72,6 +82,7 @@ impl TestCharts {
         let seconds_per_point = drawn_ms.div_ceil(1_000 * POINTS_MAX).max(1) as i64;
         TestCharts {
             levels: level_spans(test, span.base_ms),
+            actions: action_spans(test, span.base_ms),
             points: points(rows, seen, &span, seconds_per_point),
             seconds_per_point,
             duration_s: drawn_ms as f64 / 1_000.0,
@@ -112,6 +123,17 @@ fn level_spans(test: &TestEvidence, base_ms: i64) -> Vec<LevelSpan> {
                 from_s: start_s,
                 to_s: start_s + level.planned_s,
             })
+        })
+        .collect()
+}
+
+fn action_spans(test: &TestEvidence, base_ms: i64) -> Vec<ActionSpan> {
+    let spans = test.actions.iter().filter(|action| action.refused.is_none());
+    let at_s = |us: WallUs| (us / 1_000 - base_ms) as f64 / 1_000.0;
+    spans
+        .filter_map(|action| {
+            let (from_us, to_us) = action.started_us.zip(action.reverting_us)?;
+            Some(ActionSpan { text: action.text.clone(), from_s: at_s(from_us), to_s: at_s(to_us) })
         })
         .collect()
 }

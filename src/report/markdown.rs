@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use super::actions;
 use super::blocked;
 use super::existing::{ExistingReport, ForeignMinuteReport};
 use super::model::*;
@@ -171,6 +172,12 @@ fn test_section(out: &mut String, test: &TestReport) {
         if let Some(why) = &level.void {
             line(out, &format!("\n**{} is void**: {}", escaped(&level.name), escaped(why)));
         }
+    }
+    if !test.actions.is_empty() {
+        let told = actions::sentences(&test.actions).join(" ");
+        line(out, &format!("\n### Actions during load\n\n{}\n", escaped(&told)));
+        let rows = actions::rows(&test.actions).map(Vec::from);
+        table(out, &actions::HEADER, actions::TEXT_COLUMNS, rows);
     }
     if let Some(blocked) = &test.blocked {
         line(out, &format!("\n### Blocked shards\n\n{}\n", escaped(&blocked::sentences(blocked).join(" "))));

@@ -1,6 +1,7 @@
 //! Report: one model, one rendering a file. Every writer is a pure function of the model and returns text,
 //! so that the same run directory always gives the same report. `docs/reports.md` describes each file.
 
+mod actions;
 mod blocked;
 mod build;
 mod charts;

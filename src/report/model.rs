@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::verdict::Verdict;
 
+use super::actions::ActionReport;
 use super::charts::TestCharts;
 use super::existing::ExistingReport;
 
@@ -140,6 +141,8 @@ pub struct TestReport {
     pub levels: Vec<LevelReport>,
     /// What batches that failed held up; null where none did and the plan poisoned no record.
     pub blocked: Option<BlockedReport>,
+    /// What the plan changed in the pipeline meanwhile, in its order.
+    pub actions: Vec<ActionReport>,
     /// What CloudWatch gave for the whole test, by `service.Metric.Statistic`.
     pub cloudwatch: BTreeMap<String, f64>,
     /// Drawn, not serialized: the per-second rows are in `series.csv`.

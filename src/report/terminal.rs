@@ -8,6 +8,7 @@ use comfy_table::{
 
 use crate::verdict::Verdict;
 
+use super::actions;
 use super::blocked;
 use super::model::*;
 use super::text::{self, NONE, count, number, observed, or_none, percent, rate, usd};
@@ -162,6 +163,9 @@ fn test_section(out: &mut String, test: &TestReport, page: &Page) {
     if !test.criteria.is_empty() {
         out.push('\n');
         out.push_str(&criteria_table(&test.criteria, page));
+    }
+    if !test.actions.is_empty() {
+        page.paragraph(out, "\nactions   ", &actions::sentences(&test.actions).join(" "));
     }
     if let Some(blocked) = &test.blocked {
         page.paragraph(out, "\nblocked   ", &blocked::sentences(blocked).join(" "));

@@ -2,10 +2,11 @@ use rust_decimal::Decimal;
 use serde_json::Value;
 
 use crate::cost::{BUILTIN_PRICES, PriceBook};
+use crate::evidence::actions::ActionEvidence;
 use crate::evidence::model::{Block, Blocked, Dist, Evidence, RunEnd};
 use crate::verdict::fixture::evidence;
 
-use super::charts::{LevelSpan, Point, TestCharts};
+use super::charts::{ActionSpan, LevelSpan, Point, TestCharts};
 use super::*;
 
 /// The model of the fixture's run, with a price book that has no price for a dashboard: it has levels that
@@ -160,6 +161,55 @@ fn blocked_shards_read_alike_in_every_format() {
         (&blocked["blocks"][1]["until"], &blocked["blocks"][1]["blocked_s"]),
         (&Value::Null, &Value::Null)
     );
+}
+
+fn acted(evidence: &mut Evidence) {
+    complete(evidence);
+    let started_us = evidence.tests[0].started_us.expect("started") + 40_000_000;
+    let off = ActionEvidence {
+        level: 1,
+        kind: "disable_mapping".into(),
+        text: "mapping disabled for 20s".into(),
+        planned_us: Some(started_us),
+        started_us: Some(started_us),
+        in_force_us: Some(started_us + 500_000),
+        reverting_us: Some(started_us + 20_000_000),
+        reverted_us: Some(started_us + 21_000_000),
+        backlog_max_records: Some(2_010),
+        caught_up_us: Some(started_us + 26_500_000),
+        age_limit_ms: 1_000.0,
+        ..ActionEvidence::default()
+    };
+    let refused = ActionEvidence {
+        text: "4 shards for 1m".into(),
+        kind: "reshard".into(),
+        refused: Some("LimitExceededException: no".into()),
+        started_us: Some(started_us),
+        ..ActionEvidence::default()
+    };
+    let late = ActionEvidence {
+        text: "reserved concurrency 1 for 5s".into(),
+        kind: "set_reserved_concurrency".into(),
+        ..ActionEvidence::default()
+    };
+    evidence.tests[0].actions = vec![off, refused, late];
+}
+
+#[test]
+fn actions_read_alike_in_every_format() {
+    let model = changed(acted);
+    let sentences = "Mapping disabled for 20s: a backlog of 2,010 records at most, caught up 6.5 s after it was asked to \
+                     revert. Refused: 4 shards for 1m (LimitExceededException: no). Not begun: reserved concurrency 1 \
+                     for 5s.";
+    let flat = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let shown = terminal(&model, 80, false);
+    assert!(flat(&shown).contains(&format!("actions {sentences}")), "{shown}");
+    assert!(markdown(&model).contains(sentences), "{}", markdown(&model));
+    assert!(markdown(&model).contains("| mapping disabled for 20s | "));
+    assert!(html(&model).contains(sentences));
+    let json: Value = serde_json::from_str(&json(&model)).expect("JSON");
+    assert!(schema_of_the_repository().is_valid(&json));
+    assert_eq!(json["tests"][0]["actions"][0]["settled_s"], 0.5);
 }
 
 const SCHEMA_FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/schemas/report-v1.schema.json");
@@ -366,6 +416,7 @@ fn a_chart_over_time_is_drawn_to_scale() {
     let at = |at_s: f64, rps: f64| Point { at_s, target_rps: Some(rps), ..Point::default() };
     let charts = TestCharts {
         levels: vec![LevelSpan { name: "hold".into(), hold: true, void: false, from_s: 0.0, to_s: 20.0 }],
+        actions: vec![ActionSpan { text: "mapping disabled for 6s".into(), from_s: 10.0, to_s: 16.0 }],
         // A silence of more than five points breaks the line.
         points: vec![at(0.0, 0.0), at(2.0, 50.0), at(18.0, 100.0), at(20.0, 100.0)],
         seconds_per_point: 1,
@@ -374,6 +425,10 @@ fn a_chart_over_time_is_drawn_to_scale() {
     let drawn = html::line_chart_for_tests(&charts);
     // The plot is 564 wide from x 62 and 196 high from y 218 upwards.
     assert!(drawn.contains(r#"d="M62 218L118.4 120M569.6 22L626 22""#), "{drawn}");
+    assert!(
+        drawn.contains(r#"<rect class="action-band" x="344" y="22" width="169.2" height="196">"#),
+        "{drawn}"
+    );
     assert!(drawn.contains("0:18 hold\ntarget: 100 records/s"), "{drawn}");
 }
 

@@ -62,6 +62,8 @@ pub struct DrainSpec {
     pub bound: Duration,
     /// Batch window of the mapping.
     pub batch_window: Duration,
+    /// Lanes of actions that are still being reverted: until then nothing may come, and that says nothing.
+    pub reverting: watch::Receiver<usize>,
 }
 
 /// How far the function was behind when it last spoke: what waited that long in the stream, behind batches that
@@ -86,6 +88,7 @@ pub(super) async fn drain(
 ) -> Result<Drained, SessionError> {
     let started = clock.instant();
     let mut live = collector.live();
+    let mut reverting = spec.reverting.clone();
     let mut seen_before = 0;
     let (mut last_new, mut last_look) = (started, None);
     let mut dead = SequenceSet::new();
@@ -103,7 +106,8 @@ pub(super) async fn drain(
         if outstanding == 0 {
             return Ok(Drained::All { after: now - started });
         }
-        if seen > seen_before {
+        let is_reverting = *reverting.borrow_and_update() > 0;
+        if seen > seen_before || is_reverting {
             (seen_before, last_new) = (seen, now);
         }
         let quiet = if failing.is_empty() { QUIET } else { QUIET_FAILING };
@@ -111,7 +115,7 @@ pub(super) async fn drain(
         if now - last_new >= quiet_bound {
             return Ok(Drained::Quiet { outstanding, waited: now - started });
         }
-        if now - started >= spec.bound {
+        if now - started >= spec.bound && !is_reverting {
             return Ok(Drained::Bound { outstanding, waited: now - started });
         }
         if !failing.is_empty() && last_look.is_none_or(|last| now - last >= LOOK_EVERY) {
@@ -124,13 +128,15 @@ pub(super) async fn drain(
             }
         }
         progress.step_live(&format!("draining: {outstanding} of {acked} acked records not seen yet"));
-        let wake = (last_new + quiet_bound).min(started + spec.bound).min(now + TICK);
+        let bound_at = if is_reverting { now + TICK } else { started + spec.bound };
+        let wake = (last_new + quiet_bound).min(bound_at).min(now + TICK);
         tokio::select! {
             biased;
             changed = live.changed() => if changed.is_err() {
                 return Ok(Drained::Quiet { outstanding, waited: now - started });
             },
             () = patience.lost() => return Ok(Drained::Interrupted { outstanding }),
+            _ = reverting.changed(), if is_reverting => {}
             () = tokio::time::sleep_until(wake) => {}
         }
     }

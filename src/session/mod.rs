@@ -1,6 +1,7 @@
 //! What a verb does: readiness, tests in order with live state and flags, drain, collection, metrics,
 //! publishing. It never prints: it tells a [`progress::Progress`].
 
+pub mod actions;
 pub mod budget;
 mod credentials;
 mod denials;
@@ -55,6 +56,8 @@ pub enum SessionError {
     Down(StackError),
     #[error("cannot read {}: {error}", path.display())]
     Unreadable { path: PathBuf, error: String },
+    #[error("an action of the plan could not be reverted: {}", .0.join("; "))]
+    NotReverted(Vec<String>),
     #[error("internal error: {0}")]
     Panic(String),
 }
@@ -91,6 +94,9 @@ impl SessionError {
                 "what was measured until then is kept and reported; with --target local the endpoint has ended".to_owned(),
             ),
             SessionError::LeftBehind { env, .. } => Some(format!("streamgauge down --env {env} tries again")),
+            SessionError::NotReverted(_) => Some(
+                "streamgauge run puts it back before it begins; streamgauge down takes everything down".to_owned(),
+            ),
             SessionError::Down(error) | SessionError::NotExtended(error) => Some(error.hint()),
             SessionError::Evidence(error) => error.hint().map(str::to_owned),
             SessionError::Unreadable { .. } => None,

@@ -24,6 +24,7 @@ use crate::platform::clock::Clock;
 use crate::stack::Standing;
 use crate::wire::run_id::RunId;
 
+use super::actions::{Actions, Pending};
 use super::budget::Budget;
 use super::credentials::Pause;
 use super::drain::{DrainSpec, Drained, Patience, drain};
@@ -32,8 +33,8 @@ use super::flags::{Second, Watch};
 use super::live::{LiveState, Next};
 use super::lookups::{CONFIRM_BOUND, OnFailureQueue, collect_last, confirm};
 use super::progress::{LiveLevel, Progress};
-use super::stop::Stop;
-use super::{SessionError, environment, host, metrics, readiness, shards};
+use super::stop::{self, Stop, StopOnDrop};
+use super::{SessionError, actions, environment, host, metrics, readiness, shards};
 
 /// Concurrent long polls of the receipts queue.
 const POLLERS: usize = 3;
@@ -78,14 +79,20 @@ pub struct RunFinished {
 }
 
 /// Runs the selected tests. An error means that there is no run directory worth a report.
-pub async fn run(mut request: RunRequest) -> Result<RunFinished, SessionError> {
+pub async fn run(request: RunRequest) -> Result<RunFinished, SessionError> {
+    let pending = Pending::default();
+    pending.clone().settled_after(run_whole(request, pending)).await
+}
+
+async fn run_whole(mut request: RunRequest, pending: Pending) -> Result<RunFinished, SessionError> {
     as_it_stood(&mut request.plan, &environment::info(&request.standing));
     let id = RunId::new(request.clock.now_us(), &mut fastrand::Rng::new());
     let dir = RunDir::create(&request.runs, &id)?;
     write_headers(&request, &id, &dir)?;
     request.progress.step(&format!("run {id}: {}", dir.path().display()));
-    let mut running = Running::start(request, id, dir)?;
+    let mut running = Running::start(request, id, dir, pending)?;
     let ended = running.tests().await;
+    running.pending.settled().await;
     running.finish(ended).await
 }
 
@@ -124,12 +131,13 @@ struct Running {
     watch: Watch,
     budget: Option<Budget>,
     settings: Option<SettingsWatch>,
+    pending: Pending,
     planned: Duration,
     load_started: tokio::time::Instant,
 }
 
 impl Running {
-    fn start(request: RunRequest, id: RunId, dir: RunDir) -> Result<Running, SessionError> {
+    fn start(request: RunRequest, id: RunId, dir: RunDir, pending: Pending) -> Result<Running, SessionError> {
         let clock = request.clock;
         let function = &request.plan.environment.function;
         let watch = Watch::new(&request.plan.flags, function.timeout_s, function.memory_mb);
@@ -172,6 +180,7 @@ impl Running {
             watch,
             budget,
             settings,
+            pending,
             planned,
             load_started,
         })
@@ -185,6 +194,9 @@ impl Running {
 
     /// Readiness, then the tests; `Ok(Some(_))` when it was stopped before the plan's end.
     async fn tests(&mut self) -> Result<Option<Stop>, SessionError> {
+        for text in actions::left::before_run(&self.request, &self.id).await? {
+            self.note(text)?;
+        }
         self.request.progress.step("waiting for the first record to come through the pipeline");
         let probing = readiness::Probing {
             run: &self.id,
@@ -243,13 +255,18 @@ impl Running {
         let first = Next { ..*next };
         next.level += levels.len() as u32;
         next.sequence += total;
+        let actions =
+            Actions::start(&self.request, &self.events, &self.pending, test, first.level, job.start);
         let stopped = self.load(job, test, LiveState::new(test, levels, first)).await?;
+        actions.end();
         let drained_s = match &stopped {
             Some(Stop::EnvironmentGone(_)) => None,
             _ => self.drain().await?,
         };
         let stopped = stopped.or_else(|| (*self.request.stop.borrow() > 0).then_some(Stop::Interrupted));
+        self.pending.settled().await;
         self.event(&Event::TestEnded { drained_s, complete: stopped.is_none() })?;
+        self.pending.all_reverted(&stopped)?;
         Ok(stopped)
     }
 
@@ -402,6 +419,7 @@ impl Running {
         }
         let spec = DrainSpec {
             bound: self.request.plan.drain,
+            reverting: self.pending.lanes(),
             batch_window: Duration::from_secs(self.request.plan.environment.function.batch_window_s.into()),
         };
         let patience = Patience::new(&self.request.stop);
@@ -439,7 +457,8 @@ impl Running {
     async fn finish(self, ended: Result<Option<Stop>, SessionError>) -> Result<RunFinished, SessionError> {
         let Running { request, id, dir, events, recorder, collector, settings, .. } = self;
         let clock = request.clock;
-        let reachable = matches!(&ended, Ok(stop) if !matches!(stop, Some(Stop::EnvironmentGone(_))));
+        let reachable = !matches!(&ended, Ok(Some(Stop::EnvironmentGone(_))))
+            && matches!(&ended, Ok(_) | Err(SessionError::NotReverted(_)));
         recorder.finish(clock.now_us())?;
         if let Some(settings) = settings {
             settings.finish(&dir, &request.standing).await?;
@@ -453,19 +472,7 @@ impl Running {
                 .await?;
             confirm(&request, &id, &dir, &events).await?;
         }
-        let (end, failure) = match ended {
-            Ok(None) => (RunEnd::Completed, None),
-            Ok(Some(stop @ Stop::EnvironmentGone(_))) => {
-                (RunEnd::Stopped(stop.reason()), Some(SessionError::EnvironmentGone(stop.reason())))
-            }
-            Ok(Some(Stop::Denied(detail))) => {
-                let doing = "put records into the stream";
-                let reason = Stop::Denied(detail.clone()).reason();
-                (RunEnd::Stopped(reason), Some(SessionError::Denied { doing, detail }))
-            }
-            Ok(Some(stop)) => (RunEnd::Stopped(stop.reason()), None),
-            Err(error) => (RunEnd::Stopped(error.to_string()), Some(error)),
-        };
+        let (end, failure) = stop::end_of(ended);
         let logged = match &end {
             RunEnd::Stopped(reason) => End::Stopped { reason: reason.clone() },
             RunEnd::Completed | RunEnd::Killed => End::Completed,
@@ -491,13 +498,5 @@ impl Running {
 
     fn event(&self, event: &Event) -> Result<(), SessionError> {
         Ok(self.events.append(self.request.clock.now_us(), event)?)
-    }
-}
-
-struct StopOnDrop(watch::Sender<bool>);
-
-impl Drop for StopOnDrop {
-    fn drop(&mut self) {
-        self.0.send_replace(true);
     }
 }

@@ -1,5 +1,10 @@
 //! Why a run is stopped early.
 
+use tokio::sync::watch;
+
+use super::SessionError;
+use crate::evidence::model::RunEnd;
+
 /// Why the load ended before its plan.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Stop {
@@ -19,5 +24,31 @@ impl Stop {
             Stop::EnvironmentGone(detail) => format!("the environment is out of reach: {detail}"),
             Stop::Denied(detail) => format!("not allowed to put records: {detail}"),
         }
+    }
+}
+
+/// How the run is said to have ended, and what of the environment failed under it.
+pub(super) fn end_of(ended: Result<Option<Stop>, SessionError>) -> (RunEnd, Option<SessionError>) {
+    match ended {
+        Ok(None) => (RunEnd::Completed, None),
+        Ok(Some(stop @ Stop::EnvironmentGone(_))) => {
+            (RunEnd::Stopped(stop.reason()), Some(SessionError::EnvironmentGone(stop.reason())))
+        }
+        Ok(Some(Stop::Denied(detail))) => {
+            let doing = "put records into the stream";
+            let reason = Stop::Denied(detail.clone()).reason();
+            (RunEnd::Stopped(reason), Some(SessionError::Denied { doing, detail }))
+        }
+        Ok(Some(stop)) => (RunEnd::Stopped(stop.reason()), None),
+        Err(error) => (RunEnd::Stopped(error.to_string()), Some(error)),
+    }
+}
+
+/// Says so when it goes, however that happens.
+pub(super) struct StopOnDrop(pub watch::Sender<bool>);
+
+impl Drop for StopOnDrop {
+    fn drop(&mut self) {
+        self.0.send_replace(true);
     }
 }

@@ -81,6 +81,8 @@ pub struct Standing {
     pub work_ms_per_batch: u32,
     /// Reserved concurrency, or the account's limit; `None` when the account may not be asked.
     pub concurrency_limit: Option<u32>,
+    /// As the environment was stood up with; `None`: nothing is reserved.
+    pub reserved_concurrency: Option<u32>,
     pub mapping_uuid: String,
     pub log_group: String,
     pub receipts_queue_url: String,

@@ -194,6 +194,7 @@ pub async fn standing(clients: &Clients, env: &str) -> Result<Option<Standing>, 
     standing.account = caller.account().unwrap_or_default().to_owned();
     let reserved =
         parameters(&pipeline).get("FunctionReservedConcurrency").and_then(|text| text.parse().ok());
+    standing.reserved_concurrency = reserved;
     standing.concurrency_limit = concurrency_limit(clients, reserved).await.unwrap_or_default();
     let observability = Part::Observability.stack_name(&prefix, env);
     if let Some(observability) = describe(clients, &observability).await? {

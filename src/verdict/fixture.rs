@@ -27,6 +27,7 @@ fn stage(seconds: u64, from_rps: f64, target_rps: f64) -> Stage {
         kind,
         steps: Arc::default(),
         poison: 0,
+        actions: Vec::new(),
     }
 }
 
@@ -237,6 +238,7 @@ fn tests(plan: &Plan) -> Vec<TestEvidence> {
             drain_s: Some(3.25),
             finished: true,
             blocked: None,
+            actions: Vec::new(),
             cloudwatch: BTreeMap::from([
                 ("lambda.Throttles.Sum".to_owned(), 0.0),
                 ("lambda.Errors.Sum".to_owned(), 0.0),
@@ -342,6 +344,7 @@ fn interrupt(test: &mut TestEvidence) {
         kind: StageKind::Ramp,
         steps: Arc::default(),
         poison: 0,
+        actions: Vec::new(),
     };
     *never = LevelEvidence {
         started_us: None,

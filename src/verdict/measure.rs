@@ -202,13 +202,7 @@ fn whole(metric: Metric, stat: Option<Stat>, scope: &Scope<'_>) -> Observation {
         M::DlqDepth => cloudwatch_max(scope, &[key::DLQ_DEPTH]).ok_or_else(|| missing(key::DLQ_DEPTH)),
         M::IteratorAge => iterator_age(stat, scope),
         M::DrainTime if !scope.evidence.delivery.measured => Err(NOT_MEASURED.to_owned()),
-        M::DrainTime => scope
-            .tests
-            .iter()
-            .map(|test| test.drain_s)
-            .reduce(|a, b| a.zip(b).map(|(a, b)| a.max(b)))
-            .flatten()
-            .ok_or_else(|| "not every acked record was seen within the drain time".to_owned()),
+        M::DrainTime => super::drain::time_s(scope),
         M::MemoryUsed => memory_used(scope, largest(levels().map(|l| l.memory_used_mb_max.map(f64::from)))),
         M::CostPerMillion => {
             doubt = scope.cost.pipeline.incomplete.then(|| Doubt {

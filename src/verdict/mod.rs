@@ -5,6 +5,7 @@
 //! holds. Counters and maxima are taken over the whole test.
 
 mod criteria;
+mod drain;
 mod findings;
 #[cfg(test)]
 pub(crate) mod fixture;

@@ -1,4 +1,5 @@
 use crate::cost::{PriceBook, price};
+use crate::evidence::actions::ActionEvidence;
 use crate::evidence::model::*;
 use crate::plan::*;
 
@@ -212,6 +213,39 @@ fn the_drain_of_the_slowest_test_counts_and_one_that_never_drained_is_open() {
         one(0, within(3.5), |evidence| evidence.tests[0].drain_s = None).verdict,
         Verdict::Inconclusive
     );
+}
+
+#[test]
+fn an_actions_catching_up_counts_as_draining_and_a_refused_one_leaves_it_open() {
+    let within = |seconds| criterion("drain", Metric::DrainTime, None, Op::Less, seconds);
+    let action = |change: fn(&mut ActionEvidence)| {
+        move |evidence: &mut Evidence| {
+            let mut action = ActionEvidence {
+                text: "mapping disabled for 20s".to_owned(),
+                started_us: Some(1_000_000),
+                reverting_us: Some(21_000_000),
+                caught_up_us: Some(28_500_000),
+                ..ActionEvidence::default()
+            };
+            change(&mut action);
+            evidence.tests[0].actions.push(action);
+        }
+    };
+    let verdict = one(0, within(7.0), action(|_| {}));
+    assert_eq!(
+        (verdict.verdict, verdict.observed),
+        (Verdict::Fail, Some(7.5)),
+        "longer than the drain of 3.25 s"
+    );
+    let refused = one(
+        0,
+        within(30.0),
+        action(|action| {
+            (action.refused, action.reverting_us) = (Some("AccessDenied".to_owned()), None);
+        }),
+    );
+    assert_eq!(refused.verdict, Verdict::Inconclusive);
+    assert!(refused.reason.contains("'mapping disabled for 20s': AccessDenied"), "{}", refused.reason);
 }
 
 #[test]

@@ -29,7 +29,14 @@ phases:
       - id: "1"
         name: One by one
         payload: small
-        stages: [{duration: 5s, target: 20}]
+        stages:
+          - duration: 5s
+            target: 20
+            actions:
+              - {at: 1s, disable_mapping: {for: 1s}}
+              - {at: 1s, reshard: {shards: 2, for: 2s}}
+              - {at: 1s, set_reserved_concurrency: {value: 2, for: 1s}}
+              - {at: 3s, change_batch: {batch_size: 50, for: 1s}}
         criteria: [lost == 0]
       - id: "2"
         name: In batches

@@ -12,6 +12,7 @@ use crate::cli::signals::StopSignal;
 use crate::platform::clients::Clients;
 use crate::platform::clock::Clock;
 use crate::session::SessionError;
+use crate::session::actions::left;
 use crate::session::lock::EnvLock;
 use crate::session::progress::Progress;
 use crate::stack;
@@ -34,6 +35,11 @@ pub async fn run(global: &Global) -> Result<Exit, CliError> {
         }
     }
     let clients = connect::to_standing(global, clock).await?;
+    if let Some(run) = left::unreverted(&input::runs_dir(), &global.env, None) {
+        progress.step(&format!(
+            "the run {run} ended in the middle of an action: what it left goes with the rest"
+        ));
+    }
     connect::confirm(global, &clients, "delete the environment")?;
     tokio::select! {
         biased;

@@ -13,7 +13,11 @@ use crate::cost::{self, Cost, PriceBook};
 use crate::evidence::model::Usage;
 use crate::platform::clients::Clients;
 use crate::platform::clock::{Clock, rfc3339};
+use crate::session::actions::left;
 use crate::stack::{self, EnvStatus, Standing, ttl};
+
+/// A change that is under way is waited for this long.
+const CHANGE_BOUND: Duration = Duration::from_secs(10);
 
 /// A local endpoint that answers.
 struct Local {
@@ -28,6 +32,8 @@ struct Shown {
     /// What standing alone has cost, as production prices have it; `None` while the pipeline is not complete.
     cost: Option<Cost>,
     local: Option<Local>,
+    /// Settings that an action of a run left changed, and what could not be looked at.
+    changed: Vec<String>,
     now_us: i64,
 }
 
@@ -53,7 +59,8 @@ pub async fn run(global: &Global) -> Result<Exit, CliError> {
     ttl::remove_fired(&clients, clock, &global.env, &|line| eprintln!("{line}")).await?;
     let status = stack::status(&clients, &global.env).await?;
     let cost = idle_cost(&clients, clock, &global.env, &book).await;
-    let shown = Shown { status, cost, local, now_us: clock.now_us() };
+    let changed = changed(&clients, clock, &global.env).await;
+    let shown = Shown { status, cost, local, changed, now_us: clock.now_us() };
     match global.format {
         Format::Json => println!("{:#}", document(global, &shown)),
         Format::Human => {
@@ -67,6 +74,15 @@ pub async fn run(global: &Global) -> Result<Exit, CliError> {
         }
     }
     Ok(Exit::Done)
+}
+
+/// What stands otherwise than the environment was stood up: an action of a run that was killed. Of what is broken
+/// nothing is said here.
+async fn changed(clients: &Clients, clock: Clock, env: &str) -> Vec<String> {
+    let Ok(Some(standing)) = stack::standing(clients, env).await else { return Vec::new() };
+    let (left, unseen) = left::look(clients, clock, &standing, CHANGE_BOUND).await;
+    let left = left.iter().map(|left| format!("left by a run: {left}; streamgauge run puts it back"));
+    left.chain(unseen.into_iter().map(|why| format!("a setting could not be looked at: {why}"))).collect()
 }
 
 /// What it costs to let the environment stand, without any load. What is broken has no figure.
@@ -101,7 +117,7 @@ async fn look(state: EndpointState) -> Local {
 }
 
 fn document(global: &Global, shown: &Shown) -> Value {
-    let Shown { status, cost, local, .. } = shown;
+    let Shown { status, cost, local, changed, .. } = shown;
     let stacks: Vec<Value> = status
         .stacks
         .iter()
@@ -122,6 +138,7 @@ fn document(global: &Global, shown: &Shown) -> Value {
     json!({
         "env": global.env, "up": !stacks.is_empty(), "stacks": stacks, "endpoint": endpoint,
         "ends": status.ends_us.map(rfc3339), "leftovers": leftovers, "unseen": status.leftovers.unseen,
+        "changed": changed,
         "idle_cost_usd": cost.as_ref().map(|cost| cost.total().normalize().to_string()),
     })
 }
@@ -155,6 +172,7 @@ fn tell_stacks(global: &Global, shown: &Shown) {
     }
     status.leftovers.found.iter().for_each(|one| println!("outside its stacks: {one}"));
     status.leftovers.unseen.iter().for_each(|line| println!("{line}"));
+    shown.changed.iter().for_each(|line| println!("{line}"));
     if let Some(cost) = &shown.cost {
         let (least, place) = match (cost.pipeline.incomplete || cost.test.incomplete, global.target) {
             (true, _) => ("at least ", ""),

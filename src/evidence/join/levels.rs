@@ -50,6 +50,7 @@ fn test(
         drain_s: times.drained_s,
         finished: times.complete,
         blocked: None,
+        actions: Vec::new(),
         cloudwatch,
     })
 }

@@ -2,6 +2,7 @@
 //! was killed, that never collected a receipt, or whose metrics were never pulled; what is missing is `None`
 //! or a note, never a zero.
 
+mod actions;
 mod blocks;
 mod clocks;
 mod cloudwatch_values;
@@ -89,6 +90,17 @@ pub fn load_with(dir: &Path, rooms: &Rooms<'_>) -> Result<Evidence, EvidenceErro
     let blocked = blocks::blocked(&sources, tests.len(), &mut notes)?;
     for (test, blocked) in tests.iter_mut().zip(blocked) {
         test.blocked = blocked;
+    }
+    let acting = actions::Sources {
+        dir: &dir,
+        files: &files,
+        timeline: &timeline,
+        index: &seen.index,
+        seconds: &seconds,
+        measured: accounting.delivery.measured,
+    };
+    for test in &mut tests {
+        test.actions = acting.of(test)?;
     }
     let changes = existing::changes(&files.events);
     existing::mark(&mut tests, &changes);

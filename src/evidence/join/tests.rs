@@ -27,6 +27,7 @@ fn stage(from_rps: f64, target_rps: f64, duration_s: u64) -> Stage {
         kind,
         steps: Arc::default(),
         poison: 0,
+        actions: Vec::new(),
     }
 }
 

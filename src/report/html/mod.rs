@@ -129,6 +129,7 @@ fn test_section(test: &TestReport) -> Markup {
         (tables::criteria(&test.criteria))
         (charts(test))
         (tables::levels(&test.levels))
+        @if !test.actions.is_empty() { (tables::actions(&test.actions)) }
         @if let Some(blocked) = &test.blocked { (tables::blocked(blocked)) }
     }
 }

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use maud::{Markup, html};
 
-use crate::report::charts::{LevelSpan, Point, TestCharts};
+use crate::report::charts::{ActionSpan, LevelSpan, Point, TestCharts};
 use crate::report::text::{number, span};
 
 const WIDTH: f64 = 640.0;
@@ -53,6 +53,7 @@ pub(super) fn lines(charts: &TestCharts, title: &str, unit: &str, series: &[Seri
             (legend(series))
             svg viewBox=(format!("0 0 {WIDTH} {HEIGHT}")) role="img" aria-label=(format!("{title}, {unit}")) {
                 (bands(&charts.levels, &frame))
+                (action_bands(&charts.actions, &frame))
                 (value_axis(&frame, step))
                 (time_axis(&frame))
                 @for line in series {
@@ -95,6 +96,16 @@ fn bands(levels: &[LevelSpan], frame: &Frame) -> Markup {
                     (short(level, to - from))
                 }
             }
+        }
+    }
+}
+
+/// What was changed in the pipeline, from when to when.
+fn action_bands(actions: &[ActionSpan], frame: &Frame) -> Markup {
+    html! {
+        @for action in actions {
+            @let (from, to) = (frame.x(action.from_s), frame.x(action.to_s));
+            rect.action-band x=(fixed(from)) y=(fixed(TOP)) width=(fixed((to - from).max(1.0))) height=(fixed(HEIGHT - TOP - BOTTOM)) {}
         }
     }
 }
@@ -169,6 +180,9 @@ fn tooltip(charts: &TestCharts, point: &Point, unit: &str, series: &[Series]) ->
     let level = charts.levels.iter().find(|level| point.at_s >= level.from_s && point.at_s < level.to_s);
     let level = level.map_or("draining", |level| &level.name);
     let mut text = format!("{} {level}", span(point.at_s));
+    for action in charts.actions.iter().filter(|one| point.at_s >= one.from_s && point.at_s < one.to_s) {
+        write!(text, "\n{}", action.text).expect("writing to a string cannot fail");
+    }
     for line in series {
         if let Some(value) = (line.value)(point) {
             write!(text, "\n{}: {} {unit}", line.name, number(value))

@@ -2,6 +2,7 @@
 
 use maud::{Markup, html};
 
+use crate::report::actions::{self, ActionReport};
 use crate::report::blocked;
 use crate::report::existing::ForeignReport;
 use crate::report::model::*;
@@ -110,6 +111,19 @@ fn level_table(caption: &str, levels: &[LevelReport], columns: &[Column]) -> Mar
                         }
                     }
                 }
+            }
+        }
+    }
+}
+
+pub(super) fn actions(actions: &[ActionReport]) -> Markup {
+    html! {
+        h3 { "Actions during load" }
+        p { (actions::sentences(actions).join(" ")) }
+        div.scroll {
+            table {
+                thead { tr { @for title in actions::HEADER { th { (title) } } } }
+                tbody { @for row in actions::rows(actions) { tr { @for cell in row { td { (cell) } } } } }
             }
         }
     }

@@ -70,6 +70,23 @@ const CALLED: [Group; 9] = [
     Group { resource: "arn:{p}:iam::{a}:role/streamgauge-{e}-{r}-function", actions: &["iam:PassRole"] },
 ];
 
+/// What the actions of a plan call: a plan without them does not need these.
+const CALLED_BY_ACTIONS: [Group; 3] = [
+    Group { resource: "*", actions: &["lambda:UpdateEventSourceMapping"] },
+    Group {
+        resource: "arn:{p}:lambda:{r}:{a}:function:streamgauge-{e}-function",
+        actions: &[
+            "lambda:DeleteFunctionConcurrency",
+            "lambda:GetFunctionConcurrency",
+            "lambda:PutFunctionConcurrency",
+        ],
+    },
+    Group {
+        resource: "arn:{p}:kinesis:{r}:{a}:stream/streamgauge-{e}-stream",
+        actions: &["kinesis:DescribeStreamSummary", "kinesis:UpdateShardCount"],
+    },
+];
+
 /// What CloudFormation calls with the caller's permissions, unless it is given a role of its own.
 const CALLED_BY_CLOUDFORMATION: [Group; 5] = [
     Group {
@@ -111,10 +128,11 @@ pub(super) async fn permissions(clients: &Clients, caller: &Caller, env: &str) -
         let names = Names { partition: partition(&caller.arn), region: &clients.region, caller, env };
         let called = denied(clients, &principal, &names, &CALLED).await?;
         let by_cloudformation = denied(clients, &principal, &names, &CALLED_BY_CLOUDFORMATION).await?;
-        Ok((called, by_cloudformation))
+        let by_actions = denied(clients, &principal, &names, &CALLED_BY_ACTIONS).await?;
+        Ok((called, by_cloudformation, by_actions))
     });
     match denied.await {
-        Ok((called, by_cloudformation)) => judge(&called, &by_cloudformation),
+        Ok((called, by_cloudformation, by_actions)) => judge(&called, &by_cloudformation, &by_actions),
         Err(unanswered) => unanswered.warning(CHECK),
     }
 }
@@ -127,7 +145,7 @@ struct Denied {
     perhaps: Vec<String>,
 }
 
-fn judge(called: &Denied, by_cloudformation: &Denied) -> Finding {
+fn judge(called: &Denied, by_cloudformation: &Denied, by_actions: &Denied) -> Finding {
     if !called.surely.is_empty() {
         let found = format!("the policy simulator denies {}", called.surely.join(", "));
         return Finding::stop(
@@ -142,7 +160,12 @@ fn judge(called: &Denied, by_cloudformation: &Denied) -> Finding {
             "CloudFormation calls these with your permissions unless it has a role of its own: ask for them";
         return Finding::warning(CHECK, found, hint);
     }
-    let perhaps = [&called.perhaps[..], &by_cloudformation.perhaps[..]].concat();
+    if !by_actions.surely.is_empty() {
+        let found = format!("the policy simulator denies {}", by_actions.surely.join(", "));
+        let hint = "only a plan with actions during load calls these: it would report them as refused";
+        return Finding::warning(CHECK, found, hint);
+    }
+    let perhaps = [&called.perhaps[..], &by_cloudformation.perhaps[..], &by_actions.perhaps[..]].concat();
     if !perhaps.is_empty() {
         let found = format!("conditions of a policy decide on {}", perhaps.join(", "));
         return Finding::warning(
@@ -249,10 +272,11 @@ mod tests {
         let none = Denied::default();
         let surely = Denied { surely: vec!["sqs:CreateQueue".into()], ..Denied::default() };
         let perhaps = Denied { perhaps: vec!["kinesis:PutRecord".into()], ..Denied::default() };
-        assert_eq!(judge(&none, &none).level, Level::Ok);
-        assert_eq!(judge(&surely, &none).level, Level::Stop);
-        assert!(judge(&surely, &none).found.contains("sqs:CreateQueue"));
-        assert_eq!(judge(&none, &surely).level, Level::Warning);
-        assert_eq!(judge(&perhaps, &none).level, Level::Warning);
+        assert_eq!(judge(&none, &none, &none).level, Level::Ok);
+        assert_eq!(judge(&surely, &none, &none).level, Level::Stop);
+        assert!(judge(&surely, &none, &none).found.contains("sqs:CreateQueue"));
+        assert_eq!(judge(&none, &surely, &none).level, Level::Warning);
+        assert_eq!(judge(&perhaps, &none, &none).level, Level::Warning);
+        assert_eq!(judge(&none, &none, &surely).level, Level::Warning);
     }
 }

@@ -91,7 +91,7 @@ fn what_cannot_be_is_named_with_its_place() {
         ("{stream: {shards: 3}}", "{reshard: {shards: 1}}", "found the number 1, expected 2 to 6 shards"),
         ("{}", "{reshard: {shards: 1}}", "found the 1 that the stream has already"),
         ("{}", "{reshard: {}}", "actions[0].reshard.shards: found nothing, expected 1 to 2 shards"),
-        ("{stream: {mode: on_demand}}", "{reshard: {shards: 2}}", "no reshard: an on-demand stream"),
+        ("{stream: {mode: on-demand}}", "{reshard: {shards: 2}}", "no reshard: an on-demand stream"),
         ("{}", "{set_reserved_concurrency: {}}", "set_reserved_concurrency.value: found nothing"),
         ("{}", "{set_reserved_concurrency: {value: -1}}", "found the number -1, expected 0 to 100000"),
         (

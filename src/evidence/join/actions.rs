@@ -272,7 +272,7 @@ mod tests {
         let rows = seen(&[(1, 9_000.0, 1), (50, 2_500.0, 1), (70, 2_000.0, 1), (79, 30_000.0, 1)]);
         assert_eq!(
             age_limit_ms(&rows, 0, 79_500),
-            2_500.0,
+            3_000.0,
             "the last minute, without the action's own second"
         );
         assert_eq!(

@@ -31,7 +31,7 @@ pub struct ActionEvidence {
     /// When all records that had been due by the start of the revert were processed, and the iterator age was back
     /// under [`ActionEvidence::age_limit_ms`].
     pub caught_up_us: Option<WallUs>,
-    /// 1 s, or the largest iterator age of the minute before the action where that was more.
+    /// 1 s, or 1.2 times the largest iterator age of the minute before the action where that is more.
     pub age_limit_ms: f64,
     /// Why it is not known when all was caught up; `None` where it is.
     pub not_caught_up: Option<String>,

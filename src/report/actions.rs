@@ -40,7 +40,7 @@ pub struct ActionReport {
     pub catch_up_s: Option<f64>,
     /// Why `catch_up_s` is null, where the action was begun and not refused.
     pub not_caught_up: Option<String>,
-    /// 1,000, or the largest iterator age of the minute before the action where that was more.
+    /// 1,000, or 1.2 times the largest iterator age of the minute before the action where that is more.
     pub iterator_age_limit_ms: f64,
 }
 

@@ -132,6 +132,9 @@ pub struct LevelEvidence {
     /// `50/s hold`, `50 -> 200/s ramp`.
     pub name: String,
     pub kind: plan::StageKind,
+    /// Virtual users at the start and at the end: a closed loop, which asks for no rate.
+    pub users: Option<(u32, u32)>,
+    /// Of a closed loop both are the achieved rate: what the pipeline was in fact asked for.
     pub from_rps: f64,
     pub target_rps: f64,
     pub planned_s: f64,

@@ -25,11 +25,14 @@ pub struct LevelPlan {
     /// From the start of the test.
     pub start: Duration,
     pub duration: Duration,
-    /// Its first record, as a number within the test.
+    /// Its first record, as a number within the test. With users: the first one possible.
     pub first: u64,
+    /// With users: the most that there can be.
     pub count: u64,
     /// How many of them are poison.
     pub poison: u64,
+    /// Users at its start and its end; the rates are 0 then, for there are none to keep to.
+    pub users: Option<(u32, u32)>,
     /// Integral of the rate before this stage, records.
     area_before: f64,
 }
@@ -65,6 +68,9 @@ pub struct Schedule {
 
 impl Schedule {
     pub fn new(test: &plan::Test) -> Schedule {
+        if let Some(users) = &test.users {
+            return Schedule::of_users(test, users);
+        }
         let mut levels = Vec::with_capacity(test.stages.len());
         let (mut start, mut area, mut total) = (Duration::ZERO, 0.0, 0);
         for (index, stage) in test.stages.iter().enumerate() {
@@ -85,8 +91,34 @@ impl Schedule {
                 first,
                 count: total - first,
                 poison: stage.poison.min(total - first),
+                users: None,
                 area_before,
             });
+            start += stage.duration;
+        }
+        Schedule { levels, total, duration: start }
+    }
+
+    /// Of a closed loop only the levels are known; `total` and the counts are the most that can be sent.
+    fn of_users(test: &plan::Test, users: &plan::Users) -> Schedule {
+        let mut levels = Vec::with_capacity(test.stages.len());
+        let (mut start, mut total) = (Duration::ZERO, 0_u64);
+        for (index, (stage, counts)) in test.stages.iter().zip(&users.counts).enumerate() {
+            let count = users.records_max(index, stage.duration);
+            levels.push(LevelPlan {
+                index_in_test: index as u32,
+                kind: stage.kind,
+                from_rps: 0.0,
+                target_rps: 0.0,
+                start,
+                duration: stage.duration,
+                first: total,
+                count,
+                poison: 0,
+                users: Some(*counts),
+                area_before: 0.0,
+            });
+            total = total.saturating_add(count);
             start += stage.duration;
         }
         Schedule { levels, total, duration: start }

@@ -46,6 +46,7 @@ pub fn test_of(stages: &[(f64, f64)]) -> Test {
         put_attempts: 5,
         attempt_timeout: Duration::from_secs(10),
         stages,
+        users: None,
         criteria: Vec::new(),
     }
 }

@@ -18,6 +18,7 @@ mod tree;
 mod typed;
 mod typed_environment;
 mod units;
+mod users;
 
 #[cfg(test)]
 mod account_tests;
@@ -29,12 +30,15 @@ mod existing_tests;
 mod hostile_tests;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod users_tests;
 
 pub use errors::{Errors, PlanError};
 pub use model::*;
 pub use resolve_existing::{Existing, PipelineSource, is_function, is_stream};
 pub use typed::json_schema;
 pub use units::{DURATION_EXPECTED, duration};
+pub use users::Users;
 
 /// What `schema:` must say.
 pub const SCHEMA: &str = "streamgauge/plan/v1";

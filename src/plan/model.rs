@@ -175,6 +175,8 @@ pub struct Test {
     /// One attempt is given up after this long; its outcome is then unknown.
     pub attempt_timeout: Duration,
     pub stages: Vec<Stage>,
+    /// A closed loop; `None`: an open one.
+    pub users: Option<super::Users>,
     /// The test's own criteria.
     pub criteria: Vec<Criterion>,
 }

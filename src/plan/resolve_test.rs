@@ -66,17 +66,18 @@ impl Resolver<'_> {
         at: &Place<'_>,
     ) -> Test {
         let timeout = test.attempt_timeout.as_ref();
+        let max_in_flight =
+            self.in_flight(test.max_in_flight, &at.key("max_in_flight"), defaults.max_in_flight);
+        let mut stages = self.stages(test.stages, &at.key("stages"));
+        let criteria = self.criteria(test.criteria, &at.key("criteria"));
+        let users = test.users.map(|users| self.users(users, &mut stages, &criteria, max_in_flight, at));
         Test {
             id: self.id(test.id, &at.key("id")),
             name: self.name(test.name, &at.key("name")),
             payload: self.payload(test.payload, environment, defaults, at),
             put: test.put.map_or(defaults.put, put_mode),
             keys: self.keys(test.keys, &defaults.keys, &at.key("keys")),
-            max_in_flight: self.in_flight(
-                test.max_in_flight,
-                &at.key("max_in_flight"),
-                defaults.max_in_flight,
-            ),
+            max_in_flight,
             put_attempts: self.attempts(test.put_attempts, &at.key("put_attempts"), defaults.put_attempts),
             attempt_timeout: self.duration(
                 timeout,
@@ -84,8 +85,9 @@ impl Resolver<'_> {
                 ATTEMPT_TIMEOUT_MIN..=ATTEMPT_TIMEOUT_MAX,
                 defaults.attempt_timeout,
             ),
-            stages: self.stages(test.stages, &at.key("stages")),
-            criteria: self.criteria(test.criteria, &at.key("criteria")),
+            stages,
+            users,
+            criteria,
         }
     }
 

@@ -140,6 +140,7 @@ pub(super) struct TestDoc {
     #[schemars(range(min = 1, max = 100))]
     pub put_attempts: Option<i64>,
     pub attempt_timeout: Option<DurationText>,
+    pub users: Option<super::users::UsersDoc>,
     /// Stages as in k6: each moves linearly from the previous target (0 at first) to its own.
     #[schemars(required, length(min = 1))]
     pub stages: Option<Vec<StageDoc>>,
@@ -153,7 +154,7 @@ pub(super) struct TestDoc {
 pub(super) struct StageDoc {
     #[schemars(required)]
     pub duration: Option<DurationText>,
-    /// Records a second at the stage's end.
+    /// Records a second at the stage's end; with `users`, how many there are then.
     #[schemars(required)]
     pub target: Option<Rate>,
     /// Records of the stage, evenly spread, that the function fails on however often they come. Default 0.

@@ -4,6 +4,7 @@
 mod blocked;
 mod build;
 mod charts;
+mod closed_loop;
 mod existing;
 mod html;
 mod json;

@@ -163,6 +163,9 @@ fn test_section(out: &mut String, test: &TestReport, page: &Page) {
         out.push('\n');
         out.push_str(&criteria_table(&test.criteria, page));
     }
+    if let Some(text) = &test.closed_loop {
+        page.paragraph(out, "\nload      ", text);
+    }
     if let Some(blocked) = &test.blocked {
         page.paragraph(out, "\nblocked   ", &blocked::sentences(blocked).join(" "));
     }
@@ -215,7 +218,7 @@ fn roomy_cells(level: &LevelReport) -> Vec<String> {
     let put = level.put_latency_ms;
     vec![
         level.name.clone(),
-        rate(level.target_rps),
+        or_none(level.target_rps, rate),
         or_none(level.achieved_rps, rate),
         ms(put.map(|put| put.p50)),
         ms(put.map(|put| put.p95)),

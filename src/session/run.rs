@@ -220,7 +220,7 @@ impl Running {
     ) -> Result<Option<Stop>, SessionError> {
         let schedule = Schedule::new(test);
         let total = schedule.total();
-        self.request.progress.step(&format!("test {} {}: {total} records", test.id, test.name));
+        self.request.progress.step(&format!("test {} {}: {}", test.id, test.name, test.load_text(total)));
         self.event(&Event::TestStarted {
             test_index: index,
             id: test.id.clone(),
@@ -238,8 +238,9 @@ impl Running {
         };
         let first = Next { ..*next };
         next.level += levels.len() as u32;
-        next.sequence += total;
-        let stopped = self.load(job, test, LiveState::new(test, levels, first)).await?;
+        let (stopped, sent) = self.load(job, test, LiveState::new(test, levels, first)).await?;
+        // What users did not send has no number: it goes to the next test.
+        next.sequence += if test.users.is_some() { sent } else { total };
         let drained_s = match &stopped {
             Some(Stop::EnvironmentGone(_)) => None,
             _ => self.drain().await?,
@@ -249,13 +250,14 @@ impl Running {
         Ok(stopped)
     }
 
-    /// Sends one test's schedule, with a look at the live figures every second.
+    /// Sends one test's load, with a look at the live figures every second; what stopped it, and how many records
+    /// were handed to the driver.
     async fn load(
         &mut self,
         job: Job,
         test: &Test,
         mut live: LiveState,
-    ) -> Result<Option<Stop>, SessionError> {
+    ) -> Result<(Option<Stop>, u64), SessionError> {
         let (stop_load, load_stop) = watch::channel(false);
         // Whatever ends this function, a full disk for example, ends the load too.
         let stop_load = StopOnDrop(stop_load);
@@ -301,7 +303,7 @@ impl Running {
             ))?;
         }
         self.recorder.tick(clock.now_us())?;
-        Ok(stopped)
+        Ok((stopped, end.sent))
     }
 
     fn level_event(
@@ -311,7 +313,7 @@ impl Running {
         complete: bool,
     ) -> Result<(), SessionError> {
         match *event {
-            LevelEvent::Started { level, index_in_test, at } => {
+            LevelEvent::Started { level, index_in_test, at, first } => {
                 let plan = live.levels[index_in_test as usize].clone();
                 let starts_us = self.request.clock.wall_us_of(at);
                 let (from_rps, target_rps) = (plan.from_rps, plan.target_rps);
@@ -326,7 +328,7 @@ impl Running {
                     from_rps,
                     target_rps,
                     duration_s: plan.duration.as_secs_f64(),
-                    first_sequence: live.first.sequence + plan.first,
+                    first_sequence: live.first.sequence + first,
                     count: plan.count,
                 })
             }

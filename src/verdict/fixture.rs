@@ -33,6 +33,7 @@ fn test(id: &str, name: &str, payload: (&str, usize), stages: Vec<Stage>, criter
         put_attempts: 3,
         attempt_timeout: Duration::from_secs(5),
         stages,
+        users: None,
         criteria,
     }
 }
@@ -146,6 +147,7 @@ pub(crate) fn level(index: u32, stage: &Stage, after_s: u64) -> LevelEvidence {
         index,
         name,
         kind: stage.kind,
+        users: None,
         from_rps: stage.from_rps,
         target_rps: stage.target_rps,
         planned_s: seconds,

@@ -62,10 +62,17 @@ pub fn percentile_needs_samples(stat: Stat) -> u64 {
 /// load is not judged.
 pub fn judged_levels(test: &TestEvidence) -> Vec<&LevelEvidence> {
     let of_kind = |kind: StageKind| -> Vec<&LevelEvidence> {
-        test.levels.iter().filter(|level| level.kind == kind && mean_target_rps(level) > 0.0).collect()
+        test.levels.iter().filter(|level| level.kind == kind && offers(level)).collect()
     };
     let holds = of_kind(StageKind::Hold);
     if holds.is_empty() { of_kind(StageKind::Ramp) } else { holds }
+}
+
+fn offers(level: &LevelEvidence) -> bool {
+    match level.users {
+        Some((from, to)) => from.max(to) > 0,
+        None => mean_target_rps(level) > 0.0,
+    }
 }
 
 /// Records a second that a level asks for on average: a ramp is linear.
@@ -110,6 +117,9 @@ fn on_level(
         Metric::SuccessRate => percent(level.acked, level.sent, "no record was sent"),
         Metric::FirstTryRate => percent(level.first_try, level.sent, "no record was sent"),
         Metric::ErrorRate => percent(level.failed, level.sent, "no record was sent"),
+        Metric::ThroughputRatio | Metric::GeneratorLag if level.users.is_some() => {
+            Err("a closed loop has no target rate, and its generator cannot lag".to_owned())
+        }
         Metric::ThroughputRatio => Ok(level.achieved_rps / mean_target_rps(level) * 100.0),
         Metric::ColdStartRate => percent(level.cold_starts, level.invocations, "no receipt came"),
         _ => stat_of(dist_of(metric, level), stat),

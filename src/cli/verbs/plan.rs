@@ -36,7 +36,12 @@ fn check(global: &Global, path: &Path) -> Result<Exit, CliError> {
             json!({"plan": plan.name, "tests": tests, "records": records, "duration_s": seconds})
         ),
         Format::Human => {
-            println!("{}: ok: {tests} tests, {records} records, {}", path.display(), duration(seconds))
+            println!(
+                "{}: ok: {tests} tests, {}, {}",
+                path.display(),
+                shown(&plan, records),
+                duration(seconds)
+            )
         }
     }
     Ok(Exit::Done)
@@ -76,6 +81,12 @@ fn totals(plan: &Plan) -> (usize, u64, f64) {
     (plan.tests().count(), records, seconds)
 }
 
+/// Users send as many as the answers let them: then the number is the most that there can be.
+fn shown(plan: &Plan, records: u64) -> String {
+    let open = plan.tests().all(|test| test.users.is_none());
+    if open { format!("{records} records") } else { format!("at most {records} records") }
+}
+
 fn show(global: &Global, path: &Path) -> Result<Exit, CliError> {
     let plan = input::plan(path)?;
     match global.format {
@@ -95,14 +106,17 @@ fn as_json(plan: &Plan) -> serde_json::Value {
                 .iter()
                 .map(|level| {
                     json!({
-                        "kind": level.kind.as_str(), "from_rps": level.from_rps, "target_rps": level.target_rps,
+                        "kind": level.kind.as_str(), "users": level.users,
+                        "from_rps": level.users.is_none().then_some(level.from_rps),
+                        "target_rps": level.users.is_none().then_some(level.target_rps),
                         "start_s": level.start.as_secs_f64(), "duration_s": level.duration.as_secs_f64(), "records": level.count,
                     })
                 })
                 .collect();
             json!({
                 "id": test.id, "name": test.name, "payload": test.payload.name, "bytes": test.payload.bytes,
-                "records": schedule.total(), "duration_s": test.duration().as_secs_f64(), "peak_rps": test.peak_rps(),
+                "records": schedule.total(), "records_are_at_most": test.users.is_some(),
+                "duration_s": test.duration().as_secs_f64(), "peak_rps": test.peak_rps(),
                 "levels": levels,
             })
         })
@@ -127,7 +141,7 @@ fn print_plan(plan: &Plan) {
         }
     }
     let (tests, records, seconds) = totals(plan);
-    println!("\nIn all: {tests} tests, {records} records, {} of load", duration(seconds));
+    println!("\nIn all: {tests} tests, {}, {} of load", shown(plan, records), duration(seconds));
 }
 
 fn print_environment(plan: &Plan) {
@@ -157,20 +171,28 @@ fn print_test(test: &Test) {
         PutMode::Batch => "PutRecords",
     };
     println!(
-        "\n{} {}: {} ({} bytes) by {put}, {} records in {}",
+        "\n{} {}: {} ({} bytes) by {put}, {} in {}",
         test.id,
         test.name,
         test.payload.name,
         test.payload.bytes,
-        schedule.total(),
+        test.load_text(schedule.total()),
         duration(test.duration().as_secs_f64())
     );
-    let mut table = crate::cli::table(["level", "from/s", "to/s", "starts", "lasts", "records"]);
+    let mut table = crate::cli::table(if test.users.is_some() {
+        ["level", "from users", "to users", "starts", "lasts", "records, at most"]
+    } else {
+        ["level", "from/s", "to/s", "starts", "lasts", "records"]
+    });
     for level in schedule.levels() {
+        let (from, to) = match level.users {
+            Some((from, to)) => (from.to_string(), to.to_string()),
+            None => (level.from_rps.to_string(), level.target_rps.to_string()),
+        };
         table.add_row([
             level.kind.as_str().to_owned(),
-            format!("{}", level.from_rps),
-            format!("{}", level.target_rps),
+            from,
+            to,
             duration(level.start.as_secs_f64()),
             duration(level.duration.as_secs_f64()),
             level.count.to_string(),

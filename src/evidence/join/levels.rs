@@ -28,11 +28,16 @@ fn test(
 ) -> Option<TestEvidence> {
     let planned = files.plan.tests().nth(times.plan_index)?;
     let mut levels = Vec::new();
-    for (index, stage) in (times.first_level..).zip(&planned.stages) {
+    for (nth, stage) in planned.stages.iter().enumerate() {
+        let index = times.first_level + nth as u32;
         // A level that has the number of another test's is not this test's.
         let level_times = times.started_us.and_then(|_| timeline.levels.get(&index));
         let delivery = delivery.get(&index).cloned().unwrap_or_default();
-        levels.push(level(files, timeline, index, stage, level_times, delivery));
+        let mut level = level(files, timeline, index, stage, level_times, delivery);
+        if let Some(users) = &planned.users {
+            close(&mut level, users.counts.get(nth).copied().unwrap_or_default());
+        }
+        levels.push(level);
     }
     let window_end_us = times.ended_us.or(timeline.last_us);
     let cloudwatch = match times.started_us.zip(window_end_us) {
@@ -98,6 +103,7 @@ fn level(
         index,
         name: name(stage),
         kind: stage.kind,
+        users: None,
         from_rps: stage.from_rps,
         target_rps: stage.target_rps,
         planned_s: stage.duration.as_secs_f64(),
@@ -166,6 +172,18 @@ fn reasons(counters: &LevelCounters) -> BTreeMap<String, u64> {
         _ => String::new(),
     };
     counters.failed_by_reason.iter().map(|(reason, count)| (name(*reason), *count)).collect()
+}
+
+/// A level of virtual users: the rate is an outcome, and a record is due when it is sent, so that the generator
+/// cannot lag.
+fn close(level: &mut LevelEvidence, (from, to): (u32, u32)) {
+    level.name = match level.kind {
+        StageKind::Hold => format!("closed loop, {to} users hold"),
+        StageKind::Ramp => format!("closed loop, {from} -> {to} users ramp"),
+    };
+    level.users = Some((from, to));
+    (level.from_rps, level.target_rps) = (level.achieved_rps, level.achieved_rps);
+    level.generator_lag = None;
 }
 
 /// `50/s hold`, `50 -> 200/s ramp`.

@@ -33,6 +33,7 @@ fn plan() -> Plan {
         put_attempts: 3,
         attempt_timeout: Duration::from_secs(1),
         stages,
+        users: None,
         criteria: Vec::new(),
     };
     let function = plan::FunctionSpec {

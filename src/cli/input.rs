@@ -3,7 +3,9 @@
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use crate::plan::Plan;
+use bytes::Bytes;
+
+use crate::plan::{Plan, ReadFile};
 use crate::session::SessionError;
 
 use super::args::{Global, TargetArg};
@@ -68,10 +70,34 @@ pub fn plan(path: &Path) -> Result<Plan, CliError> {
     let mut bytes = Vec::new();
     // One byte more than allowed, so that the parser sees that it is too long.
     file.take(PLAN_MAX_BYTES + 1).read_to_end(&mut bytes).map_err(unreadable)?;
-    crate::plan::parse_bytes(&bytes).map_err(|errors| {
+    let beside = Beside { folder: path.parent().unwrap_or(Path::new("")) };
+    crate::plan::parse_bytes(&bytes, &beside).map_err(|errors| {
         CliError::input(errors.in_file(&path.display().to_string()).to_string())
             .hint("docs/plan.md describes every key of a plan")
     })
+}
+
+/// The files that a plan names, from its folder on.
+struct Beside<'p> {
+    folder: &'p Path,
+}
+
+impl ReadFile for Beside<'_> {
+    fn read(&self, name: &str, max_bytes: usize) -> Result<Bytes, String> {
+        let read = || -> std::io::Result<Vec<u8>> {
+            let file = std::fs::File::open(self.folder.join(name))?;
+            let length = match file.metadata()? {
+                found if found.is_file() => found.len(),
+                // A pipe or a device could keep the reader for ever.
+                _ => return Err(std::io::Error::other("it is not a regular file")),
+            };
+            let bytes_max = max_bytes as u64 + 1;
+            let mut content = Vec::with_capacity(length.min(bytes_max) as usize);
+            file.take(bytes_max).read_to_end(&mut content)?;
+            Ok(content)
+        };
+        read().map(Bytes::from).map_err(|error| error.to_string())
+    }
 }
 
 /// A text file that is not larger than expected.

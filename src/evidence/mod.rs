@@ -36,7 +36,10 @@ pub fn load(dir: &Path) -> Result<model::Evidence, EvidenceError> {
     join::load_with(
         dir,
         &join::Rooms {
-            parse: &|text| crate::plan::parse(text).map_err(|errors| errors.in_file("plan").to_string()),
+            parse: &|text, files| {
+                let parsed = crate::plan::parse_with(text, files);
+                parsed.map_err(|errors| errors.in_file("plan").to_string())
+            },
             key_of: &|keys, sequence| crate::load::keys::KeyPicker::new(keys).index(sequence),
         },
     )

@@ -1,15 +1,18 @@
 //! The run directory: where its files are, and the three that are written once.
 
+use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::error::EvidenceError;
 use super::events::EventLog;
 use super::model::EnvironmentInfo;
 use super::pulled::Pulled;
+use crate::plan::{PlanFile, ReadFile};
 use crate::platform::clock::WallUs;
 use crate::wire::run_id::RunId;
 
@@ -34,10 +37,14 @@ pub struct RunHeader {
     /// The run that this one resumes.
     pub parent: Option<RunId>,
     pub plan_name: String,
-    /// SHA-256 of the plan's text, hex.
+    /// SHA-256 of the plan's text and of the files that it names, hex.
     pub plan_hash: String,
     /// The plan's text, whole.
     pub plan_text: String,
+    /// The files that the plan names: SHA-256 (hex) of each, by the name that the plan has for it. Their content
+    /// is in `files/`, under that hash.
+    #[serde(default)]
+    pub plan_files: BTreeMap<String, String>,
 }
 
 impl RunHeader {
@@ -106,6 +113,11 @@ impl RunDir {
         &self.path
     }
 
+    /// Where the files that the plan names are kept.
+    pub fn files(&self) -> PathBuf {
+        self.path.join("files")
+    }
+
     files! {
         run_json = "run.json";
         environment_json = "environment.json";
@@ -147,6 +159,19 @@ impl RunDir {
     /// The file cannot be written.
     pub fn write_metrics(&self, pulled: &Pulled) -> Result<(), EvidenceError> {
         self.write_json(&self.metrics_json(), pulled)
+    }
+
+    /// Keeps the files that the plan names, each under its SHA-256: a name of the user's could lead out of here.
+    ///
+    /// # Errors
+    /// A file cannot be written.
+    pub fn write_files(&self, files: &BTreeMap<String, PlanFile>) -> Result<(), EvidenceError> {
+        if files.is_empty() {
+            return Ok(());
+        }
+        let folder = self.files();
+        std::fs::create_dir_all(&folder).map_err(EvidenceError::io(&folder))?;
+        files.values().try_for_each(|file| replace(&folder.join(&file.sha256), &file.content))
     }
 
     fn write_json(&self, path: &Path, value: &impl Serialize) -> Result<(), EvidenceError> {
@@ -202,6 +227,29 @@ impl RunDir {
     }
 }
 
+/// The files that a run's plan names, from its directory.
+pub struct KeptFiles<'r> {
+    pub dir: &'r RunDir,
+    pub header: &'r RunHeader,
+}
+
+impl ReadFile for KeptFiles<'_> {
+    fn read(&self, name: &str, max_bytes: usize) -> Result<Bytes, String> {
+        let sha256 = self.header.plan_files.get(name).ok_or("run.json does not name it")?;
+        // run.json may have been written by anybody; a hash is no way out of the folder.
+        if sha256.len() != 64 || !sha256.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return Err(format!("run.json has '{sha256}' for its SHA-256"));
+        }
+        let path = self.dir.files().join(sha256);
+        let read = || -> std::io::Result<Vec<u8>> {
+            let mut content = Vec::new();
+            File::open(&path)?.take(max_bytes as u64 + 1).read_to_end(&mut content)?;
+            Ok(content)
+        };
+        read().map(Bytes::from).map_err(|error| format!("{}: {error}", path.display()))
+    }
+}
+
 fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<Option<T>, EvidenceError> {
     match std::fs::read(path) {
         Ok(bytes) => serde_json::from_slice(&bytes)
@@ -253,6 +301,7 @@ mod tests {
             plan_name: "quickstart".into(),
             plan_hash: "00".into(),
             plan_text: "schema: streamgauge/plan/v1\n".into(),
+            plan_files: BTreeMap::new(),
         };
         dir.write_run(&header).expect("write");
         assert_eq!(RunDir::list(root.path()).expect("list"), [run]);

@@ -87,6 +87,7 @@ impl Error {
 
     fn into_plan_error(self, root: &Node) -> PlanError {
         PlanError {
+            file: None,
             position: self.position.unwrap_or(root.position),
             field: path(root, &self.steps),
             found: self.found.unwrap_or_else(|| root.describe()),

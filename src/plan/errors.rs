@@ -9,9 +9,11 @@ pub(super) const ROOT: &str = "plan";
 /// Errors beyond this many are not listed: the text is something else than a plan.
 pub(super) const LISTED_MAX: usize = 50;
 
-/// One thing that is wrong. Display: `line:column: field: found X, expected Y`; the caller knows the file.
+/// One thing that is wrong. Display: `line:column: field: found X, expected Y`; the caller knows the plan's file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PlanError {
+    /// The file that the position is in, as the plan calls it; `None`: the plan itself.
+    pub file: Option<String>,
     pub position: Position,
     /// For example `phases[0].tests[1].stages[2].target`; `plan` for the whole text.
     pub field: String,
@@ -21,7 +23,10 @@ pub struct PlanError {
 
 impl fmt::Display for PlanError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let PlanError { position, field, found, expected } = self;
+        let PlanError { file, position, field, found, expected } = self;
+        if let Some(file) = file {
+            write!(f, "{file}:")?;
+        }
         write!(f, "{}:{}: {field}: found {found}, expected {expected}", position.line, position.column)
     }
 }
@@ -35,13 +40,16 @@ impl Errors {
     pub(super) fn new(mut errors: Vec<PlanError>, text: &str) -> Errors {
         let lines: Vec<usize> = text.split('\n').map(|line| line.chars().count()).collect();
         for error in &mut errors {
-            error.position = inside(error.position, &lines);
+            if error.file.is_none() {
+                error.position = inside(error.position, &lines);
+            }
             // A key that goes over lines must not make the error do so.
             error.field = error.field.replace(['\n', '\r'], " ");
         }
         errors.sort_by(|a, b| {
             let key = |error: &PlanError| (error.position.line, error.position.column);
-            key(a).cmp(&key(b)).then_with(|| a.field.cmp(&b.field))
+            // The plan before its files.
+            a.file.cmp(&b.file).then_with(|| key(a).cmp(&key(b))).then_with(|| a.field.cmp(&b.field))
         });
         errors.dedup();
         errors.truncate(LISTED_MAX);
@@ -56,7 +64,7 @@ impl Errors {
         self.0.iter()
     }
 
-    /// The lines with a file name before each: `file:line:column: field: found X, expected Y`.
+    /// The lines with a file's name before each, that of the plan or of one beside it: `file:line:column: field: found X, expected Y`.
     pub fn in_file<'a>(&'a self, file: &'a str) -> impl fmt::Display + 'a {
         InFile { errors: self, file }
     }
@@ -79,10 +87,21 @@ impl fmt::Display for InFile<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (i, error) in self.errors.iter().enumerate() {
             let end_of_previous = if i == 0 { "" } else { "\n" };
-            write!(f, "{end_of_previous}{}:{error}", self.file)?;
+            f.write_str(end_of_previous)?;
+            match &error.file {
+                None => write!(f, "{}:{error}", self.file)?,
+                // The folder alone: the error starts with the file.
+                Some(file) if std::path::Path::new(file).is_absolute() => write!(f, "{error}")?,
+                Some(_) => write!(f, "{}{error}", folder(self.file))?,
+            }
         }
         Ok(())
     }
+}
+
+/// The path up to its last separator, with it: what the names of files beside it are relative to.
+fn folder(path: &str) -> &str {
+    path.rfind(std::path::is_separator).map_or("", |separator| &path[..=separator])
 }
 
 impl fmt::Display for Errors {

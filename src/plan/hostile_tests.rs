@@ -34,10 +34,10 @@ fn says_what_is_not_a_plan_at_all() {
 
 #[test]
 fn says_where_bytes_are_not_utf8() {
-    let errors = parse_bytes(b"name: x\nsch\xffma: y").unwrap_err();
+    let errors = parse_bytes(b"name: x\nsch\xffma: y", &NoFiles).unwrap_err();
     assert_eq!(errors.to_string(), "2:4: plan: found the byte 0xff, which is not UTF-8, expected UTF-8 text");
-    assert!(parse_bytes(&[0; 1_000]).is_err());
-    assert!(parse_bytes(QUICKSTART.as_bytes()).is_ok());
+    assert!(parse_bytes(&[0; 1_000], &NoFiles).is_err());
+    assert!(parse_bytes(QUICKSTART.as_bytes(), &NoFiles).is_ok());
 }
 
 #[test]
@@ -113,7 +113,7 @@ proptest! {
 
     #[test]
     fn any_bytes_are_answered(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-        let _ = parse_bytes(&bytes);
+        let _ = parse_bytes(&bytes, &NoFiles);
     }
 
     #[test]

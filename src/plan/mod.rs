@@ -1,4 +1,5 @@
-//! A plan: YAML in, a validated [`Plan`] or errors with positions out. Pure: no files, no clock, no async.
+//! A plan: YAML in, a validated [`Plan`] or errors with positions out. Pure: no files of its own (what a plan
+//! names is read through [`ReadFile`]), no clock, no async.
 //!
 //! Text becomes a tree of nodes that know where they stand (`tree`); the tree becomes the plan as typed
 //! (`typed`, through serde); that becomes the plan as meant ([`model`], by `resolve`). Each step reports
@@ -7,6 +8,7 @@
 mod criterion;
 mod de;
 mod errors;
+mod files;
 mod metric;
 pub mod model;
 mod resolve;
@@ -34,6 +36,7 @@ mod tests;
 mod users_tests;
 
 pub use errors::{Errors, PlanError};
+pub use files::{NoFiles, PlanFile, ReadFile};
 pub use model::*;
 pub use resolve_existing::{Existing, PipelineSource, is_function, is_stream};
 pub use typed::json_schema;
@@ -54,10 +57,10 @@ pub const KEYS_MAX: u32 = 1_000_000;
 /// Levels (stages) of a whole plan: level indexes stay below that of the readiness probes.
 pub const LEVELS_MAX: usize = 999;
 
-/// Reads a plan from bytes, which must be UTF-8.
-pub fn parse_bytes(bytes: &[u8]) -> Result<Plan, Errors> {
+/// Reads a plan from bytes, which must be UTF-8, and the files that it names.
+pub fn parse_bytes(bytes: &[u8], files: &dyn ReadFile) -> Result<Plan, Errors> {
     match std::str::from_utf8(bytes) {
-        Ok(text) => parse(text),
+        Ok(text) => parse_with(text, files),
         Err(error) => Err(Errors::single(not_utf8(bytes, error.valid_up_to()))),
     }
 }
@@ -67,6 +70,7 @@ fn not_utf8(bytes: &[u8], valid_up_to: usize) -> PlanError {
     let line = valid.matches('\n').count() + 1;
     let column = valid.rsplit('\n').next().unwrap_or("").chars().count() + 1;
     PlanError {
+        file: None,
         position: Position { line, column },
         field: errors::ROOT.to_owned(),
         found: format!("the byte 0x{:02x}, which is not UTF-8", bytes[valid_up_to]),
@@ -81,10 +85,17 @@ impl Default for Environment {
     }
 }
 
-/// Reads a plan. On errors: all that are independent of each other, in the order of the text.
+/// Reads a plan that names no files. On errors: all that are independent of each other, in the order of the text.
 pub fn parse(text: &str) -> Result<Plan, Errors> {
+    parse_with(text, &NoFiles)
+}
+
+/// Reads a plan and the files that it names. On errors: all that are independent of each other, those in the
+/// plan's text first, in its order, then those in the files.
+pub fn parse_with(text: &str, files: &dyn ReadFile) -> Result<Plan, Errors> {
     if text.len() > TEXT_MAX_BYTES {
         return Err(Errors::single(PlanError {
+            file: None,
             position: Position { line: 1, column: 1 },
             field: errors::ROOT.to_owned(),
             found: format!("{} bytes", text.len()),
@@ -98,7 +109,7 @@ pub fn parse(text: &str) -> Result<Plan, Errors> {
         Err(fatal) => return Err(Errors::new(fatal, content)),
     };
     let typed = de::read::<typed::PlanDoc>(&mut root, &mut errors);
-    let plan = typed.map(|document| resolve::resolve(document, &root, text, &mut errors));
+    let plan = typed.map(|document| resolve::resolve(document, &root, text, files, &mut errors));
     match plan {
         Some(plan) if errors.is_empty() => Ok(plan),
         _ => Err(Errors::new(errors, content)),

@@ -22,10 +22,12 @@ pub struct Plan {
     pub tags: BTreeMap<String, String>,
     /// The peak that production expects, records/s.
     pub expected_peak_rps: Option<f64>,
-    /// SHA-256 of the plan's text, hex: what a campaign and a comparison go by.
+    /// SHA-256 of the plan's text and of the files that it names, hex: what a campaign and a comparison go by.
     pub hash: String,
     /// The plan's text as read: kept whole in the run directory.
     pub text: String,
+    /// The files that the plan names, by the names that it has for them: kept in the run directory too.
+    pub files: BTreeMap<String, super::PlanFile>,
 }
 
 impl Plan {

@@ -4,10 +4,9 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use sha2::{Digest, Sha256};
-
 use super::criterion;
 use super::errors::{PlanError, ROOT, quoted};
+use super::files::{self, Files, ReadFile};
 use super::model::*;
 use super::resolve_existing;
 use super::tree::{Kind, Node};
@@ -26,8 +25,14 @@ const DRAIN_MAX: Duration = Duration::from_secs(24 * 3_600);
 const TAGS_MAX: usize = 40;
 const NAME_MAX_CHARS: usize = 200;
 
-pub(super) fn resolve(document: PlanDoc, root: &Node, text: &str, errors: &mut Vec<PlanError>) -> Plan {
-    let mut resolver = Resolver { errors };
+pub(super) fn resolve(
+    document: PlanDoc,
+    root: &Node,
+    text: &str,
+    reader: &dyn ReadFile,
+    errors: &mut Vec<PlanError>,
+) -> Plan {
+    let mut resolver = Resolver { errors, files: Files::new(reader) };
     let at = Place { node: Some(root), position: root.position, path: String::new() };
     resolver.schema(document.schema.as_deref(), &at);
     let mut environment = document.environment;
@@ -54,7 +59,8 @@ pub(super) fn resolve(document: PlanDoc, root: &Node, text: &str, errors: &mut V
         expected_peak_rps: document
             .expected_peak
             .map(|rate| resolver.rate(Some(rate), &at.key("expected_peak"))),
-        hash: hex::encode(Sha256::digest(text.as_bytes())),
+        hash: files::hash(text, &resolver.files.found),
+        files: resolver.files.found,
         text: text.to_owned(),
     }
 }
@@ -129,13 +135,14 @@ impl<'t> Place<'t> {
 
 pub(super) struct Resolver<'e> {
     pub(super) errors: &'e mut Vec<PlanError>,
+    pub(super) files: Files<'e>,
 }
 
 impl Resolver<'_> {
     pub fn wrong(&mut self, at: &Place<'_>, found: impl Into<String>, expected: impl Into<String>) {
         let field = if at.path.is_empty() { ROOT.to_owned() } else { at.path.clone() };
         let (found, expected) = (found.into(), expected.into());
-        self.errors.push(PlanError { position: at.position, field, found, expected });
+        self.errors.push(PlanError { file: None, position: at.position, field, found, expected });
     }
 
     /// What stands here is wrong.

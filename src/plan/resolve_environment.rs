@@ -1,5 +1,6 @@
 //! The pipeline's part of [`super::resolve`]: defaults and AWS's ranges.
 
+use super::files::{Files, NoFiles};
 use super::model::*;
 use super::resolve::{Place, Resolver};
 use super::typed::EnvironmentDoc;
@@ -28,7 +29,7 @@ impl Resolver<'_> {
     /// What a plan without `environment:` gets.
     pub(super) fn default_environment() -> Environment {
         let nowhere = Place::nowhere();
-        Resolver { errors: &mut Vec::new() }.environment(None, &nowhere)
+        Resolver { errors: &mut Vec::new(), files: Files::new(&NoFiles) }.environment(None, &nowhere)
     }
 
     fn stream(&mut self, stream: StreamDoc, at: &Place<'_>) -> StreamSpec {

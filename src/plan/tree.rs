@@ -271,6 +271,7 @@ impl<'a> Builder<'a> {
     fn error(&self, span: &Span, found: &str, expected: &str) -> Fatal {
         let field = if self.path.is_empty() { ROOT.to_owned() } else { self.path.concat() };
         Box::new(PlanError {
+            file: None,
             position: position(span),
             field,
             found: found.to_owned(),

@@ -90,6 +90,8 @@ pub async fn run(mut request: RunRequest) -> Result<RunFinished, SessionError> {
 }
 
 fn write_headers(request: &RunRequest, id: &RunId, dir: &RunDir) -> Result<(), SessionError> {
+    // Before the header, without which it is no run: so every run has all of its files.
+    dir.write_files(&request.plan.files)?;
     dir.write_run(&RunHeader {
         v: RunHeader::VERSION,
         id: id.clone(),
@@ -105,6 +107,7 @@ fn write_headers(request: &RunRequest, id: &RunId, dir: &RunDir) -> Result<(), S
         plan_name: request.plan.name.clone(),
         plan_hash: request.plan.hash.clone(),
         plan_text: request.plan.text.clone(),
+        plan_files: request.plan.file_hashes(),
     })?;
     dir.write_environment(&environment::info(&request.standing))?;
     dir.write_prices(&request.prices)?;

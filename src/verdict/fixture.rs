@@ -84,6 +84,7 @@ pub(crate) fn plan() -> Plan {
         tags: BTreeMap::new(),
         expected_peak_rps: Some(200.0),
         hash: "0f1e2d3c4b5a69788796a5b4c3d2e1f00f1e2d3c4b5a69788796a5b4c3d2e1f0".into(),
+        files: BTreeMap::new(),
         text: "name: weekly\n".into(),
     }
 }

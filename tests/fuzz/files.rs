@@ -19,7 +19,7 @@ fn the_plan_reader_gives_a_plan_or_errors() {
         let mut rng = Rng::with_seed(seed);
         let text = mutate::bytes(&mut rng, PLANS[seed as usize % 2].into(), PLANS[0].as_bytes());
         cases.next(format!("seed {seed}: {:?}", String::from_utf8_lossy(&text)));
-        if let Err(errors) = plan::parse_bytes(&text) {
+        if let Err(errors) = plan::parse_bytes(&text, &plan::NoFiles) {
             assert!(errors.iter().count() > 0 && !errors.to_string().is_empty());
         }
     });

@@ -26,16 +26,16 @@ use super::existing;
 use super::hlog::{LoadMetric, read_totals};
 use super::model::{CloudWatch, Dist, EnvironmentInfo, Evidence, FlagRaised, RunInfo};
 use super::pulled::Pulled;
-use super::rundir::{RunDir, RunHeader};
+use super::rundir::{KeptFiles, RunDir, RunHeader};
 use super::sends::Sends;
-use crate::plan::{self, Plan};
+use crate::plan::{self, Plan, ReadFile};
 use receipt_sums::ReceiptSums;
 use timeline::Timeline;
 
 /// What other rooms know and this one needs: how a plan's text is read, and which key a record has.
 pub struct Rooms<'a> {
-    /// `plan::parse`, its errors as text.
-    pub parse: &'a dyn Fn(&str) -> Result<Plan, String>,
+    /// `plan::parse_with`, its errors as text.
+    pub parse: &'a dyn Fn(&str, &dyn ReadFile) -> Result<Plan, String>,
     /// Index of the partition key of a sequence: `load::keys`.
     pub key_of: &'a dyn Fn(&plan::Keys, u64) -> u32,
 }
@@ -118,7 +118,8 @@ fn read(
     notes: &mut Vec<String>,
 ) -> Result<(Files, accounting::Seen), EvidenceError> {
     let header = dir.read_run()?;
-    let mut plan = (rooms.parse)(&header.plan_text).map_err(EvidenceError::Plan)?;
+    let kept = KeptFiles { dir, header: &header };
+    let mut plan = (rooms.parse)(&header.plan_text, &kept).map_err(EvidenceError::Plan)?;
     let environment = dir.read_environment()?.unwrap_or_else(|| {
         notes.push("environment.json is missing: the environment's figures are those of the plan".into());
         planned_environment(&header, &plan)

@@ -88,12 +88,14 @@ fn plan() -> Plan {
         tags: BTreeMap::new(),
         expected_peak_rps: None,
         hash: "h".into(),
+        files: BTreeMap::new(),
         text: "t".into(),
     }
 }
 
 fn load(dir: &RunDir) -> Evidence {
-    let parse = |text: &str| if text == "t" { Ok(plan()) } else { Err("not it".to_owned()) };
+    let parse =
+        |text: &str, _: &dyn plan::ReadFile| if text == "t" { Ok(plan()) } else { Err("not it".to_owned()) };
     let key_of = |keys: &plan::Keys, sequence: u64| (sequence % u64::from(keys.count)) as u32;
     load_with(dir.path(), &Rooms { parse: &parse, key_of: &key_of }).expect("load")
 }
@@ -114,6 +116,7 @@ fn header() -> RunHeader {
         plan_name: "p".into(),
         plan_hash: "h".into(),
         plan_text: "t".into(),
+        plan_files: BTreeMap::new(),
     }
 }
 
@@ -352,7 +355,7 @@ async fn a_killed_run_without_receipts_or_metrics_is_told_from_its_files() {
 async fn a_plan_that_is_none_any_more_is_an_error() {
     let bench = Bench::new();
     bench.dir.write_run(&RunHeader { plan_text: "x".into(), ..header() }).expect("write");
-    let parse = |_: &str| Err("not it".to_owned());
+    let parse = |_: &str, _: &dyn plan::ReadFile| Err("not it".to_owned());
     let error =
         load_with(bench.dir.path(), &Rooms { parse: &parse, key_of: &|_, _| 0 }).expect_err("no plan");
     assert!(matches!(error, EvidenceError::Plan(_)), "{error}");

@@ -78,5 +78,7 @@ async fn a_stalling_target_is_sent_less_and_the_report_says_so() {
     let said = ran.report["tests"][0]["closed_loop"].as_str().unwrap();
     assert!(said.contains("would have sent 22.2 records/s; they sent 1"), "{said}");
     // What a fault swallowed is found, though no level's number of records was planned.
-    assert_eq!(ran.report["delivery"]["lost"], 7, "{}", ran.report["delivery"]);
+    let dropped = ran.truth.iter().filter(|event| event.kind == "drop").count();
+    assert!(dropped > 0, "{:?}", ran.truth);
+    assert_eq!(ran.report["delivery"]["lost"], dropped, "{}", ran.report["delivery"]);
 }

@@ -16,7 +16,7 @@ use super::flight::{self, DueRecord};
 use super::keys::{KeyPicker, mix};
 use super::outcome::Recorder;
 use super::pacer::{Job, LevelEvent, LoadEnd, Shared, land, log_panic, stopped};
-use super::payload::Template;
+use super::payload::Records;
 use super::schedule::{LevelPlan, Schedule};
 use crate::plan::Users;
 use crate::platform::clock::Clock;
@@ -80,8 +80,8 @@ impl Crowd {
     ) -> Crowd {
         let Job { run, test, schedule, first_level, first_sequence, start } = job;
         let users = test.users.clone().expect("only tests with users come here");
-        let (template, keys) = (Template::new(&test.payload), KeyPicker::new(&test.keys));
-        let shared = Shared { run, test, first_sequence, template, keys, driver, recorder, clock, stop };
+        let (records, keys) = (Records::new(&test), KeyPicker::new(&test.keys));
+        let shared = Shared { run, test, first_sequence, records, keys, driver, recorder, clock, stop };
         let peak = users.peak() as usize;
         Crowd {
             shared: Arc::new(shared),

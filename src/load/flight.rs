@@ -90,7 +90,9 @@ impl Flight {
                 let sequence = shared.first_sequence + record.k;
                 let (run, due_us, poison) = (shared.run.clone(), record.due_us, record.poison);
                 let envelope = Envelope { run, level, sequence, due_us, poison };
-                OutRecord { key: shared.keys.key(sequence), data: shared.template.build(&envelope) }
+                let key = shared.keys.key(sequence);
+                let data = shared.records.build(&envelope, record.k, &key);
+                OutRecord { key, data }
             })
             .collect();
         // Until here the generator itself was at work: that is its lag, not the pipeline's latency.

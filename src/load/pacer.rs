@@ -14,7 +14,7 @@ use super::driver::Driver;
 use super::flight::{self, BACKOFF_MAX, DueRecord};
 use super::keys::KeyPicker;
 use super::outcome::Recorder;
-use super::payload::Template;
+use super::payload::Records;
 use super::schedule::Schedule;
 use crate::plan::{self, PutMode};
 use crate::platform::clock::{Clock, WallUs};
@@ -76,7 +76,7 @@ pub(super) struct Shared {
     pub run: RunId,
     pub test: plan::Test,
     pub first_sequence: u64,
-    pub template: Template,
+    pub records: Records,
     pub keys: KeyPicker,
     pub driver: Arc<dyn Driver>,
     pub recorder: Arc<dyn Recorder>,
@@ -169,8 +169,8 @@ impl Pacer {
     ) -> Pacer {
         let Job { run, test, schedule, first_level, first_sequence, start } = job;
         let slots = Arc::new(Semaphore::new(test.max_in_flight.max(1) as usize));
-        let (template, keys) = (Template::new(&test.payload), KeyPicker::new(&test.keys));
-        let shared = Shared { run, test, first_sequence, template, keys, driver, recorder, clock, stop };
+        let (records, keys) = (Records::new(&test), KeyPicker::new(&test.keys));
+        let shared = Shared { run, test, first_sequence, records, keys, driver, recorder, clock, stop };
         Pacer {
             shared: Arc::new(shared),
             schedule,
@@ -254,7 +254,7 @@ impl Pacer {
         while let Some(span) = self.backlog.front() {
             let records_max = match self.shared.test.put {
                 PutMode::Record => 1,
-                PutMode::Batch => batch_records_max(self.shared.test.payload.bytes),
+                PutMode::Batch => batch_records_max(self.shared.test.payload.bytes_max()),
             };
             let level = self.first_level + span.level as u32;
             let slots = self.slots.available_permits().min(records_max);

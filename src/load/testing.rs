@@ -39,7 +39,7 @@ pub fn test_of(stages: &[(f64, f64)]) -> Test {
     Test {
         id: "1".to_owned(),
         name: "test".to_owned(),
-        payload: Payload { name: "small".to_owned(), bytes: 100 },
+        payload: Payload::sized("small", 100),
         put: PutMode::Record,
         keys: Keys { count: 100, seed: 1 },
         max_in_flight: 10_000,

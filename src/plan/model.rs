@@ -95,6 +95,8 @@ pub struct FunctionSpec {
     pub partial_batch_response: bool,
     /// What each record costs the function on purpose, in ms of busy work: a stand-in for real work.
     pub work_ms_per_batch: u32,
+    /// Paths, other than the default, at which the function looks for envelopes: those of the plan's payloads.
+    pub envelope_paths: Vec<super::EnvelopePath>,
     /// Prints the custom metric that the dashboard shows: a metric, and a log line an invocation.
     pub end_to_end_metric: bool,
 }
@@ -167,7 +169,7 @@ pub struct Phase {
 pub struct Test {
     pub id: String,
     pub name: String,
-    pub payload: Payload,
+    pub payload: super::Payload,
     pub put: PutMode,
     pub keys: Keys,
     /// Put requests in flight are bounded to this many records; waiting for a slot is charged to the record.
@@ -190,14 +192,6 @@ impl Test {
     pub fn peak_rps(&self) -> f64 {
         self.stages.iter().flat_map(|stage| [stage.from_rps, stage.target_rps]).fold(0.0, f64::max)
     }
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Payload {
-    /// `small`, `medium`, `large`, `very-large`, `maximum`, or `<n> bytes` for a size given in the plan.
-    pub name: String,
-    /// Exact size on the wire, before base64, without the partition key.
-    pub bytes: usize,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

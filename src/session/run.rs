@@ -192,6 +192,7 @@ impl Running {
             collector: &self.collector,
             logs: &self.request.clients.logs,
             log_group: &self.request.standing.log_group,
+            paths: &self.request.plan.environment.function.envelope_paths,
             clock: self.request.clock,
         };
         let stop = self.request.stop.clone();

@@ -26,7 +26,7 @@ fn test(id: &str, name: &str, payload: (&str, usize), stages: Vec<Stage>, criter
     Test {
         id: id.into(),
         name: name.into(),
-        payload: Payload { name: payload.0.into(), bytes: payload.1 },
+        payload: Payload::sized(payload.0, payload.1),
         put: PutMode::Record,
         keys: Keys { count: 1_000, seed: 1 },
         max_in_flight: 10_000,
@@ -115,6 +115,7 @@ fn environment_spec() -> Environment {
             max_record_age_s: -1,
             partial_batch_response: true,
             work_ms_per_batch: 0,
+            envelope_paths: Vec::new(),
             end_to_end_metric: false,
         },
         alarms: AlarmSpec {

@@ -26,7 +26,7 @@ fn plan() -> Plan {
     let test = |id: &str, stages| plan::Test {
         id: id.into(),
         name: format!("test {id}"),
-        payload: plan::Payload { name: "small".into(), bytes: 100 },
+        payload: plan::Payload::sized("small", 100),
         put: plan::PutMode::Record,
         keys: plan::Keys { count: 4, seed: 1 },
         max_in_flight: 100,
@@ -53,6 +53,7 @@ fn plan() -> Plan {
         max_record_age_s: -1,
         partial_batch_response: true,
         work_ms_per_batch: 0,
+        envelope_paths: Vec::new(),
         end_to_end_metric: false,
     };
     let alarms = plan::AlarmSpec {

@@ -1,10 +1,19 @@
-//! The main job in virtual time, with other loads than a rate of our own payloads: virtual users.
+//! The main job in virtual time, with other loads than a rate of our own payloads: virtual users, templates,
+//! replayed records.
 
 #[expect(dead_code, reason = "other tests use the rest of it")]
 mod support;
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
 use serde_json::{Value, json};
-use support::test;
+use streamgauge::plan;
+use support::{Listener, test, test_plan};
+
+struct Deaf;
+impl Listener for Deaf {}
 
 const USERS: &str = r#"
 schema: streamgauge/plan/v1
@@ -81,4 +90,70 @@ async fn a_stalling_target_is_sent_less_and_the_report_says_so() {
     let dropped = ran.truth.iter().filter(|event| event.kind == "drop").count();
     assert!(dropped > 0, "{:?}", ran.truth);
     assert_eq!(ran.report["delivery"]["lost"], dropped, "{}", ran.report["delivery"]);
+}
+
+/// Two tests with records of the user's: a template with the envelope deep inside, and lines that are replayed.
+fn custom() -> plan::Plan {
+    let text = r#"
+schema: streamgauge/plan/v1
+name: custom
+environment: {function: {partial_batch_response: true}}
+phases:
+  - name: Custom
+    tests:
+      - id: template
+        name: Orders
+        payload: {template: order.json, envelope: $.meta.trace, bytes: 700}
+        stages: [{duration: 2s, target: 50}, {duration: 6s, target: 50, poison: 1}]
+        criteria: [put_latency.p95 < 100ms]
+      - id: replay
+        name: Captured
+        put: batch
+        payload: {replay: captured.jsonl}
+        stages: [{duration: 2s, target: 50}, {duration: 6s, target: 50}]
+        criteria: [put_latency.p95 < 100ms]
+"#;
+    let order = r#"{
+  "order": {"id": "{{uuid}}", "amount": {{random_int(1,500)}}, "currency": "{{pick("EUR","USD")}}"},
+  "meta": {"at": "{{due_iso}}", "shard_by": "{{key}}"},
+  "note": "{{pad}}"
+}"#;
+    let large = format!("{{\"kind\":\"large\",\"body\":\"{}\"}}", "y".repeat(30_000));
+    let captured = format!("{{\"kind\":\"small\"}}\n\n{large}\n");
+    let files = BTreeMap::from([
+        ("order.json".to_owned(), Bytes::from(order)),
+        ("captured.jsonl".to_owned(), Bytes::from(captured)),
+    ]);
+    plan::parse_with(text, &files).unwrap_or_else(|errors| panic!("{errors}"))
+}
+
+#[tokio::test(start_paused = true)]
+async fn records_of_the_users_are_followed_wherever_their_envelope_is() {
+    let faults = ["drop:count=5,seed=2"];
+    let ran = test_plan(custom(), &faults, 1, &Arc::new(Deaf)).await;
+    let report = &ran.report;
+    assert_eq!(report["run"]["verdict"], "pass", "{:#}", report["tests"]);
+    let delivery = &report["delivery"];
+    let dropped = ran.truth.iter().filter(|event| event.kind == "drop").count() as u64;
+    assert!(dropped > 0);
+    assert_eq!((&delivery["acked"], &delivery["lost"]), (&json!(700), &json!(dropped)), "{delivery}");
+    assert_eq!(delivery["delivered"], 700 - dropped - 1, "{delivery}");
+    assert_eq!(
+        delivery["dead_lettered"], 1,
+        "the poisoned one, which was found again in the stream: {delivery}"
+    );
+    let payloads: Vec<_> = (0..2).map(|test| report["tests"][test]["payload"]["name"].clone()).collect();
+    assert_eq!(payloads, ["template order.json", "replay captured.jsonl"]);
+    // A line of 30 KB is two PUT payload units, one of 18 bytes and a template's 700 one each.
+    let lines = report["cost"]["pipeline"]["lines"].as_array().unwrap();
+    let units =
+        lines.iter().find(|line| line["item"].as_str().unwrap().contains("PUT payload units")).unwrap();
+    assert_eq!(
+        units["quantity"].as_str().unwrap().parse::<f64>().unwrap(),
+        350.0 + 175.0 + 2.0 * 175.0,
+        "{units}"
+    );
+    // The report is made of the run directory alone: the files are in it.
+    let again = streamgauge::evidence::load(&ran.dir).unwrap();
+    assert_eq!(again.plan.files.len(), 2);
 }

@@ -149,6 +149,7 @@ pub(crate) fn level(index: u32, stage: &Stage, after_s: u64) -> LevelEvidence {
         index,
         name,
         kind: stage.kind,
+        put: None,
         users: None,
         from_rps: stage.from_rps,
         target_rps: stage.target_rps,

@@ -171,11 +171,11 @@ fn print_test(test: &Test) {
         PutMode::Batch => "PutRecords",
     };
     println!(
-        "\n{} {}: {} ({} bytes) by {put}, {} in {}",
+        "\n{} {}: {} ({}) by {put}, {} in {}",
         test.id,
         test.name,
         test.payload.name,
-        test.payload.bytes,
+        test.payload.size_text(),
         test.load_text(schedule.total()),
         duration(test.duration().as_secs_f64())
     );

@@ -7,7 +7,9 @@ use super::timeline::{LevelTimes, TestTimes, Timeline};
 use super::{Files, clocks, cloudwatch_values, dist};
 use crate::evidence::accounting::LevelRange;
 use crate::evidence::hlog::LoadMetric;
-use crate::evidence::model::{Dist, GENERATOR_LAG_P99_MAX_MS, LevelDelivery, LevelEvidence, TestEvidence};
+use crate::evidence::model::{
+    Dist, GENERATOR_LAG_P99_MAX_MS, LevelDelivery, LevelEvidence, PutBytes, TestEvidence,
+};
 use crate::evidence::sends::LevelCounters;
 use crate::load::outcome::FailReason;
 use crate::plan::{Stage, StageKind};
@@ -119,6 +121,11 @@ fn level(
         retried: counters.retried,
         in_flight_limited: counters.in_flight_limited,
         achieved_rps: if lasted_s > 0.0 { counters.acked as f64 / lasted_s } else { 0.0 },
+        put: started.then_some(PutBytes {
+            bytes: counters.acked_bytes,
+            bytes_rounded_1k: counters.acked_bytes_rounded_1k,
+            put_payload_units: counters.put_payload_units,
+        }),
         void: void(times, counters, generator_lag.as_ref()),
         generator_lag,
         put_latency: measured(LoadMetric::PutLatency),

@@ -28,7 +28,7 @@ fn a_wrong_placeholder_is_told_with_the_files_line_and_column() {
     assert_eq!(lines.len(), 3, "{said}");
     assert_eq!(
         lines[0],
-        "plans/f.json:2:9: template: found `{{sec}}`, expected a placeholder; the nearest: seq"
+        "plans/f.json:2:9: template: found `{{sec}}`, expected a placeholder; the nearest: seq, key"
     );
     assert!(lines[1].starts_with("plans/f.json:3:8: template: found `{{uuid}}`, expected quotes"), "{said}");
     assert!(lines[2].contains(":3:24: ") && lines[2].contains("random_int(LOWEST,HIGHEST)"), "{said}");
@@ -37,7 +37,7 @@ fn a_wrong_placeholder_is_told_with_the_files_line_and_column() {
 #[test]
 fn templates_that_make_no_record_are_refused() {
     for (payload, template, wanted) in [
-        ("{template: f.json}", "{\"a\": {{seq}}", "f.json:1:14: template: found text that is no JSON (EOF"),
+        ("{template: f.json}", "{\"a\": {{seq}}", "f.json:1:13: template: found text that is no JSON (EOF"),
         ("{template: f.json}", "[{{seq}}]", "f.json:1:1: template: found something else than an object"),
         ("{template: f.json}", "{\"a\":\"{{seq\"}", "f.json:1:7: template: found `{{`, expected `}}`"),
         ("{template: f.json}", "{\"a\":\"{{nothing_like_it}}\"}", "expected one of seq, run, due_us"),

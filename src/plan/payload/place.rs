@@ -4,7 +4,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::de::IgnoredAny;
+use serde_json::Value;
 
 /// Members of a path, and characters of each: no record is nested deeper than somebody can read.
 const DEPTH_MAX: usize = 8;
@@ -81,7 +81,7 @@ pub(super) struct Unfit {
 
 /// The place for the envelope in `text`, which must be one JSON object.
 pub(super) fn insertion(text: &str, path: &EnvelopePath) -> Result<Insertion, Unfit> {
-    if let Err(error) = serde_json::from_str::<IgnoredAny>(text) {
+    if let Err(error) = serde_json::from_str::<Value>(text) {
         let said = error.to_string();
         let what = said.split(" at line ").next().unwrap_or(&said);
         let found = format!("text that is no JSON ({what})");
@@ -95,7 +95,7 @@ pub(super) fn insertion(text: &str, path: &EnvelopePath) -> Result<Insertion, Un
     scan.object("the record")?;
     for parent in path.parents() {
         let begin = scan.at;
-        if !scan.to_value_of(parent) {
+        if !scan.find_member(parent) {
             let found = format!("no member `{parent}`");
             let expected = format!("an object there for the envelope at {path}");
             return Err(Unfit { at: begin, found, expected });
@@ -106,7 +106,7 @@ pub(super) fn insertion(text: &str, path: &EnvelopePath) -> Result<Insertion, Un
     scan.spaces();
     let comma = scan.peek() != Some(b'}');
     scan.at = at;
-    if scan.to_value_of(path.member()) {
+    if scan.find_member(path.member()) {
         let found = format!("a member `{}` already", path.member());
         let expected = "another path for the envelope (`envelope:`)".to_owned();
         return Err(Unfit { at: scan.at, found, expected });
@@ -149,7 +149,7 @@ impl Scan<'_> {
     }
 
     /// From behind an object's brace to the value of its first member of this name; at its end where it has none.
-    fn to_value_of(&mut self, name: &str) -> bool {
+    fn find_member(&mut self, name: &str) -> bool {
         loop {
             self.spaces();
             if self.peek() != Some(b'"') {

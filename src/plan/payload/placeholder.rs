@@ -141,7 +141,7 @@ fn pick(arguments: &str, in_string: bool) -> Option<Placeholder> {
         let (choice, behind) = rest.strip_prefix('"')?.split_once('"')?;
         choices.push(if in_string {
             let escaped = serde_json::Value::from(choice).to_string();
-            escaped[1..escaped.len() - 1].as_bytes().to_vec()
+            escaped.as_bytes()[1..escaped.len() - 1].to_vec()
         } else {
             serde_json::from_str::<serde_json::Value>(choice).ok()?;
             choice.as_bytes().to_vec()

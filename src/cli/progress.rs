@@ -81,11 +81,11 @@ impl Progress for Stderr {
 fn live_line(level: &LiveLevel) -> String {
     let ms = |value: Option<f64>| value.map_or("-".to_owned(), |value| format!("{value:.1}"));
     format!(
-        "{} {:<18} target {:>6.0}/s  achieved {:>6.0}/s  put p50/p95 {}/{} ms  acked {}  failed {}  throttled {}  \
+        "{} {:<18} target {:>6}/s  achieved {:>6.0}/s  put p50/p95 {}/{} ms  acked {}  failed {}  throttled {}  \
          delivered {}  iterator age {} ms  {:.0} s left",
         level.test,
         level.level,
-        level.target_rps,
+        level.target_rps.map_or("-".to_owned(), |target| format!("{target:.0}")),
         level.achieved_rps,
         ms(level.put_p50_ms),
         ms(level.put_p95_ms),

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::event::{KinesisEvent, KinesisRecord};
 use super::metric;
-use crate::wire::envelope::{Envelope, PROBE_LEVEL};
+use crate::wire::envelope::{Envelope, EnvelopePath, PROBE_LEVEL};
 use crate::wire::receipt::{
     CLOCK_SAMPLE_EVERY, LevelHistograms, MESSAGE_MAX_BYTES, Receipt, RecordOutcome, RecordSeen, record_us,
 };
@@ -104,6 +104,7 @@ pub struct Handler<S> {
     rng: Mutex<fastrand::Rng>,
     log: LogFn,
     on_poison: OnPoison,
+    envelope_paths: Vec<EnvelopePath>,
     /// Name of the function, where end-to-end ages are to be printed as a metric.
     metric_of: Option<String>,
 }
@@ -120,6 +121,7 @@ impl<S: ReceiptSender> Handler<S> {
             rng,
             log: Arc::new(|_| {}),
             on_poison: OnPoison::default(),
+            envelope_paths: Vec::new(),
             metric_of: None,
         }
     }
@@ -127,6 +129,11 @@ impl<S: ReceiptSender> Handler<S> {
     /// How batches with a poisoned record fail; without it, as a whole.
     pub fn on_poison(self, on_poison: OnPoison) -> Handler<S> {
         Handler { on_poison, ..self }
+    }
+
+    /// Where to look for envelopes before their default place.
+    pub fn envelope_paths(self, envelope_paths: Vec<EnvelopePath>) -> Handler<S> {
+        Handler { envelope_paths, ..self }
     }
 
     /// Writes one line of embedded metrics an invocation to the log, in the name of `function`.
@@ -165,7 +172,7 @@ impl<S: ReceiptSender> Handler<S> {
     ) -> Result<Value, HandlerError> {
         let started_us = (self.clock)();
         let cold_start = !self.invoked.swap(true, Ordering::Relaxed);
-        let mut batch = Batch::read(event);
+        let mut batch = Batch::read(event, &self.envelope_paths);
         self.work(event.records.len()).await;
         batch.done(started_us, (self.clock)());
         if batch.strangers > 0 {
@@ -267,7 +274,7 @@ struct Batch {
 }
 
 impl Batch {
-    fn read(event: &KinesisEvent) -> Batch {
+    fn read(event: &KinesisEvent, paths: &[EnvelopePath]) -> Batch {
         let first = event.records.first();
         let mut batch = Batch {
             stream: first.map_or("", KinesisRecord::stream).to_owned(),
@@ -285,7 +292,7 @@ impl Batch {
             batch.arrival_ms.1 = batch.arrival_ms.1.max(arrival_ms);
             data.clear();
             let decoded = STANDARD.decode_vec(&record.kinesis.data, &mut data).is_ok();
-            match decoded.then(|| Envelope::find_in(&data)).flatten() {
+            match decoded.then(|| Envelope::find(&data, paths)).flatten() {
                 Some(envelope) => {
                     if envelope.poison {
                         batch.failed_from.get_or_insert(place);

@@ -13,6 +13,7 @@ use serde_json::Value;
 use super::event::KinesisEvent;
 use super::handler::{Handler, HandlerError, InvocationContext, OnPoison, ReceiptSender, Work};
 use crate::platform::clock::Clock;
+use crate::wire::envelope::EnvelopePath;
 
 /// Variable with the URL of the queue that receipts go to; the stack sets it.
 pub const QUEUE_URL_VARIABLE: &str = "STREAMGAUGE_RECEIPTS_QUEUE_URL";
@@ -20,6 +21,8 @@ pub const QUEUE_URL_VARIABLE: &str = "STREAMGAUGE_RECEIPTS_QUEUE_URL";
 pub const WORK_VARIABLE: &str = "STREAMGAUGE_WORK_MS_PER_BATCH";
 /// Variable with `fail_batch` (also when absent) or `report_item`: see [`OnPoison`].
 pub const ON_POISON_VARIABLE: &str = "STREAMGAUGE_ON_POISON";
+/// Variable with the paths, commas between them, at which envelopes are looked for before their default place.
+pub const ENVELOPE_PATHS_VARIABLE: &str = "STREAMGAUGE_ENVELOPE_PATHS";
 /// Variable that switches the line of embedded metrics on with `true`; absent is off.
 pub const METRIC_VARIABLE: &str = "STREAMGAUGE_END_TO_END_METRIC";
 /// Lambda developer guide, "Defined runtime environment variables".
@@ -70,6 +73,7 @@ pub fn run() -> Result<(), ConsumerError> {
         queue_url,
         work: work_from(std::env::var(WORK_VARIABLE).ok())?,
         on_poison: on_poison_from(std::env::var(ON_POISON_VARIABLE).ok())?,
+        envelope_paths: envelope_paths_from(std::env::var(ENVELOPE_PATHS_VARIABLE).ok())?,
         metric_of: metric_from(std::env::var(METRIC_VARIABLE).ok())?
             .then(|| std::env::var(FUNCTION_NAME_VARIABLE).ok())
             .flatten(),
@@ -105,6 +109,19 @@ pub fn on_poison_from(value: Option<String>) -> Result<OnPoison, ConsumerError> 
     }
 }
 
+/// Where envelopes are looked for, from the variable's value.
+///
+/// # Errors
+/// One of them is no path.
+pub fn envelope_paths_from(value: Option<String>) -> Result<Vec<EnvelopePath>, ConsumerError> {
+    let value = value.unwrap_or_default();
+    EnvelopePath::list(&value).map_err(|_| ConsumerError::BadChoice {
+        name: ENVELOPE_PATHS_VARIABLE,
+        value,
+        expected: "paths such as $.meta.trace, with commas between them",
+    })
+}
+
 fn metric_from(value: Option<String>) -> Result<bool, ConsumerError> {
     match value.as_deref() {
         None | Some("" | "false") => Ok(false),
@@ -122,6 +139,7 @@ struct Settings {
     queue_url: String,
     work: Work,
     on_poison: OnPoison,
+    envelope_paths: Vec<EnvelopePath>,
     metric_of: Option<String>,
 }
 
@@ -133,7 +151,8 @@ async fn serve(settings: Settings) -> Result<(), ConsumerError> {
     let seed = fastrand::u64(..);
     let mut handler = Handler::new(sender, Arc::new(move || clock.now_us()), settings.work, seed)
         .with_log(Arc::new(|line| eprintln!("{line}")))
-        .on_poison(settings.on_poison);
+        .on_poison(settings.on_poison)
+        .envelope_paths(settings.envelope_paths);
     if let Some(function) = settings.metric_of {
         handler = handler.with_metric(function);
     }

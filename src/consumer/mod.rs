@@ -12,8 +12,8 @@ pub use handler::{
     ClockFn, DurationModel, Handler, HandlerError, InvocationContext, LogFn, OnPoison, ReceiptSender, Work,
 };
 pub use lambda::{
-    ConsumerError, METRIC_VARIABLE, ON_POISON_VARIABLE, QUEUE_URL_VARIABLE, WORK_VARIABLE, is_bootstrap,
-    memory_used_mb, on_poison_from, run,
+    ConsumerError, ENVELOPE_PATHS_VARIABLE, METRIC_VARIABLE, ON_POISON_VARIABLE, QUEUE_URL_VARIABLE,
+    WORK_VARIABLE, envelope_paths_from, is_bootstrap, memory_used_mb, on_poison_from, run,
 };
 
 use std::process::ExitCode;

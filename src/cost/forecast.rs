@@ -91,6 +91,13 @@ pub fn forecast(plan: &Plan, region: &str, assumed: &ForecastAssumptions) -> Usa
         format!("{} s standing before and after, no time to drain", assumed.idle_s),
         "every record acked and delivered once".into(),
     ];
+    for test in plan.tests().filter(|test| test.users.is_some()) {
+        let most = format!(
+            "the virtual users of test {} are always answered at once: the most it can cost",
+            test.id
+        );
+        usage.assumptions.push(most);
+    }
     usage
 }
 

@@ -2,7 +2,7 @@
 
 use rust_decimal::Decimal;
 
-use crate::evidence::model::{BilledBasis, LevelEvidence, Usage};
+use crate::evidence::model::{BilledBasis, LevelEvidence, PutBytes, Usage};
 use crate::platform::limits;
 
 use super::book::{PriceBook, PriceId};
@@ -196,7 +196,7 @@ fn test_lines(usage: &Usage, book: Option<&PriceBook>, hours_per_month: Decimal)
 
 /// What a million records cost on one level: shard hours of the level, its PUT payload units, and its
 /// share of the function's billed time and log by invocations. `None` where the level did not finish,
-/// delivered nothing, or something in it has no price.
+/// delivered nothing, or something in it has no price. `payload_bytes` counts where the level does not say what was sent.
 pub fn level_per_million(
     usage: &Usage,
     level: &LevelEvidence,
@@ -206,7 +206,13 @@ pub fn level_per_million(
     if !level.finished || level.delivery.delivered == 0 {
         return None;
     }
-    let bytes = payload_bytes as u64;
+    let planned = PutBytes {
+        bytes: level.acked * payload_bytes as u64,
+        bytes_rounded_1k: level.acked * (payload_bytes as u64).div_ceil(1_024).max(1) * 1_024,
+        put_payload_units: level.acked
+            * (payload_bytes as u64).div_ceil(limits::PUT_PAYLOAD_UNIT_BYTES).max(1),
+    };
+    let put = level.put.unwrap_or(planned);
     let share = |whole: u64| {
         let part = u128::from(whole) * u128::from(level.invocations);
         part.checked_div(u128::from(usage.invocations)).map_or(0, |share| share as u64)
@@ -216,9 +222,9 @@ pub fn level_per_million(
         standing_s: level.planned_s,
         records: level.acked,
         delivered: level.delivery.delivered,
-        put_payload_units: level.acked * bytes.div_ceil(limits::PUT_PAYLOAD_UNIT_BYTES).max(1),
-        bytes_in: level.acked * bytes,
-        bytes_in_rounded_1k: level.acked * bytes.div_ceil(1_024).max(1) * 1_024,
+        put_payload_units: put.put_payload_units,
+        bytes_in: put.bytes,
+        bytes_in_rounded_1k: put.bytes_rounded_1k,
         invocations: level.invocations,
         billed_ms: share(usage.billed_ms),
         log_bytes: share(usage.log_bytes),

@@ -16,7 +16,7 @@ use super::kinesis_number::KinesisNumber;
 use super::reread::{Begin, StreamReader};
 use super::sequences::SequenceSet;
 use crate::platform::clock::{Clock, WallUs};
-use crate::wire::envelope::{Envelope, PROBE_LEVEL};
+use crate::wire::envelope::{Envelope, EnvelopePath, PROBE_LEVEL};
 use crate::wire::run_id::RunId;
 
 /// Arrival times are the service's clock, the run's start is ours.
@@ -29,6 +29,8 @@ pub struct Lookup<'a> {
     pub kinesis: &'a aws_sdk_kinesis::Client,
     pub stream_arn: &'a str,
     pub run: &'a RunId,
+    /// Where envelopes are, beside their default place.
+    pub paths: &'a [EnvelopePath],
     /// What to look for: `accounting::missing`.
     pub missing: &'a Missing,
     /// Start of the run: reading begins a minute before it.
@@ -128,7 +130,9 @@ async fn read_shard(
     let mut first_left: Option<(KinesisNumber, WallUs)> = None;
     let begin = Begin::At(lookup.from_us - CLOCK_MARGIN_US);
     let read = reader.read(&shard, begin, |record| {
-        let Some(envelope) = envelope_of(record, lookup.run) else { return ControlFlow::Continue(()) };
+        let Some(envelope) = envelope_of(record, lookup.run, lookup.paths) else {
+            return ControlFlow::Continue(());
+        };
         first_left.get_or_insert_with(|| (KinesisNumber::new(record.sequence_number()), arrived_us(record)));
         let mut found = lock(found);
         if envelope.level != PROBE_LEVEL && lookup.missing.sequences.contains(envelope.sequence) {
@@ -150,8 +154,8 @@ fn lock(found: &Mutex<SequenceSet>) -> MutexGuard<'_, SequenceSet> {
     found.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn envelope_of(record: &Record, run: &RunId) -> Option<Envelope> {
-    Envelope::find_in(record.data().as_ref()).filter(|envelope| envelope.run == *run)
+fn envelope_of(record: &Record, run: &RunId, paths: &[EnvelopePath]) -> Option<Envelope> {
+    Envelope::find(record.data().as_ref(), paths).filter(|envelope| envelope.run == *run)
 }
 
 /// A record without an arrival time is taken for the youngest.
@@ -161,8 +165,8 @@ fn arrived_us(record: &Record) -> WallUs {
 }
 
 /// Sequence of a record of this run; probes have none that counts.
-pub(super) fn sequence_of(record: &Record, run: &RunId) -> Option<u64> {
-    let envelope = envelope_of(record, run)?;
+pub(super) fn sequence_of(record: &Record, run: &RunId, paths: &[EnvelopePath]) -> Option<u64> {
+    let envelope = envelope_of(record, run, paths)?;
     (envelope.level != PROBE_LEVEL).then_some(envelope.sequence)
 }
 
@@ -251,6 +255,7 @@ mod tests {
             kinesis: &stream.kinesis(),
             stream_arn: STREAM,
             run: &RUN.parse().expect("well formed"),
+            paths: &[],
             missing: &missing,
             from_us: FROM_US,
             clock: Clock::starting_at(1_763_688_900_000_000),

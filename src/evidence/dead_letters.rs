@@ -13,6 +13,7 @@ use super::reread::{Begin, StreamReader};
 use super::sequences::SequenceSet;
 use crate::platform::clock::Clock;
 use crate::platform::refusals::plain;
+use crate::wire::envelope::EnvelopePath;
 use crate::wire::run_id::RunId;
 
 /// Messages stay in the queue for whoever runs the pipeline; they are hidden while they are being listed.
@@ -54,6 +55,8 @@ pub struct DeadLetters<'a> {
     pub kinesis: &'a aws_sdk_kinesis::Client,
     pub stream_arn: &'a str,
     pub run: &'a RunId,
+    /// Where envelopes are, beside their default place.
+    pub paths: &'a [EnvelopePath],
     pub clock: Clock,
     /// Reading ends after this, wherever it is.
     pub bound: Duration,
@@ -71,7 +74,7 @@ pub async fn dead_letters(lookup: &DeadLetters<'_>) -> (Event, Option<String>) {
         let reader = StreamReader { kinesis: lookup.kinesis, stream_arn: lookup.stream_arn, deadline };
         for message in &batches {
             let mut sequences = SequenceSet::new();
-            let read = read_batch(&reader, lookup.run, &message.batch, &mut sequences).await;
+            let read = read_batch(&reader, lookup, &message.batch, &mut sequences).await;
             // Batches of other runs stay in the queue too; they are none of this one's.
             if !sequences.is_empty() {
                 found.push(dead_batch(message, &sequences));
@@ -104,7 +107,7 @@ fn dead_batch(message: &OnFailure, sequences: &SequenceSet) -> DeadBatch {
 
 async fn read_batch(
     reader: &StreamReader<'_>,
-    run: &RunId,
+    lookup: &DeadLetters<'_>,
     batch: &BatchInfo,
     found: &mut SequenceSet,
 ) -> Result<(), String> {
@@ -114,7 +117,7 @@ async fn read_batch(
         if order(record.sequence_number()) > last {
             return ControlFlow::Break(());
         }
-        if let Some(sequence) = sequence_of(record, run) {
+        if let Some(sequence) = sequence_of(record, lookup.run, lookup.paths) {
             found.insert(sequence);
         }
         if order(record.sequence_number()) == last {
@@ -228,6 +231,7 @@ mod tests {
             kinesis: &fake.kinesis(),
             stream_arn: STREAM,
             run: &run,
+            paths: &[],
             clock: Clock::starting_at(0),
             bound: Duration::from_secs(60),
         })

@@ -135,6 +135,9 @@ pub struct LevelEvidence {
     /// `50/s hold`, `50 -> 200/s ramp`.
     pub name: String,
     pub kind: plan::StageKind,
+    /// Virtual users at the start and at the end: a closed loop, which asks for no rate.
+    pub users: Option<(u32, u32)>,
+    /// Of a closed loop both are the achieved rate: what the pipeline was in fact asked for.
     pub from_rps: f64,
     pub target_rps: f64,
     pub planned_s: f64,
@@ -154,6 +157,8 @@ pub struct LevelEvidence {
     pub in_flight_limited: u64,
     /// Acked records of this level / its duration.
     pub achieved_rps: f64,
+    /// What the acked records weighed, as they were sent; `None` where that is not known.
+    pub put: Option<PutBytes>,
     /// Why the level says nothing about the pipeline; `None` when it does.
     pub void: Option<String>,
     pub generator_lag: Option<Dist>,
@@ -175,6 +180,16 @@ pub struct LevelEvidence {
     pub delivery: LevelDelivery,
     /// Per-level CloudWatch values from whole minutes inside the level; `Err` says why there is none.
     pub cloudwatch: BTreeMap<String, Result<f64, String>>,
+}
+
+/// Bytes of acked records, partition keys included, as Kinesis bills them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PutBytes {
+    pub bytes: u64,
+    /// With each record rounded up to 1 KiB (on-demand).
+    pub bytes_rounded_1k: u64,
+    /// 25 KB steps, each record rounded up by itself.
+    pub put_payload_units: u64,
 }
 
 /// How failing batches held shards up during a test.

@@ -91,7 +91,8 @@ impl Flight {
                 let (run, due_us, poison) = (shared.run.clone(), record.due_us, record.poison);
                 let envelope = Envelope { run, level, sequence, due_us, poison };
                 let (key, hash_key) = (shared.keys.key(sequence), shared.keys.hash_key(sequence));
-                OutRecord { key, hash_key, data: shared.template.build(&envelope) }
+                let data = shared.records.build(&envelope, record.k, &key);
+                OutRecord { key, hash_key, data }
             })
             .collect();
         // Until here the generator itself was at work: that is its lag, not the pipeline's latency.

@@ -9,11 +9,12 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
 
+use super::closed;
 use super::driver::Driver;
 use super::flight::{self, BACKOFF_MAX, DueRecord};
 use super::keys::KeyPicker;
 use super::outcome::Recorder;
-use super::payload::Template;
+use super::payload::Records;
 use super::schedule::Schedule;
 use crate::plan::{self, PutMode};
 use crate::platform::clock::{Clock, WallUs};
@@ -50,6 +51,8 @@ pub enum LevelEvent {
         level: u32,
         index_in_test: u32,
         at: Instant,
+        /// Its first record, as a number within the test.
+        first: u64,
     },
     Ended {
         level: u32,
@@ -75,7 +78,7 @@ pub(super) struct Shared {
     pub run: RunId,
     pub test: plan::Test,
     pub first_sequence: u64,
-    pub template: Template,
+    pub records: Records,
     pub keys: KeyPicker,
     pub driver: Arc<dyn Driver>,
     pub recorder: Arc<dyn Recorder>,
@@ -99,6 +102,9 @@ pub async fn run_test(
     stop: watch::Receiver<bool>,
     mut on_level: impl FnMut(LevelEvent) + Send,
 ) -> LoadEnd {
+    if job.test.users.is_some() {
+        return closed::run(job, driver, recorder, clock, stop, on_level).await;
+    }
     let mut pacer = Pacer::new(job, driver, recorder, clock, stop.clone());
     let stop_requested = stopped(stop);
     tokio::pin!(stop_requested);
@@ -165,8 +171,8 @@ impl Pacer {
     ) -> Pacer {
         let Job { run, test, schedule, first_level, first_sequence, hash_keys, start } = job;
         let slots = Arc::new(Semaphore::new(test.max_in_flight.max(1) as usize));
-        let (template, keys) = (Template::new(&test.payload), KeyPicker::new(&test.keys).under(hash_keys));
-        let shared = Shared { run, test, first_sequence, template, keys, driver, recorder, clock, stop };
+        let (records, keys) = (Records::new(&test), KeyPicker::new(&test.keys).under(hash_keys));
+        let shared = Shared { run, test, first_sequence, records, keys, driver, recorder, clock, stop };
         Pacer {
             shared: Arc::new(shared),
             schedule,
@@ -207,7 +213,8 @@ impl Pacer {
             let (level, index_in_test) = (self.first_level + plan.index_in_test, plan.index_in_test);
             if !self.level_started {
                 self.level_started = true;
-                on_level(LevelEvent::Started { level, index_in_test, at: self.start + plan.start });
+                let (at, first) = (self.start + plan.start, plan.first);
+                on_level(LevelEvent::Started { level, index_in_test, at, first });
             }
             let end = plan.first + plan.count;
             let first = self.next_due;
@@ -244,12 +251,12 @@ impl Pacer {
     /// Sends what is due as far as there are slots.
     fn dispatch(&mut self) {
         while let Some(result) = self.flights.try_join_next() {
-            log_panic(result);
+            log_panic(&result);
         }
         while let Some(span) = self.backlog.front() {
             let records_max = match self.shared.test.put {
                 PutMode::Record => 1,
-                PutMode::Batch => batch_records_max(self.shared.test.payload.bytes),
+                PutMode::Batch => batch_records_max(self.shared.test.payload.bytes_max()),
             };
             let level = self.first_level + span.level as u32;
             let slots = self.slots.available_permits().min(records_max);
@@ -300,19 +307,7 @@ impl Pacer {
 
     /// Waits for what is in flight. Each flight is bounded by itself; this bound is the second line.
     async fn land(mut self, stopped: bool) -> LoadEnd {
-        let test = &self.shared.test;
-        let attempts = if stopped { 1 } else { test.put_attempts.max(1) };
-        let bound = (test.attempt_timeout + BACKOFF_MAX) * attempts + GRACE;
-        let flights = &mut self.flights;
-        let landed = timeout(bound, async {
-            while let Some(result) = flights.join_next().await {
-                log_panic(result);
-            }
-        });
-        if landed.await.is_err() {
-            // Cut off: each flight then reports what it had not settled.
-            self.flights.shutdown().await;
-        }
+        land(&mut self.flights, &self.shared.test, stopped).await;
         LoadEnd {
             stopped,
             sent: self.next_send,
@@ -322,8 +317,23 @@ impl Pacer {
     }
 }
 
+/// Waits for `flights`, no longer than they can take by their own bounds.
+pub(super) async fn land(flights: &mut JoinSet<()>, test: &plan::Test, stopped: bool) {
+    let attempts = if stopped { 1 } else { test.put_attempts.max(1) };
+    let bound = (test.attempt_timeout + BACKOFF_MAX) * attempts + GRACE;
+    let landed = timeout(bound, async {
+        while let Some(result) = flights.join_next().await {
+            log_panic(&result);
+        }
+    });
+    if landed.await.is_err() {
+        // Cut off: each flight then reports what it had not settled.
+        flights.shutdown().await;
+    }
+}
+
 /// A driver that panics is a bug worth a line; its records got their outcome from the flight's own guard.
-fn log_panic(result: Result<(), tokio::task::JoinError>) {
+pub(super) fn log_panic<T>(result: &Result<T, tokio::task::JoinError>) {
     if let Err(error) = result
         && error.is_panic()
     {

@@ -108,9 +108,9 @@ async fn says_when_levels_start_and_end() {
     assert_eq!(
         ran.events,
         [
-            LevelEvent::Started { level: 5, index_in_test: 0, at: at(0) },
+            LevelEvent::Started { level: 5, index_in_test: 0, at: at(0), first: 0 },
             LevelEvent::Ended { level: 5, index_in_test: 0, at: at(1) },
-            LevelEvent::Started { level: 6, index_in_test: 1, at: at(1) },
+            LevelEvent::Started { level: 6, index_in_test: 1, at: at(1), first: 5 },
             LevelEvent::Ended { level: 6, index_in_test: 1, at: at(3) },
         ]
     );

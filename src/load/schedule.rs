@@ -32,11 +32,14 @@ pub struct LevelPlan {
     /// From the start of the test.
     pub start: Duration,
     pub duration: Duration,
-    /// Its first record, as a number within the test.
+    /// Its first record, as a number within the test. With users: the first one possible.
     pub first: u64,
+    /// With users: the most that there can be.
     pub count: u64,
     /// How many of them are poison.
     pub poison: u64,
+    /// Users at its start and its end; the rates are 0 then, for there are none to keep to.
+    pub users: Option<(u32, u32)>,
     /// Integral of the rate before this stage, and at its end, records.
     area_before: f64,
     area_after: f64,
@@ -105,6 +108,9 @@ fn segments_of(stage: &Stage) -> Vec<(Duration, f64, f64)> {
 
 impl Schedule {
     pub fn new(test: &plan::Test) -> Schedule {
+        if let Some(users) = &test.users {
+            return Schedule::of_users(test, users);
+        }
         let mut levels = Vec::with_capacity(test.stages.len());
         let mut segments = Vec::new();
         let (mut start, mut area, mut total) = (Duration::ZERO, 0.0_f64, 0);
@@ -139,12 +145,40 @@ impl Schedule {
                 first,
                 count: total - first,
                 poison: stage.poison.min(total - first),
+                users: None,
                 area_before,
                 area_after: area,
             });
             start += stage.duration;
         }
         Schedule { levels, segments, arrivals: test.arrivals, total, duration: start }
+    }
+
+    /// Of a closed loop only the levels are known; `total` and the counts are the most that can be sent.
+    fn of_users(test: &plan::Test, users: &plan::Users) -> Schedule {
+        let mut levels = Vec::with_capacity(test.stages.len());
+        let (mut start, mut total) = (Duration::ZERO, 0_u64);
+        for (index, (stage, counts)) in test.stages.iter().zip(&users.counts).enumerate() {
+            let count = users.records_max(index, stage.duration);
+            levels.push(LevelPlan {
+                index_in_test: index as u32,
+                kind: stage.kind,
+                from_rps: 0.0,
+                target_rps: 0.0,
+                steps: Arc::default(),
+                start,
+                duration: stage.duration,
+                first: total,
+                count,
+                poison: 0,
+                users: Some(*counts),
+                area_before: 0.0,
+                area_after: 0.0,
+            });
+            total = total.saturating_add(count);
+            start += stage.duration;
+        }
+        Schedule { levels, segments: Vec::new(), arrivals: Arrivals::Even, total, duration: start }
     }
 
     pub fn levels(&self) -> &[LevelPlan] {

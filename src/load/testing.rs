@@ -41,7 +41,7 @@ pub fn test_of(stages: &[(f64, f64)]) -> Test {
     Test {
         id: "1".to_owned(),
         name: "test".to_owned(),
-        payload: Payload { name: "small".to_owned(), bytes: 100 },
+        payload: Payload::sized("small", 100),
         put: PutMode::Record,
         keys: Keys::uniform(100, 1),
         arrivals: crate::plan::Arrivals::Even,
@@ -49,6 +49,7 @@ pub fn test_of(stages: &[(f64, f64)]) -> Test {
         put_attempts: 5,
         attempt_timeout: Duration::from_secs(10),
         stages,
+        users: None,
         criteria: Vec::new(),
         beyond_capacity: false,
     }

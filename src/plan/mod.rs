@@ -12,6 +12,7 @@ mod errors;
 mod files;
 mod metric;
 pub mod model;
+pub mod payload;
 mod resolve;
 mod resolve_account;
 mod resolve_action;
@@ -27,6 +28,7 @@ mod typed_action;
 mod typed_environment;
 mod typed_shapes;
 mod units;
+mod users;
 
 #[cfg(test)]
 mod account_tests;
@@ -42,13 +44,17 @@ mod hostile_tests;
 mod shapes_tests;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod users_tests;
 
 pub use errors::{Errors, PlanError};
 pub use files::{NoFiles, PlanFile, ReadFile};
 pub use model::*;
+pub use payload::{EnvelopePath, Payload};
 pub use resolve_existing::{Existing, PipelineSource, is_function, is_stream};
 pub use typed::json_schema;
 pub use units::{DURATION_EXPECTED, duration};
+pub use users::Users;
 
 /// What `schema:` must say.
 pub const SCHEMA: &str = "streamgauge/plan/v1";

@@ -109,6 +109,8 @@ pub struct FunctionSpec {
     pub partial_batch_response: bool,
     /// What each record costs the function on purpose, in ms of busy work: a stand-in for real work.
     pub work_ms_per_batch: u32,
+    /// Paths, other than the default, at which the function looks for envelopes: those of the plan's payloads.
+    pub envelope_paths: Vec<super::EnvelopePath>,
     /// Prints the custom metric that the dashboard shows: a metric, and a log line an invocation.
     pub end_to_end_metric: bool,
 }
@@ -181,7 +183,7 @@ pub struct Phase {
 pub struct Test {
     pub id: String,
     pub name: String,
-    pub payload: Payload,
+    pub payload: super::Payload,
     pub put: PutMode,
     pub keys: Keys,
     pub arrivals: Arrivals,
@@ -192,6 +194,8 @@ pub struct Test {
     /// One attempt is given up after this long; its outcome is then unknown.
     pub attempt_timeout: Duration,
     pub stages: Vec<Stage>,
+    /// A closed loop; `None`: an open one.
+    pub users: Option<super::Users>,
     /// The test's own criteria.
     pub criteria: Vec<Criterion>,
     /// It is meant to find the pipeline's limit: [`Plan::criteria`] are judged without it.
@@ -205,14 +209,6 @@ impl Test {
     pub fn peak_rps(&self) -> f64 {
         self.stages.iter().map(Stage::peak_rps).fold(0.0, f64::max)
     }
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Payload {
-    /// `small`, `medium`, `large`, `very-large`, `maximum`, or `<n> bytes` for a size given in the plan.
-    pub name: String,
-    /// Exact size on the wire, before base64, without the partition key.
-    pub bytes: usize,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

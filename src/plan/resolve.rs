@@ -37,9 +37,11 @@ pub(super) fn resolve(
     resolver.schema(document.schema.as_deref(), &at);
     let mut environment = document.environment;
     let existing = resolver.existing(environment.as_mut(), &at.key("environment"));
-    let environment = resolver.environment(environment, &at.key("environment"));
-    let defaults = resolver.defaults(document.defaults, &at.key("defaults"));
+    let mut environment = resolver.environment(environment, &at.key("environment"));
+    let defaults = resolver.defaults(document.defaults, &environment, &at.key("defaults"));
     let phases = resolver.phases(document.phases, &environment, &defaults, &at);
+    let payloads = phases.iter().flat_map(|phase| &phase.tests).map(|test| &test.payload);
+    environment.function.envelope_paths = resolver.envelope_paths(payloads, &at.key("phases"));
     let drain = document.drain.as_ref();
     let flags_told = document.flags.unwrap_or_default();
     let mut flags = flags(&flags_told);

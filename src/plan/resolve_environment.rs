@@ -113,6 +113,7 @@ impl Resolver<'_> {
                 0..=limits::FUNCTION_TIMEOUT_S.end() * 1_000,
                 0,
             ),
+            envelope_paths: Vec::new(),
             end_to_end_metric: function.end_to_end_metric.unwrap_or(true),
         }
     }

@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::model::*;
+use super::payload::{Payload, PayloadDoc};
 use super::resolve::{Place, Resolver};
 use super::resolve_action;
-use super::typed::{DefaultsDoc, PayloadDoc, PutModeDoc, StageDoc, TestDoc};
+use super::typed::{DefaultsDoc, PutModeDoc, StageDoc, TestDoc};
 use super::units;
-use super::{PARTITION_KEY_BYTES, PAYLOAD_MIN_BYTES};
 
 const IN_FLIGHT_MAX: u32 = 1_000_000;
 const IN_FLIGHT_DEFAULT: u32 = 10_000;
@@ -20,12 +20,12 @@ const ATTEMPT_TIMEOUT_MAX: Duration = Duration::from_secs(300);
 pub(super) const STAGE_MIN: Duration = Duration::from_millis(1);
 pub(super) const STAGE_MAX: Duration = Duration::from_secs(31 * 24 * 3_600);
 const PAYLOAD_DEFAULT: &str = "medium";
+const PAYLOAD_DEFAULT_BYTES: usize = 500;
 const ID_MAX_CHARS: usize = 64;
 
-/// `defaults:`, with the defaults of the defaults filled in. The payload's place is kept: where it is too
-/// large, the error belongs there.
+/// `defaults:`, with the defaults of the defaults filled in.
 pub(super) struct Defaults {
-    payload: Option<PayloadDoc>,
+    payload: Option<Payload>,
     put: PutMode,
     keys: Keys,
     arrivals: Arrivals,
@@ -35,13 +35,17 @@ pub(super) struct Defaults {
 }
 
 impl Resolver<'_> {
-    pub fn defaults(&mut self, document: Option<DefaultsDoc>, at: &Place<'_>) -> Defaults {
+    pub fn defaults(
+        &mut self,
+        document: Option<DefaultsDoc>,
+        environment: &Environment,
+        at: &Place<'_>,
+    ) -> Defaults {
         let document = document.unwrap_or_default();
         let built_in = Keys::uniform(1_000, 1);
         let timeout = document.attempt_timeout.as_ref();
-        if let Some(payload) = &document.payload {
-            self.payload_bytes(payload, &at.key("payload"));
-        }
+        let payload = document.payload.as_ref();
+        let payload = payload.and_then(|payload| self.payload(payload, environment, &at.key("payload")));
         Defaults {
             put: document.put.map_or(PutMode::Record, put_mode),
             keys: self.keys(document.keys, &built_in, &at.key("keys")),
@@ -58,7 +62,7 @@ impl Resolver<'_> {
                 ATTEMPT_TIMEOUT_MIN..=ATTEMPT_TIMEOUT_MAX,
                 ATTEMPT_TIMEOUT_DEFAULT,
             ),
-            payload: document.payload,
+            payload,
         }
     }
 
@@ -69,22 +73,26 @@ impl Resolver<'_> {
         defaults: &Defaults,
         at: &Place<'_>,
     ) -> Test {
+        let open_loop = [("rates", test.rates.is_some()), ("arrivals", test.arrivals.is_some())];
+        for (key, _) in open_loop.into_iter().filter(|(_, given)| test.users.is_some() && *given) {
+            self.unexpected(&at.key(key), "nothing beside `users`: their rate is what the answers make it");
+        }
         let actions = resolve_action::take(test.stages.as_mut());
         let mut stages = self.load(test.stages.take(), test.rates.take(), at);
         self.lay_actions(&mut stages, actions, environment, &at.key("stages"));
         let timeout = test.attempt_timeout.as_ref();
+        let max_in_flight =
+            self.in_flight(test.max_in_flight, &at.key("max_in_flight"), defaults.max_in_flight);
+        let criteria = self.criteria(test.criteria, &at.key("criteria"));
+        let users = test.users.map(|users| self.users(users, &mut stages, &criteria, max_in_flight, at));
         Test {
             id: self.id(test.id, &at.key("id")),
             name: self.name(test.name, &at.key("name")),
-            payload: self.payload(test.payload, environment, defaults, at),
+            payload: self.test_payload(test.payload, environment, defaults, at),
             put: test.put.map_or(defaults.put, put_mode),
             keys: self.keys_for(environment, test.keys, &defaults.keys, &at.key("keys")),
             arrivals: self.arrivals(test.arrivals, defaults.arrivals, &at.key("arrivals")),
-            max_in_flight: self.in_flight(
-                test.max_in_flight,
-                &at.key("max_in_flight"),
-                defaults.max_in_flight,
-            ),
+            max_in_flight,
             put_attempts: self.attempts(test.put_attempts, &at.key("put_attempts"), defaults.put_attempts),
             attempt_timeout: self.duration(
                 timeout,
@@ -93,7 +101,8 @@ impl Resolver<'_> {
                 defaults.attempt_timeout,
             ),
             stages,
-            criteria: self.criteria(test.criteria, &at.key("criteria")),
+            users,
+            criteria,
             beyond_capacity: test.beyond_capacity.unwrap_or(false),
         }
     }
@@ -123,7 +132,7 @@ impl Resolver<'_> {
     }
 
     /// The test's payload or the default one, checked against the stream.
-    fn payload(
+    fn test_payload(
         &mut self,
         own: Option<PayloadDoc>,
         environment: &Environment,
@@ -131,39 +140,13 @@ impl Resolver<'_> {
         test_at: &Place<'_>,
     ) -> Payload {
         let at = test_at.key("payload");
-        let (name, bytes) = match (&own, &defaults.payload) {
-            (Some(own), _) => self.payload_bytes(own, &at),
-            // Reported where it stands, once.
-            (None, Some(default)) => read_payload(default),
-            (None, None) => units::payload(PAYLOAD_DEFAULT),
-        }
-        .unwrap_or_else(|| (PAYLOAD_DEFAULT.to_owned(), 500));
-        let record_max = environment.stream.max_record_kib as usize * 1_024;
-        let largest = record_max - PARTITION_KEY_BYTES;
-        if bytes > largest {
-            let expected = format!(
-                "at most {largest} bytes (environment.stream.max_record_kib, less the {PARTITION_KEY_BYTES} of the partition key)"
-            );
-            self.wrong(&at, format!("a payload of {bytes} bytes"), expected);
-        }
-        Payload { name, bytes }
-    }
-
-    /// Name and size, if they can be read and the envelope fits.
-    fn payload_bytes(&mut self, payload: &PayloadDoc, at: &Place<'_>) -> Option<(String, usize)> {
-        let at = match payload {
-            PayloadDoc::Text(_) => at.clone(),
-            PayloadDoc::Bytes(_) => at.key("bytes"),
+        let payload = match &own {
+            Some(own) => self.payload(own, environment, &at),
+            None => defaults.payload.clone(),
         };
-        let read = read_payload(payload);
-        match &read {
-            None => self.unexpected(&at, units::PAYLOAD_EXPECTED),
-            Some((_, bytes)) if *bytes < PAYLOAD_MIN_BYTES => {
-                self.unexpected(&at, format!("at least {PAYLOAD_MIN_BYTES} bytes: the envelope must fit"));
-            }
-            Some(_) => {}
-        }
-        read
+        let payload = payload.unwrap_or_else(|| Payload::sized(PAYLOAD_DEFAULT, PAYLOAD_DEFAULT_BYTES));
+        self.payload_fits(&payload, environment, &at);
+        payload
     }
 
     /// As in k6: a stage moves linearly from the previous target, 0 at first, to its own, unless it says from where.
@@ -206,15 +189,6 @@ impl Resolver<'_> {
             self.wrong(at, "stages that send nothing", "at least one target above 0");
         }
         resolved
-    }
-}
-
-fn read_payload(payload: &PayloadDoc) -> Option<(String, usize)> {
-    match payload {
-        PayloadDoc::Text(text) => units::payload(text),
-        PayloadDoc::Bytes(bytes) => {
-            usize::try_from(*bytes).ok().map(|bytes| (units::payload_name(bytes), bytes))
-        }
     }
 }
 

@@ -26,7 +26,7 @@ fn fills_in_every_default() {
     assert!(function.bisect_on_error && function.partial_batch_response);
     assert_eq!((function.architecture, function.max_record_age_s), (None, -1));
     let test = plan.tests().next().unwrap();
-    assert_eq!(test.payload, Payload { name: "medium".to_owned(), bytes: 500 });
+    assert_eq!(test.payload, Payload::sized("medium", 500));
     assert_eq!((test.put, test.max_in_flight, test.put_attempts), (PutMode::Record, 10_000, 5));
     assert_eq!((test.attempt_timeout, plan.drain), (Duration::from_secs(10), Duration::from_secs(120)));
     assert_eq!(test.keys, Keys::uniform(1_000, 1));

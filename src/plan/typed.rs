@@ -9,6 +9,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema as schema};
 use serde::de::{self, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
+use super::payload::PayloadDoc;
 use super::typed_environment::{AccountDoc, AlarmsDoc, FunctionDoc, StreamDoc};
 use super::typed_shapes::{ArrivalsDoc, KeysDoc, RatesDoc};
 use super::units;
@@ -131,6 +132,7 @@ pub(super) struct TestDoc {
     #[schemars(range(min = 1, max = 100))]
     pub put_attempts: Option<i64>,
     pub attempt_timeout: Option<DurationText>,
+    pub users: Option<super::users::UsersDoc>,
     /// It is meant to go beyond what the pipeline carries: the plan's own criteria leave it out. Default false.
     pub beyond_capacity: Option<bool>,
     /// Stages as in k6: each moves linearly from the previous target (0 at first) to its own. Required unless
@@ -149,7 +151,7 @@ pub(super) struct TestDoc {
 pub(super) struct StageDoc {
     #[schemars(required)]
     pub duration: Option<DurationText>,
-    /// Records a second at the stage's end.
+    /// Records a second at the stage's end; with `users`, how many there are then.
     #[schemars(required)]
     pub target: Option<Rate>,
     /// Records a second at the stage's beginning. Default: the previous stage's target, 0 for the first.
@@ -255,51 +257,6 @@ impl JsonSchema for Rate {
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         schema!({ "type": "number", "minimum": 0, "maximum": super::resolve::RATE_MAX,
             "description": "Records a second." })
-    }
-}
-
-/// A payload by name or size, or `{bytes: n}`.
-#[derive(Clone)]
-pub(super) enum PayloadDoc {
-    Text(String),
-    Bytes(i64),
-}
-
-impl<'de> Deserialize<'de> for PayloadDoc {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<PayloadDoc, D::Error> {
-        struct Size;
-        impl<'de> Visitor<'de> for Size {
-            type Value = PayloadDoc;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(units::PAYLOAD_EXPECTED)
-            }
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<PayloadDoc, E> {
-                Ok(PayloadDoc::Text(text.to_owned()))
-            }
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<PayloadDoc, A::Error> {
-                #[derive(Deserialize)]
-                #[serde(deny_unknown_fields)]
-                struct Bytes {
-                    bytes: Option<i64>,
-                }
-                let Bytes { bytes } = Bytes::deserialize(de::value::MapAccessDeserializer::new(map))?;
-                bytes.map(PayloadDoc::Bytes).ok_or_else(|| de::Error::custom(units::PAYLOAD_EXPECTED))
-            }
-        }
-        deserializer.deserialize_any(Size)
-    }
-}
-
-impl JsonSchema for PayloadDoc {
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        "Payload".into()
-    }
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        schema!({ "description": "A named payload, a size with its unit, or {bytes: n}.", "anyOf": [
-            { "type": "string", "pattern": units::PAYLOAD_PATTERN },
-            { "type": "object", "properties": { "bytes": { "type": "integer", "minimum": super::PAYLOAD_MIN_BYTES } },
-              "required": ["bytes"], "additionalProperties": false },
-        ]})
     }
 }
 

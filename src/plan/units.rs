@@ -43,8 +43,7 @@ pub(super) fn show_duration(duration: Duration) -> String {
 pub(super) const PAYLOADS: [(&str, usize); 5] =
     [("small", 100), ("medium", 500), ("large", 1_024), ("very-large", 5_120), ("maximum", 10_240)];
 /// What `payload:` takes, as an error says it.
-pub(super) const PAYLOAD_EXPECTED: &str =
-    "small, medium, large, very-large, maximum, a size such as 700B or 2KiB, or {bytes: 700}";
+pub(super) const PAYLOAD_EXPECTED: &str = "small, medium, large, very-large, maximum, a size such as 700B or 2KiB, {bytes: 700}, {template: FILE} or {replay: FILE}";
 pub(super) const PAYLOAD_PATTERN: &str = "^(small|medium|large|very-large|maximum|[0-9]+(B|KiB|MiB))$";
 
 /// A payload's name or size: name and bytes.

@@ -9,6 +9,7 @@ use crate::verdict::{self, CriterionVerdict, Finding, Findings, TestVerdict, Ver
 use super::actions;
 use super::blocked;
 use super::charts::TestCharts;
+use super::closed_loop;
 use super::existing;
 use super::model::*;
 use super::summary;
@@ -127,6 +128,10 @@ fn test_report(
             .collect(),
         actions: actions::report(test),
         blocked: test.blocked.as_ref().map(blocked::report),
+        closed_loop: closed_loop::sentences(
+            test,
+            evidence.plan.tests().nth(test.plan_index).and_then(|planned| planned.users.as_ref()),
+        ),
         cloudwatch: test
             .cloudwatch
             .iter()
@@ -144,12 +149,14 @@ fn level_report(
     judged: bool,
 ) -> LevelReport {
     let started = level.started_us.is_some();
+    let open_loop = |rps| rounded(rps).filter(|_| level.users.is_none());
     let cost = cost::level_per_million(&evidence.usage, level, test.payload.bytes, book);
     LevelReport {
         name: level.name.clone(),
         kind: level.kind.as_str().to_owned(),
-        from_rps: rounded(level.from_rps).unwrap_or(0.0),
-        target_rps: rounded(level.target_rps).unwrap_or(0.0),
+        users: level.users.map(|(from, target)| UsersReport { from, target }),
+        from_rps: open_loop(level.from_rps),
+        target_rps: open_loop(level.target_rps),
         achieved_rps: rounded(level.achieved_rps).filter(|_| started),
         started_at: level.started_us.map(text::time),
         duration_s: rounded(level.planned_s).unwrap_or(0.0),

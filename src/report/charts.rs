@@ -80,10 +80,15 @@ impl TestCharts {
             .filter(|row| row.at_ms >= span.base_ms && row.at_ms < span.end_ms);
         let drawn_ms = (span.end_ms - span.base_ms) as u64;
         let seconds_per_point = drawn_ms.div_ceil(1_000 * POINTS_MAX).max(1) as i64;
+        let mut points = points(rows, seen, &span, seconds_per_point);
+        if test.levels.iter().any(|level| level.users.is_some()) {
+            // A closed loop asks for no rate.
+            points.iter_mut().for_each(|point| point.target_rps = None);
+        }
         TestCharts {
             levels: level_spans(test, span.base_ms),
             actions: action_spans(test, span.base_ms),
-            points: points(rows, seen, &span, seconds_per_point),
+            points,
             seconds_per_point,
             duration_s: drawn_ms as f64 / 1_000.0,
         }

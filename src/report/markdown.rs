@@ -115,6 +115,9 @@ fn test_section(out: &mut String, test: &TestReport) {
             )
         ),
     );
+    if let Some(text) = &test.closed_loop {
+        line(out, &format!("{}\n", escaped(text)));
+    }
     criteria_table(out, &test.criteria);
     line(
         out,
@@ -210,7 +213,7 @@ fn rate_row(level: &LevelReport) -> Vec<String> {
     let (put, service) = (level.put_latency_ms, level.service_time_ms);
     vec![
         level.name.clone(),
-        rate(level.target_rps),
+        or_none(level.target_rps, rate),
         or_none(level.achieved_rps, rate),
         ms(put.map(|put| put.avg)),
         ms(put.map(|put| put.p50)),

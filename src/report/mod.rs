@@ -5,6 +5,7 @@ mod actions;
 mod blocked;
 mod build;
 mod charts;
+mod closed_loop;
 mod existing;
 mod html;
 mod json;

@@ -143,6 +143,8 @@ pub struct TestReport {
     pub blocked: Option<BlockedReport>,
     /// What the plan changed in the pipeline meanwhile, in its order.
     pub actions: Vec<ActionReport>,
+    /// Of virtual users: what they did, and what such a load cannot show; null for an open loop.
+    pub closed_loop: Option<String>,
     /// What CloudWatch gave for the whole test, by `service.Metric.Statistic`.
     pub cloudwatch: BTreeMap<String, f64>,
     /// Drawn, not serialized: the per-second rows are in `series.csv`.
@@ -181,8 +183,12 @@ pub struct LevelReport {
     /// `hold`, `ramp`, or `replay`: a part of a series, whose rates are its mean.
     #[schemars(extend("enum" = ["hold", "ramp", "replay"]))]
     pub kind: String,
-    pub from_rps: f64,
-    pub target_rps: f64,
+    /// Virtual users, of a closed loop; else null.
+    pub users: Option<UsersReport>,
+    /// Null in a closed loop, which has no target rate.
+    pub from_rps: Option<f64>,
+    /// As `from_rps`.
+    pub target_rps: Option<f64>,
     /// Null where the level was never started.
     pub achieved_rps: Option<f64>,
     pub started_at: Option<String>,
@@ -221,6 +227,14 @@ pub struct LevelReport {
     pub cost_per_million: Option<Exact>,
     /// CloudWatch's values of the whole minutes inside the level.
     pub cloudwatch: BTreeMap<String, CloudWatchValue>,
+}
+
+/// Virtual users at the start and at the end of a level.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct UsersReport {
+    pub from: u32,
+    pub target: u32,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]

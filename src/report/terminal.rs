@@ -167,6 +167,9 @@ fn test_section(out: &mut String, test: &TestReport, page: &Page) {
     if !test.actions.is_empty() {
         page.paragraph(out, "\nactions   ", &actions::sentences(&test.actions).join(" "));
     }
+    if let Some(text) = &test.closed_loop {
+        page.paragraph(out, "\nload      ", text);
+    }
     if let Some(blocked) = &test.blocked {
         page.paragraph(out, "\nblocked   ", &blocked::sentences(blocked).join(" "));
     }
@@ -219,7 +222,7 @@ fn roomy_cells(level: &LevelReport) -> Vec<String> {
     let put = level.put_latency_ms;
     vec![
         level.name.clone(),
-        rate(level.target_rps),
+        or_none(level.target_rps, rate),
         or_none(level.achieved_rps, rate),
         ms(put.map(|put| put.p50)),
         ms(put.map(|put| put.p95)),

@@ -55,14 +55,19 @@ impl LiveState {
     pub fn figures(&self, load: &LiveLoad, second: &Second) -> LiveLevel {
         let measured = |value: f64| (load.counters.acked > 0).then_some(value);
         let (level, target_rps) = match &self.level {
+            Some((_, LevelPlan { users: Some((from, to)), .. })) => {
+                (format!("closed loop {from} -> {to} users"), None)
+            }
             Some((_, plan)) if plan.kind == StageKind::Replay => {
-                (format!("replay {:.1}/s mean", plan.target_rps), plan.target_rps)
+                (format!("replay {:.1}/s mean", plan.target_rps), Some(plan.target_rps))
             }
             Some((_, plan)) if plan.from_rps == plan.target_rps => {
-                (format!("hold {}/s", plan.target_rps), plan.target_rps)
+                (format!("hold {}/s", plan.target_rps), Some(plan.target_rps))
             }
-            Some((_, plan)) => (format!("ramp {} -> {}/s", plan.from_rps, plan.target_rps), plan.target_rps),
-            None => (String::new(), 0.0),
+            Some((_, plan)) => {
+                (format!("ramp {} -> {}/s", plan.from_rps, plan.target_rps), Some(plan.target_rps))
+            }
+            None => (String::new(), None),
         };
         LiveLevel {
             test: self.test_id.clone(),

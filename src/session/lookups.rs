@@ -9,6 +9,7 @@ use crate::evidence::dead_letters::{self, DeadLetters};
 use crate::evidence::events::{Event, EventLog};
 use crate::evidence::rundir::RunDir;
 use crate::evidence::sequences::SequenceSet;
+use crate::wire::envelope::EnvelopePath;
 use crate::wire::run_id::RunId;
 
 use super::SessionError;
@@ -44,6 +45,7 @@ impl OnFailureQueue<'_> {
             kinesis: &request.clients.kinesis,
             stream_arn: &request.standing.stream_arn,
             run: id,
+            paths: &envelope_paths(request),
             clock: request.clock,
             bound,
         };
@@ -58,6 +60,12 @@ impl OnFailureQueue<'_> {
         }
         Ok(sequences)
     }
+}
+
+/// Where the plan's records have their envelopes, beside the default place.
+fn envelope_paths(request: &RunRequest) -> Vec<EnvelopePath> {
+    let planned = request.plan.environment.function.envelope_paths.iter();
+    planned.filter_map(|path| path.to_string().parse().ok()).collect()
 }
 
 /// Re-reads the shards for acked records that no receipt names.
@@ -76,6 +84,7 @@ pub(super) async fn confirm(
         kinesis: &request.clients.kinesis,
         stream_arn: &request.standing.stream_arn,
         run: id,
+        paths: &envelope_paths(request),
         missing: &missing,
         from_us: dir.read_run()?.started_us,
         clock: request.clock,

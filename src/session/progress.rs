@@ -5,7 +5,8 @@
 pub struct LiveLevel {
     pub test: String,
     pub level: String,
-    pub target_rps: f64,
+    /// `None` with virtual users.
+    pub target_rps: Option<f64>,
     /// Acked records over the last second.
     pub achieved_rps: f64,
     pub put_p50_ms: Option<f64>,

@@ -11,7 +11,7 @@ use aws_sdk_cloudwatchlogs::Client as LogsClient;
 use crate::evidence::collector::Collector;
 use crate::load::driver::{Driver, OutRecord, PutResult};
 use crate::load::payload;
-use crate::plan::Payload;
+use crate::plan::EnvelopePath;
 use crate::platform::clock::Clock;
 use crate::platform::refusals::is_denial;
 use crate::wire::envelope::{Envelope, PROBE_LEVEL};
@@ -33,6 +33,8 @@ const TAKEN_ATTEMPTS: u64 = 10;
 pub struct Probing<'a> {
     pub run: &'a RunId,
     pub driver: Arc<dyn Driver>,
+    /// Where the function must find envelopes, beside their default place.
+    pub paths: &'a [EnvelopePath],
     pub collector: &'a Collector,
     pub logs: &'a LogsClient,
     pub log_group: &'a str,
@@ -136,11 +138,13 @@ impl Probing<'_> {
         let due_us = self.clock.now_us();
         let envelope =
             Envelope { run: self.run.clone(), level: PROBE_LEVEL, sequence, due_us, poison: false };
-        let payload = Payload { name: "probe".to_owned(), bytes: payload::min_bytes() };
+        // A function that was stood up for another plan may not know where this one has its envelopes.
+        let default = EnvelopePath::default();
+        let path = self.paths.get(sequence as usize % self.paths.len().max(1)).unwrap_or(&default);
         let record = OutRecord {
             key: format!("probe-{sequence}"),
             hash_key: None,
-            data: payload::build(&envelope, &payload),
+            data: payload::bare(&envelope, path),
         };
         match self.driver.put(&[record]).await.into_iter().next() {
             Some(PutResult::Acked) => Ok(()),

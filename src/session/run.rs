@@ -204,6 +204,7 @@ impl Running {
             collector: &self.collector,
             logs: &self.request.clients.logs,
             log_group: &self.request.standing.log_group,
+            paths: &self.request.plan.environment.function.envelope_paths,
             clock: self.request.clock,
         };
         let stop = self.request.stop.clone();
@@ -235,7 +236,7 @@ impl Running {
     ) -> Result<Option<Stop>, SessionError> {
         let schedule = Schedule::new(test);
         let total = schedule.total();
-        self.request.progress.step(&format!("test {} {}: {total} records", test.id, test.name));
+        self.request.progress.step(&format!("test {} {}: {}", test.id, test.name, test.load_text(total)));
         self.event(&Event::TestStarted {
             test_index: index,
             id: test.id.clone(),
@@ -254,11 +255,12 @@ impl Running {
         };
         let first = Next { ..*next };
         next.level += levels.len() as u32;
-        next.sequence += total;
         let actions =
             Actions::start(&self.request, &self.events, &self.pending, test, first.level, job.start);
-        let stopped = self.load(job, test, LiveState::new(test, levels, first)).await?;
+        let (stopped, sent) = self.load(job, test, LiveState::new(test, levels, first)).await?;
         actions.end();
+        // What users did not send has no number: it goes to the next test.
+        next.sequence += if test.users.is_some() { sent } else { total };
         let drained_s = match &stopped {
             Some(Stop::EnvironmentGone(_)) => None,
             _ => self.drain().await?,
@@ -270,13 +272,14 @@ impl Running {
         Ok(stopped)
     }
 
-    /// Sends one test's schedule, with a look at the live figures every second.
+    /// Sends one test's load, with a look at the live figures every second; what stopped it, and how many records
+    /// were handed to the driver.
     async fn load(
         &mut self,
         job: Job,
         test: &Test,
         mut live: LiveState,
-    ) -> Result<Option<Stop>, SessionError> {
+    ) -> Result<(Option<Stop>, u64), SessionError> {
         let (stop_load, load_stop) = watch::channel(false);
         // Whatever ends this function, a full disk for example, ends the load too.
         let stop_load = StopOnDrop(stop_load);
@@ -322,7 +325,7 @@ impl Running {
             ))?;
         }
         self.recorder.tick(clock.now_us())?;
-        Ok(stopped)
+        Ok((stopped, end.sent))
     }
 
     fn level_event(
@@ -332,7 +335,7 @@ impl Running {
         complete: bool,
     ) -> Result<(), SessionError> {
         match *event {
-            LevelEvent::Started { level, index_in_test, at } => {
+            LevelEvent::Started { level, index_in_test, at, first } => {
                 let plan = live.levels[index_in_test as usize].clone();
                 let starts_us = self.request.clock.wall_us_of(at);
                 let (from_rps, target_rps) = (plan.from_rps, plan.target_rps);
@@ -353,7 +356,7 @@ impl Running {
                     from_rps,
                     target_rps,
                     duration_s: plan.duration.as_secs_f64(),
-                    first_sequence: live.first.sequence + plan.first,
+                    first_sequence: live.first.sequence + first,
                     count: plan.count,
                 })
             }

@@ -157,9 +157,15 @@ fn function_parameters(function: &FunctionSpec) -> Parameters {
         ("FunctionReservedConcurrency", reserved),
         ("FunctionProvisionedConcurrency", function.provisioned_concurrency.unwrap_or(0).to_string()),
         ("FunctionLogRetentionDays", function.log_retention_days.to_string()),
+        ("EnvelopePaths", envelope_paths(function)),
         ("WorkMsPerBatch", function.work_ms_per_batch.to_string()),
         ("EndToEndMetric", function.end_to_end_metric.to_string()),
     ])
+}
+
+fn envelope_paths(function: &FunctionSpec) -> String {
+    let paths: Vec<String> = function.envelope_paths.iter().map(ToString::to_string).collect();
+    paths.join(",")
 }
 
 /// Names of the parameters that take the patterns of a mapping's filter.
@@ -219,6 +225,10 @@ fn revision(parameters: &Parameters) -> String {
     // With partial batch responses comes another environment variable.
     for name in OF_THE_FUNCTION.into_iter().chain(["FunctionRolePath", "PartialBatchResponse"]) {
         hash.update(format!("{name}={}\n", parameters[name]));
+    }
+    // Left out where it has no value, so that functions from before it was there stay what they are.
+    if !parameters["EnvelopePaths"].is_empty() {
+        hash.update(format!("EnvelopePaths={}\n", parameters["EnvelopePaths"]));
     }
     hex::encode(&hash.finalize()[..8])
 }

@@ -35,7 +35,7 @@ fn test(id: &str, name: &str, payload: (&str, usize), stages: Vec<Stage>, criter
     Test {
         id: id.into(),
         name: name.into(),
-        payload: Payload { name: payload.0.into(), bytes: payload.1 },
+        payload: Payload::sized(payload.0, payload.1),
         put: PutMode::Record,
         keys: Keys::uniform(1_000, 1),
         arrivals: crate::plan::Arrivals::Even,
@@ -43,6 +43,7 @@ fn test(id: &str, name: &str, payload: (&str, usize), stages: Vec<Stage>, criter
         put_attempts: 3,
         attempt_timeout: Duration::from_secs(5),
         stages,
+        users: None,
         criteria,
         beyond_capacity: false,
     }
@@ -125,6 +126,7 @@ fn environment_spec() -> Environment {
             max_record_age_s: -1,
             partial_batch_response: true,
             work_ms_per_batch: 0,
+            envelope_paths: Vec::new(),
             end_to_end_metric: false,
         },
         alarms: AlarmSpec {
@@ -159,6 +161,8 @@ pub(crate) fn level(index: u32, stage: &Stage, after_s: u64) -> LevelEvidence {
         index,
         name,
         kind: stage.kind,
+        put: None,
+        users: None,
         from_rps: stage.from_rps,
         target_rps: stage.target_rps,
         planned_s: seconds,

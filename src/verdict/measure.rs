@@ -62,13 +62,18 @@ pub fn percentile_needs_samples(stat: Stat) -> u64 {
 /// that offers no load is not judged.
 pub fn judged_levels(test: &TestEvidence) -> Vec<&LevelEvidence> {
     let ramps = |wanted: bool| -> Vec<&LevelEvidence> {
-        let is_wanted = |level: &&LevelEvidence| {
-            (level.kind == StageKind::Ramp) == wanted && mean_target_rps(level) > 0.0
-        };
+        let is_wanted = |level: &&LevelEvidence| (level.kind == StageKind::Ramp) == wanted && offers(level);
         test.levels.iter().filter(is_wanted).collect()
     };
     let holds = ramps(false);
     if holds.is_empty() { ramps(true) } else { holds }
+}
+
+fn offers(level: &LevelEvidence) -> bool {
+    match level.users {
+        Some((from, to)) => from.max(to) > 0,
+        None => mean_target_rps(level) > 0.0,
+    }
 }
 
 /// Records a second that a level asks for on average: a ramp is linear.
@@ -114,6 +119,9 @@ fn on_level(
         Metric::SuccessRate => percent(level.acked, level.sent, "no record was sent"),
         Metric::FirstTryRate => percent(level.first_try, level.sent, "no record was sent"),
         Metric::ErrorRate => percent(level.failed, level.sent, "no record was sent"),
+        Metric::ThroughputRatio | Metric::GeneratorLag if level.users.is_some() => {
+            Err("a closed loop has no target rate, and its generator cannot lag".to_owned())
+        }
         Metric::ThroughputRatio => Ok(level.achieved_rps / mean_target_rps(level) * 100.0),
         Metric::ColdStartRate => percent(level.cold_starts, level.invocations, "no receipt came"),
         _ => stat_of(dist_of(metric, level), stat),

@@ -2,12 +2,14 @@
 //!
 //! On the wire it is the member `sg` of the record's JSON object, first in the object and compact:
 //! `{"sg":{"r":"20261121-013240-k3f9","l":3,"s":12345,"d":1763688760123456}, ...}`. A record that the function
-//! is to fail on has `"p":true` behind the due time.
+//! is to fail on has `"p":true` behind the due time. Records of the user's may have it elsewhere: at an
+//! [`EnvelopePath`].
 
 use std::io::Write;
 
 use serde::{Deserialize, Serialize};
 
+pub use super::envelope_path::EnvelopePath;
 use super::run_id::{RUN_ID_LEN, RunId};
 
 /// Level index of a readiness probe: never counted.
@@ -43,16 +45,26 @@ impl Envelope {
     /// Appends the member `"sg":{...}`, compact, without the braces of the object around it: the caller
     /// opens the object, writes this first, and goes on with `,` or `}`.
     pub fn write_member(&self, out: &mut Vec<u8>) {
+        self.write_named("sg", out);
+    }
+
+    /// As [`Envelope::write_member`], under another name, which needs no escaping.
+    pub fn write_named(&self, name: &str, out: &mut Vec<u8>) {
         // Writing to a vector cannot fail.
         let poison = if self.poison { r#","p":true"# } else { "" };
         let _ = write!(
             out,
-            r#""sg":{{"r":"{}","l":{},"s":{},"d":{}{poison}}}"#,
+            r#""{name}":{{"r":"{}","l":{},"s":{},"d":{}{poison}}}"#,
             self.run, self.level, self.sequence, self.due_us
         );
     }
 
-    /// The envelope of a record's data, if it has one. A record that starts with `{"sg":{` is read without
+    /// The envelope of a record's data, at one of `paths`, which are looked at in turn, or else in its default place.
+    pub fn find(data: &[u8], paths: &[EnvelopePath]) -> Option<Envelope> {
+        paths.iter().find_map(|path| path.find_in(data)).or_else(|| Envelope::find_in(data))
+    }
+
+    /// The envelope of a record's data in its default place, if it has one. A record that starts with `{"sg":{` is read without
     /// looking at the rest of it; otherwise the whole is parsed as JSON and the top-level member `sg` taken,
     /// wherever it stands and however it is spaced.
     pub fn find_in(data: &[u8]) -> Option<Envelope> {

@@ -2,5 +2,6 @@
 //! receipt that the function sends for each invocation. The receipt format is public: `docs/receipts.md`.
 
 pub mod envelope;
+mod envelope_path;
 pub mod receipt;
 pub mod run_id;

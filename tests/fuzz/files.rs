@@ -3,11 +3,14 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use bytes::Bytes;
 use fastrand::Rng;
 use streamgauge::evidence;
+use streamgauge::load::payload::Records;
 use streamgauge::load::schedule::Schedule;
 use streamgauge::wire::envelope::Envelope;
 use streamgauge::wire::receipt::{Receipt, decode_histogram};
+use streamgauge::wire::run_id::RunId;
 use streamgauge::{plan, report};
 
 use super::{mutate, runner};
@@ -60,6 +63,43 @@ fn a_series_of_rates_gives_stages_or_errors_with_places() {
             }
         }
     });
+}
+
+/// Files that a plan names: they are read or refused, and what was read makes records of JSON.
+#[test]
+fn templates_and_replayed_lines_are_read_or_refused() {
+    let template = concat!(
+        r#"{"id":"{{uuid}}","n":{{random_int(1,9)}},"m":{"k":"{{key}} {{seq}}"},"p":{{pick("1","[]")}},"#,
+        r#""h":"{{random_hex(8)}}{{pick("a\","é")}}"}"#
+    );
+    let lines = "{\"a\":1,\"m\":{}}\n\n{\"m\":{\"b\":[\"}\\\"\"]}}\n";
+    runner::run(1_000, move |seed, cases| {
+        let mut rng = Rng::with_seed(seed);
+        let (kind, text) = if rng.bool() { ("template", template) } else { ("replay", lines) };
+        let file = mutate::bytes(&mut rng, text.into(), b"{{seq}}\"\\,:");
+        cases.next(format!("seed {seed}: {kind} {:?}", String::from_utf8_lossy(&file)));
+        let plan = format!(
+            "schema: streamgauge/plan/v1\nname: p\nphases: [{{name: a, tests: [{{id: t, name: t, payload: {{{kind}: f, \
+             envelope: $.m.e}}, stages: [{{duration: 1s, target: 1}}]}}]}}]\n"
+        );
+        let files = BTreeMap::from([("f".to_owned(), Bytes::from(file))]);
+        match plan::parse_with(&plan, &files) {
+            Err(errors) => assert!(errors.iter().count() > 0 && !errors.to_string().is_empty()),
+            Ok(plan) => records_are_json(plan.tests().next().expect("a test")),
+        }
+    });
+}
+
+fn records_are_json(test: &plan::Test) {
+    let records = Records::new(test);
+    let run: RunId = "20261121-013240-k3f9".parse().expect("a run id");
+    let paths = ["$.m.e".parse().expect("a path")];
+    for k in 0..4 {
+        let sent = Envelope { run: run.clone(), level: 1, sequence: k, due_us: 1, poison: false };
+        let data = records.build(&sent, k, "key-000001");
+        serde_json::from_slice::<serde_json::Value>(&data).expect("JSON");
+        assert_eq!(Envelope::find(&data, &paths), Some(sent));
+    }
 }
 
 /// The example of docs/receipts.md, on one line.

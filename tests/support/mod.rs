@@ -9,7 +9,8 @@ use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use bytes::Bytes;
 use serde_json::{Value, json};
 use streamgauge::consumer::{
-    Handler, InvocationContext, ON_POISON_VARIABLE, QUEUE_URL_VARIABLE, ReceiptSender, Work, on_poison_from,
+    ENVELOPE_PATHS_VARIABLE, Handler, InvocationContext, ON_POISON_VARIABLE, QUEUE_URL_VARIABLE,
+    ReceiptSender, Work, envelope_paths_from, on_poison_from,
 };
 use streamgauge::evidence::model::RunEnd;
 use streamgauge::local::cloud::{Cloud, CloudSettings, HostKind};
@@ -91,7 +92,9 @@ fn host<L: Listener + 'static>(
                 let work = Work::Modelled(Arc::new(|_| WORK));
                 let now: Arc<dyn Fn() -> i64 + Send + Sync> = Arc::new(move || clock.now_us());
                 let sender = ToQueue { cloud, queue_url, listener };
-                Handler::new(sender, now, work, seed).on_poison(on_poison)
+                let paths =
+                    envelope_paths_from(of(ENVELOPE_PATHS_VARIABLE)).expect("the stack sets known ones");
+                Handler::new(sender, now, work, seed).on_poison(on_poison).envelope_paths(paths)
             });
             let context = InvocationContext {
                 request_id: invocation.request_id,

@@ -37,7 +37,12 @@ fn check(global: &Global, path: &Path) -> Result<Exit, CliError> {
             json!({"plan": plan.name, "tests": tests, "records": records, "duration_s": seconds})
         ),
         Format::Human => {
-            println!("{}: ok: {tests} tests, {records} records, {}", path.display(), duration(seconds))
+            println!(
+                "{}: ok: {tests} tests, {}, {}",
+                path.display(),
+                shown(&plan, records),
+                duration(seconds)
+            )
         }
     }
     Ok(Exit::Done)
@@ -77,6 +82,12 @@ fn totals(plan: &Plan) -> (usize, u64, f64) {
     (plan.tests().count(), records, seconds)
 }
 
+/// Users send as many as the answers let them: then the number is the most that there can be.
+fn shown(plan: &Plan, records: u64) -> String {
+    let open = plan.tests().all(|test| test.users.is_none());
+    if open { format!("{records} records") } else { format!("at most {records} records") }
+}
+
 fn show(global: &Global, path: &Path) -> Result<Exit, CliError> {
     let plan = input::plan(path)?;
     let book = shown_plan::book(global)?;
@@ -101,7 +112,9 @@ fn as_json(plan: &Plan, overview: &Overview<'_>) -> serde_json::Value {
                 .iter()
                 .map(|level| {
                     json!({
-                        "kind": level.kind.as_str(), "from_rps": level.from_rps, "target_rps": level.target_rps,
+                        "kind": level.kind.as_str(), "users": level.users,
+                        "from_rps": level.users.is_none().then_some(level.from_rps),
+                        "target_rps": level.users.is_none().then_some(level.target_rps),
                         "start_s": level.start.as_secs_f64(), "duration_s": level.duration.as_secs_f64(), "records": level.count,
                     })
                 })
@@ -112,6 +125,7 @@ fn as_json(plan: &Plan, overview: &Overview<'_>) -> serde_json::Value {
                 "bytes": test.payload.bytes, "records": schedule.total(), "data_bytes": of_test["data_bytes"],
                 "duration_s": test.duration().as_secs_f64(), "peak_rps": test.peak_rps(),
                 "shards_needed": of_test["shards_needed"], "forecast_usd": of_test["forecast_usd"],
+                "records_are_at_most": test.users.is_some(),
                 "arrivals": test.arrivals.to_string(), "keys": test.keys.to_string(), "levels": levels,
             })
         })
@@ -163,23 +177,31 @@ fn print_test(test: &Test) {
         PutMode::Batch => "PutRecords",
     };
     println!(
-        "\n{} {}: {} ({} bytes) by {put}, {} records in {}",
+        "\n{} {}: {} ({}) by {put}, {} in {}",
         test.id,
         test.name,
         test.payload.name,
-        test.payload.bytes,
-        schedule.total(),
+        test.payload.size_text(),
+        test.load_text(schedule.total()),
         duration(test.duration().as_secs_f64())
     );
     if let Some(shape) = test.shape() {
         println!("  {shape}");
     }
-    let mut table = crate::cli::table(["level", "from/s", "to/s", "starts", "lasts", "records"]);
+    let mut table = crate::cli::table(if test.users.is_some() {
+        ["level", "from users", "to users", "starts", "lasts", "records, at most"]
+    } else {
+        ["level", "from/s", "to/s", "starts", "lasts", "records"]
+    });
     for level in schedule.levels() {
+        let (from, to) = match level.users {
+            Some((from, to)) => (from.to_string(), to.to_string()),
+            None => (level.from_rps.to_string(), level.target_rps.to_string()),
+        };
         table.add_row([
             level.kind.as_str().to_owned(),
-            format!("{}", level.from_rps),
-            format!("{}", level.target_rps),
+            from,
+            to,
             duration(level.start.as_secs_f64()),
             duration(level.duration.as_secs_f64()),
             level.count.to_string(),

@@ -42,7 +42,7 @@ use crate::platform::clock::WallUs;
 /// Index of the key of a sequence, below `plan::KEYS_MAX`: a pure function of the plan.
 pub type KeyOf<'a> = &'a dyn Fn(u64) -> u32;
 
-/// The planned sequences of one level.
+/// The sequences of one level: those planned, or, of virtual users, those up to the next level's first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LevelRange {
     pub level: u32,
@@ -64,6 +64,17 @@ pub fn level_ranges(events: &[Logged]) -> Vec<LevelRange> {
         })
         .collect();
     ranges.sort_by_key(|range| range.first);
+    // What a level of users did not send of the most that they could goes to the next one.
+    let mut next_first = None;
+    for range in ranges.iter_mut().rev() {
+        match next_first.replace(range.first) {
+            // It sent nothing: marked for removal, an empty range has no form.
+            Some(next) if next == range.first => (range.first, range.last) = (1, 0),
+            Some(next) => range.last = range.last.min(next - 1),
+            None => {}
+        }
+    }
+    ranges.retain(|range| range.first <= range.last);
     ranges
 }
 

@@ -7,7 +7,9 @@ use super::timeline::{LevelTimes, TestTimes, Timeline};
 use super::{Files, clocks, cloudwatch_values, dist};
 use crate::evidence::accounting::LevelRange;
 use crate::evidence::hlog::LoadMetric;
-use crate::evidence::model::{Dist, GENERATOR_LAG_P99_MAX_MS, LevelDelivery, LevelEvidence, TestEvidence};
+use crate::evidence::model::{
+    Dist, GENERATOR_LAG_P99_MAX_MS, LevelDelivery, LevelEvidence, PutBytes, TestEvidence,
+};
 use crate::evidence::sends::LevelCounters;
 use crate::load::outcome::FailReason;
 use crate::plan::{Stage, StageKind};
@@ -28,11 +30,16 @@ fn test(
 ) -> Option<TestEvidence> {
     let planned = files.plan.tests().nth(times.plan_index)?;
     let mut levels = Vec::new();
-    for (index, stage) in (times.first_level..).zip(&planned.stages) {
+    for (nth, stage) in planned.stages.iter().enumerate() {
+        let index = times.first_level + nth as u32;
         // A level that has the number of another test's is not this test's.
         let level_times = times.started_us.and_then(|_| timeline.levels.get(&index));
         let delivery = delivery.get(&index).cloned().unwrap_or_default();
-        levels.push(level(files, timeline, index, stage, level_times, delivery));
+        let mut level = level(files, timeline, index, stage, level_times, delivery);
+        if let Some(users) = &planned.users {
+            close(&mut level, users.counts.get(nth).copied().unwrap_or_default());
+        }
+        levels.push(level);
     }
     let window_end_us = times.ended_us.or(timeline.last_us);
     let cloudwatch = match times.started_us.zip(window_end_us) {
@@ -99,6 +106,7 @@ fn level(
         index,
         name: name(stage),
         kind: stage.kind,
+        users: None,
         from_rps: stage.from_rps,
         target_rps: stage.target_rps,
         planned_s: stage.duration.as_secs_f64(),
@@ -114,6 +122,11 @@ fn level(
         retried: counters.retried,
         in_flight_limited: counters.in_flight_limited,
         achieved_rps: if lasted_s > 0.0 { counters.acked as f64 / lasted_s } else { 0.0 },
+        put: started.then_some(PutBytes {
+            bytes: counters.acked_bytes,
+            bytes_rounded_1k: counters.acked_bytes_rounded_1k,
+            put_payload_units: counters.put_payload_units,
+        }),
         void: void(times, counters, generator_lag.as_ref()),
         generator_lag,
         put_latency: measured(LoadMetric::PutLatency),
@@ -167,6 +180,19 @@ fn reasons(counters: &LevelCounters) -> BTreeMap<String, u64> {
         _ => String::new(),
     };
     counters.failed_by_reason.iter().map(|(reason, count)| (name(*reason), *count)).collect()
+}
+
+/// A level of virtual users: the rate is an outcome, and a record is due when it is sent, so that the generator
+/// cannot lag.
+fn close(level: &mut LevelEvidence, (from, to): (u32, u32)) {
+    level.name = match level.kind {
+        // A series has rates, and users none.
+        StageKind::Hold | StageKind::Replay => format!("closed loop, {to} users hold"),
+        StageKind::Ramp => format!("closed loop, {from} -> {to} users ramp"),
+    };
+    level.users = Some((from, to));
+    (level.from_rps, level.target_rps) = (level.achieved_rps, level.achieved_rps);
+    level.generator_lag = None;
 }
 
 /// `50/s hold`, `50 -> 200/s ramp`, `37.4/s mean replay`.

@@ -35,7 +35,7 @@ fn plan() -> Plan {
     let test = |id: &str, stages| plan::Test {
         id: id.into(),
         name: format!("test {id}"),
-        payload: plan::Payload { name: "small".into(), bytes: 100 },
+        payload: plan::Payload::sized("small", 100),
         put: plan::PutMode::Record,
         keys: plan::Keys::uniform(4, 1),
         arrivals: plan::Arrivals::Even,
@@ -43,6 +43,7 @@ fn plan() -> Plan {
         put_attempts: 3,
         attempt_timeout: Duration::from_secs(1),
         stages,
+        users: None,
         criteria: Vec::new(),
         beyond_capacity: false,
     };
@@ -63,6 +64,7 @@ fn plan() -> Plan {
         max_record_age_s: -1,
         partial_batch_response: true,
         work_ms_per_batch: 0,
+        envelope_paths: Vec::new(),
         end_to_end_metric: false,
     };
     let alarms = plan::AlarmSpec {

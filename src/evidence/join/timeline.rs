@@ -66,6 +66,7 @@ impl Timeline {
             timeline.take(logged, &mut current, plan);
         }
         timeline.number_levels(plan);
+        timeline.cut_counts();
         timeline
     }
 
@@ -123,6 +124,15 @@ impl Timeline {
                 };
             }
             _ => {}
+        }
+    }
+
+    /// What a level of virtual users did not send of the most that they could goes to the next one.
+    fn cut_counts(&mut self) {
+        let mut next_first = u64::MAX;
+        for times in self.levels.values_mut().rev() {
+            times.count = times.count.min(next_first.saturating_sub(times.first_sequence));
+            next_first = times.first_sequence;
         }
     }
 

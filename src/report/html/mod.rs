@@ -126,6 +126,7 @@ fn test_section(test: &TestReport) -> Markup {
             }
             @if !test.finished { " It did not finish." }
         }
+        @if let Some(text) = &test.closed_loop { p { (text) } }
         (tables::criteria(&test.criteria))
         (charts(test))
         (tables::levels(&test.levels))

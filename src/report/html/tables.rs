@@ -43,7 +43,7 @@ pub(super) fn levels(levels: &[LevelReport]) -> Markup {
 }
 
 const RATES: &[Column] = &[
-    ("target/s", |level| rate(level.target_rps)),
+    ("target/s", |level| or_none(level.target_rps, rate)),
     ("achieved/s", |level| or_none(level.achieved_rps, rate)),
     ("put avg", |level| ms(level.put_latency_ms.map(|put| put.avg))),
     ("p50", |level| ms(level.put_latency_ms.map(|put| put.p50))),

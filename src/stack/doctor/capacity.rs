@@ -110,10 +110,10 @@ fn on_demand(check: &'static str, need: &Need<'_>) -> Finding {
 /// The largest record against what the stream accepts and what an invocation can carry.
 pub(super) fn record_size(plan: &Plan) -> Finding {
     const CHECK: &str = "record-size";
-    let Some(test) = plan.tests().max_by_key(|test| test.payload.bytes) else {
+    let Some(test) = plan.tests().max_by_key(|test| test.payload.bytes_max()) else {
         return Finding::ok(CHECK, "the plan has no test");
     };
-    let bytes = test.payload.bytes as u64;
+    let bytes = test.payload.bytes_max() as u64;
     let with_key = bytes + PARTITION_KEY_BYTES as u64;
     let stream_max = u64::from(plan.environment.stream.max_record_kib) * 1_024;
     let found = format!("the largest record, of test {}, has {bytes} bytes", test.id);

@@ -36,6 +36,7 @@ pub fn environment() -> Environment {
             max_record_age_s: 3_600,
             partial_batch_response: true,
             work_ms_per_batch: 7,
+            envelope_paths: Vec::new(),
             end_to_end_metric: false,
         },
         alarms: AlarmSpec {

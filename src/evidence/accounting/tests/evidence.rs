@@ -48,7 +48,16 @@ async fn look_up(pipeline: &Arc<Pipeline>, dir: &RunDir, log: &EventLog) {
     let (sqs, kinesis) = (services.sqs(), services.kinesis());
     let bound = Duration::from_secs(50);
     let (dlq_url, stream_arn) = ("http://localhost/1/dlq", STREAM);
-    let lookup = DeadLetters { sqs: &sqs, dlq_url, kinesis: &kinesis, stream_arn, run: &run, clock, bound };
+    let lookup = DeadLetters {
+        sqs: &sqs,
+        dlq_url,
+        kinesis: &kinesis,
+        stream_arn,
+        run: &run,
+        paths: &[],
+        clock,
+        bound,
+    };
     let (dead, problem) = dead_letters(&lookup).await;
     assert_eq!(problem, None);
     log.append(0, &dead).expect("append");
@@ -57,7 +66,8 @@ async fn look_up(pipeline: &Arc<Pipeline>, dir: &RunDir, log: &EventLog) {
     // The run's clock begins anew: the model's stream does not age while it is read.
     let clock = Clock::starting_at(pipeline.settings.ends_us());
     let (missing, from_us, kinesis) = (&missing, START_US, &kinesis);
-    let lookup = Lookup { kinesis, stream_arn, run: &run, missing, from_us, clock, retention, bound };
+    let lookup =
+        Lookup { kinesis, stream_arn, run: &run, paths: &[], missing, from_us, clock, retention, bound };
     log.append(0, &confirm(&lookup).await).expect("append");
 }
 

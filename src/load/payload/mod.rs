@@ -1,5 +1,7 @@
-//! Payloads: JSON of an exact size, the envelope first. What does not change from record to record is
+//! Payloads. Ours are JSON of an exact size, the envelope first. What does not change from record to record is
 //! prepared once a test; a record costs one allocation and a copy.
+
+mod custom;
 
 use bytes::Bytes;
 
@@ -7,6 +9,7 @@ use super::keys::mix;
 use crate::plan;
 use crate::wire::envelope::Envelope;
 use crate::wire::run_id::RUN_ID_LEN;
+use custom::CustomRecords;
 
 /// Digits of the largest level index (the probes' 999) and sequence, and of microseconds since the epoch until
 /// the year 2286.
@@ -24,7 +27,31 @@ pub const fn min_bytes() -> usize {
     ENVELOPE_PUNCTUATION + RUN_ID_LEN + LEVEL_DIGITS + SEQUENCE_DIGITS + DUE_DIGITS
 }
 
-/// Everything of a payload but the envelope.
+/// The records of one test, prepared.
+#[derive(Clone, Debug)]
+pub enum Records {
+    Ours(Template),
+    Custom(CustomRecords),
+}
+
+impl Records {
+    pub fn new(test: &plan::Test) -> Records {
+        match &test.payload.custom {
+            None => Records::Ours(Template::new(&test.payload)),
+            Some(custom) => Records::Custom(CustomRecords::new(custom, test.keys.seed)),
+        }
+    }
+
+    /// The data of record `k` of the test, whose partition key is `key`.
+    pub fn build(&self, envelope: &Envelope, k: u64, key: &str) -> Bytes {
+        match self {
+            Records::Ours(template) => template.build(envelope),
+            Records::Custom(custom) => custom.build(envelope, k, key),
+        }
+    }
+}
+
+/// Everything of a payload of ours but the envelope.
 #[derive(Clone, Debug)]
 pub struct Template {
     bytes: usize,
@@ -63,8 +90,20 @@ impl Template {
     }
 }
 
-/// One payload by itself: for probes and tests. A load prepares a [`Template`].
-pub fn build(envelope: &Envelope, payload: &plan::Payload) -> Bytes {
+/// The smallest record with the envelope at a path: for probes.
+pub fn bare(envelope: &Envelope, path: &plan::EnvelopePath) -> Bytes {
+    let mut data = vec![b'{'];
+    for parent in path.parents() {
+        data.extend_from_slice(format!("\"{parent}\":{{").as_bytes());
+    }
+    envelope.write_named(path.member(), &mut data);
+    data.resize(data.len() + path.parents().len() + 1, b'}');
+    Bytes::from(data)
+}
+
+/// One payload of ours by itself: for tests. A load prepares [`Records`].
+#[cfg(test)]
+fn build(envelope: &Envelope, payload: &plan::Payload) -> Bytes {
     Template::new(payload).build(envelope)
 }
 
@@ -157,7 +196,7 @@ mod tests {
     use crate::wire::envelope::PROBE_LEVEL;
 
     fn payload(bytes: usize) -> plan::Payload {
-        plan::Payload { name: format!("{bytes} bytes"), bytes }
+        plan::Payload::sized(format!("{bytes} bytes"), bytes)
     }
 
     fn envelope(level: u32, sequence: u64) -> Envelope {

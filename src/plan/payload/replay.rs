@@ -54,13 +54,14 @@ impl Replay {
             }
             let at = begin - (content.len() - text.len());
             match insertion(record, path) {
-                Ok(_) if record.len() + envelope_bytes > record_max => faults.push(Fault {
-                    at,
-                    found: format!("a record of {} bytes with its envelope", record.len() + envelope_bytes),
-                    expected: format!("at most {record_max} bytes, as the stream takes them"),
-                }),
                 Ok(insertion) => {
-                    sizes.add(record.len() + envelope_bytes);
+                    let bytes = record.len() + envelope_bytes + usize::from(insertion.comma);
+                    if bytes > record_max {
+                        let found = format!("a record of {bytes} bytes with its envelope");
+                        let expected = format!("at most {record_max} bytes, as the stream takes them");
+                        faults.push(Fault { at, found, expected });
+                    }
+                    sizes.add(bytes);
                     lines.push(Line { from: begin as u32, to: (begin + record.len()) as u32, insertion });
                 }
                 Err(unfit) => {
@@ -109,7 +110,7 @@ mod tests {
         let text = |k| std::str::from_utf8(replay.line(k).text).unwrap();
         assert_eq!([text(0), text(1), text(2), text(3)], ["{\"a\":1}", " {\"b\":22}", "{}", "{\"a\":1}"]);
         assert_eq!(replay.line(1).insertion, Insertion { at: 2, comma: true });
-        assert_eq!((replay.sizes.min, replay.sizes.max), (99, 106));
+        assert_eq!((replay.sizes.min, replay.sizes.max), (99, 107));
     }
 
     #[test]
@@ -118,8 +119,8 @@ mod tests {
         assert_eq!(faults.iter().map(|fault| fault.at).collect::<Vec<_>>(), [3, 13, 21]);
         assert_eq!(read("\n \n", 1_000).expect_err("empty")[0].found, "no record");
         let long = format!("{{\"a\":\"{}\"}}", "x".repeat(100));
-        assert!(read(&long, 205).is_ok());
-        assert!(read(&long, 204).expect_err("too long")[0].found.contains("205 bytes"));
+        assert!(read(&long, 206).is_ok());
+        assert!(read(&long, 205).expect_err("too long")[0].found.contains("206 bytes"));
         assert_eq!(read(&"x\n".repeat(1_000), 1_000).expect_err("no JSON").len(), FAULTS_MAX);
     }
 }

@@ -19,10 +19,10 @@ fn record_max(environment: &Environment) -> usize {
     environment.stream.max_record_kib as usize * 1_024 - PARTITION_KEY_BYTES
 }
 
-/// Bytes of the longest envelope at a path, with the comma behind it: `"sg":{...}` has all of the smallest payload
+/// Bytes of the longest envelope at a path, without a comma behind it: `"sg":{...}` has all of the smallest payload
 /// but the braces.
 fn envelope_bytes(path: &EnvelopePath) -> usize {
-    PAYLOAD_MIN_BYTES - 2 - "sg".len() + path.member().len() + 1
+    PAYLOAD_MIN_BYTES - 2 - "sg".len() + path.member().len()
 }
 
 impl Resolver<'_> {

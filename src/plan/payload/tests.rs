@@ -47,19 +47,23 @@ fn templates_that_make_no_record_are_refused() {
         (
             "{template: f.json, envelope: meta}",
             "{}",
-            "p.yaml:8:44: phases[0].tests[0].payload.envelope: found",
+            "p.yaml:8:47: phases[0].tests[0].payload.envelope: found",
         ),
         ("{template: f.json}", "{\"a\":\"{{pad}}\"}", "expected a size to fill up to: `bytes:`"),
         ("{template: f.json, bytes: 500}", "{\"a\":1}", "found no placeholder `pad`"),
-        ("{template: f.json, bytes: 50}", "{\"a\":\"{{pad}}\"}", "payload.bytes: found 50, expected 98 to"),
+        (
+            "{template: f.json, bytes: 50}",
+            "{\"a\":\"{{pad}}\"}",
+            "payload.bytes: found the number 50, expected 98 to",
+        ),
         (
             "{template: f.json, bytes: 100}",
             "{\"a\":\"{{pad}}\"}",
-            "found records of up to 106 bytes with their",
+            "found records of up to 105 bytes with their",
         ),
-        ("{template: none.json}", "{}", "found the file \"none.json\": there is no such file"),
+        ("{template: none.json}", "{}", "found the file `none.json`: there is no such file"),
         ("{template: f.json, replay: f.json}", "{}", "expected either template or replay"),
-        ("{replay: f.json, bytes: 500}", "{}", "payload.bytes: found 500, expected no size"),
+        ("{replay: f.json, bytes: 500}", "{}", "payload.bytes: found the number 500, expected no size"),
         ("{replay: f.json}", "{}\n\n{\"a\": 1,}\n[]\n", "f.json:3:9: record: found text that is no JSON"),
         (
             "{replay: f.json}",
@@ -98,7 +102,7 @@ fn sizes_are_those_of_the_records() {
     assert!(padded.environment.function.envelope_paths.is_empty(), "the default place needs no looking");
     let replay = plan("{replay: f.json}", b"{}\n{\"a\":1}\n").unwrap();
     let payload = &replay.tests().next().unwrap().payload;
-    assert_eq!((payload.name.as_str(), payload.bytes_max() - payload.bytes), ("replay f.json", 2));
+    assert_eq!((payload.name.as_str(), payload.bytes_max() - payload.bytes), ("replay f.json", 3));
     assert_ne!(replay.hash, padded.hash);
 }
 

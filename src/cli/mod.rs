@@ -6,6 +6,7 @@ mod endpoint;
 mod exit;
 mod input;
 mod life;
+mod live_text;
 mod progress;
 mod raise;
 mod shown_plan;

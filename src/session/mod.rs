@@ -2,6 +2,7 @@
 //! publishing. It never prints: it tells a [`progress::Progress`].
 
 pub mod budget;
+mod cloudwatch_watch;
 mod credentials;
 mod denials;
 pub mod drain;
@@ -19,6 +20,7 @@ pub mod publish;
 pub mod readiness;
 pub mod run;
 mod stop;
+mod tick;
 
 use std::path::PathBuf;
 use std::time::Duration;

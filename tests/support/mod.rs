@@ -41,6 +41,18 @@ pub trait Listener: Send + Sync {
     fn sent(&self, _message: &str) {}
     /// A message stood in the on-failure queue a while after the run.
     fn dead_letter(&self, _body: &str) {}
+    /// How long the function works on each batch.
+    fn work(&self) -> Duration {
+        WORK
+    }
+    /// What the function says that it uses.
+    fn memory_used_mb(&self) -> u32 {
+        64
+    }
+    /// Whether the function fails on this batch as a whole, before it works on it.
+    fn fails(&self) -> bool {
+        false
+    }
 }
 
 struct Deaf;
@@ -83,12 +95,18 @@ fn host<L: Listener + 'static>(
                 return Ok(Bytes::from_static(b"{}"));
             }
             listener.invoked(&invocation.request_id, &invocation.event);
+            if listener.fails() {
+                let message = "planted".to_owned();
+                return Err(FunctionFailure { error_type: "Runtime.Planted".to_owned(), message });
+            }
+            let memory_used_mb = listener.memory_used_mb();
             // What the stack sets is known with the first invocation.
             let handler = handler.get_or_init(|| {
                 let of = |name: &str| invocation.environment.get(name).cloned();
                 let queue_url = of(QUEUE_URL_VARIABLE).expect("the stack sets it");
                 let on_poison = on_poison_from(of(ON_POISON_VARIABLE)).expect("the stack sets a known one");
-                let work = Work::Modelled(Arc::new(|_| WORK));
+                let working = Arc::clone(&listener);
+                let work = Work::Modelled(Arc::new(move |_| working.work()));
                 let now: Arc<dyn Fn() -> i64 + Send + Sync> = Arc::new(move || clock.now_us());
                 let sender = ToQueue { cloud, queue_url, listener };
                 Handler::new(sender, now, work, seed).on_poison(on_poison)
@@ -96,7 +114,7 @@ fn host<L: Listener + 'static>(
             let context = InvocationContext {
                 request_id: invocation.request_id,
                 memory_limit_mb: invocation.memory_mb,
-                memory_used_mb: Arc::new(|| 64),
+                memory_used_mb: Arc::new(move || memory_used_mb),
             };
             let answered = handler.handle_bytes(&invocation.event, &context).await;
             answered.map(|answer| Bytes::from(answer.to_string())).map_err(|error| FunctionFailure {
@@ -111,6 +129,7 @@ fn host<L: Listener + 'static>(
 
 pub struct Ran {
     pub report: Value,
+    pub end: RunEnd,
     pub truth: Vec<FaultEvent>,
     /// Run directory; goes with the rest of this.
     pub dir: PathBuf,
@@ -178,6 +197,18 @@ pub async fn test_heard<L: Listener + 'static>(
     seed: u64,
     listener: &Arc<L>,
 ) -> Ran {
+    let ran = test_however_it_ends(plan_text, faults, seed, listener).await;
+    assert_eq!(ran.end, RunEnd::Completed);
+    ran
+}
+
+/// [`test_heard`] of a run that may be stopped early.
+pub async fn test_however_it_ends<L: Listener + 'static>(
+    plan_text: &str,
+    faults: &[&str],
+    seed: u64,
+    listener: &Arc<L>,
+) -> Ran {
     let between = |_: &Arc<Cloud>, door| Arc::clone(listener).door(door);
     let Field { cloud, clients, clock, root } = Field::heard(faults, seed, listener, between).await;
     let plan = plan::parse(plan_text).unwrap_or_else(|error| panic!("{error:?}\n{plan_text}"));
@@ -186,14 +217,14 @@ pub async fn test_heard<L: Listener + 'static>(
     let planted = faults.iter().map(|spec| (*spec).to_owned()).collect();
     let request = RunRequest { faults: planted, ..request(&clients, clock, plan, standing, root.path()) };
     let finished = run(request).await.unwrap();
-    assert_eq!(finished.end, RunEnd::Completed, "{:?}", finished.failure);
+    assert!(finished.failure.is_none(), "{:?}", finished.failure);
     let published = publish(&finished.dir).unwrap();
     hear_dead_letters(&cloud, &dlq_url, listener.as_ref()).await;
     let left = stack::down(&clients, clock, "virtual", &|_| {}).await.unwrap();
     assert_eq!(left, Vec::<String>::new());
     cloud.end().await;
     let report = serde_json::from_str(&streamgauge::report::json(&published.model)).unwrap();
-    Ran { report, truth: cloud.context().faults.log(), dir: finished.dir, _root: root }
+    Ran { report, end: finished.end, truth: cloud.context().faults.log(), dir: finished.dir, _root: root }
 }
 
 /// Reads the on-failure queue empty, past the tool's own lookup and past the faults.

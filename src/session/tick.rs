@@ -109,7 +109,7 @@ impl Running {
             let (flag, detail_kept) = (flag.as_str().to_owned(), detail.clone());
             self.event(&Event::Flag { flag, level, detail: detail_kept, stopped: stops })?;
             if stops {
-                stop = Some(Stop::RedFlag(detail));
+                stop.get_or_insert(Stop::RedFlag(detail));
             }
         }
         Ok(stop)

@@ -41,6 +41,8 @@ pub trait Listener: Send + Sync {
     fn sent(&self, _message: &str) {}
     /// A message stood in the on-failure queue a while after the run.
     fn dead_letter(&self, _body: &str) {}
+    /// The services are up; nothing stands in them yet.
+    fn assembled(&self, _cloud: &Arc<Cloud>) {}
     /// How long the function works on each batch.
     fn work(&self) -> Duration {
         WORK
@@ -179,6 +181,7 @@ impl Field {
         })
         .unwrap();
         assembled.set(Arc::clone(&cloud)).ok().unwrap();
+        listener.assembled(&cloud);
         let door = Door::InProcess(between(&cloud, sdk_http_client(Arc::clone(&cloud))));
         let clients = connect(ClientSettings { region: None, door, clock }).await.unwrap();
         Field { cloud, clients, clock, root }

@@ -50,7 +50,7 @@ impl Line {
 
     /// A label and its value; both or neither.
     fn figure(self, label: &str, code: &str, value: &str) -> Line {
-        let gap = if self.width <= LABEL { "" } else { "   " };
+        let gap = if self.width <= LABEL { "" } else { "  " };
         let needed = gap.len() + label.len() + 1 + value.chars().count();
         if self.width + needed > self.look.width {
             return self;
@@ -106,13 +106,13 @@ fn progress(level: &LiveLevel, look: Look) -> Line {
     line.part("36", &"━".repeat(done)).part(DIM, &"─".repeat(room - done)).part("", "  ").part("", &tail)
 }
 
-/// What stays of a level that is over.
+/// What stays of a level that is over: rate, p50/p95/p99, part that was acked.
 pub(super) fn ended(level: &LiveLevel, look: Look) -> String {
     Line::new(look)
         .part("", &format!("{} {:<18}", level.test, level.level))
-        .figure("", "", &format!("{:>6}", per_s(level.achieved_rps)))
-        .figure("put p50/p95/p99", "", &percentiles(level))
-        .figure("success", if level.failed > 0 { RED } else { "" }, &success(level))
+        .part("", &format!(" {:>7}", per_s(level.achieved_rps)))
+        .figure("put", "", &percentiles(level))
+        .figure("ok", if level.failed > 0 { RED } else { "" }, &success(level))
         .figure("throttled", if level.throttled > 0 { YELLOW } else { "" }, &whole(level.throttled))
         .figure("iterator age", "", &ms(level.iterator_age_ms))
         .text
@@ -159,7 +159,7 @@ fn success(level: &LiveLevel) -> String {
 fn percentiles(level: &LiveLevel) -> String {
     let all = [level.put_p50_ms, level.put_p95_ms, level.put_p99_ms].map(|value| match value {
         None => NONE.to_owned(),
-        Some(ms) if ms < 100.0 => format!("{ms:.1}"),
+        Some(ms) if ms < 10.0 => format!("{ms:.1}"),
         Some(ms) => format!("{ms:.0}"),
     });
     format!("{} ms", all.join("/"))
@@ -212,26 +212,55 @@ mod tests {
         }
     }
 
-    const PLAIN: bool = false;
-
     #[test]
     fn it_fits_eighty_columns() {
-        assert_snapshot!(block(&level(), Look { width: 80, colour: PLAIN }), @"");
-        assert_snapshot!(ended(&level(), Look { width: 80, colour: PLAIN }), @"");
+        let look = Look { width: 80, colour: false };
+        assert_snapshot!(block(&level(), look), @r"
+        3.1 ramp 500 -> 1500/s                                              level 3 of 8
+          rate    target 1,500/s  achieved 998/s  in flight 312
+          put     p50/p95/p99 4.1/19/1205 ms  success 99.99 %  throttled 4,210
+          through delivered 135,700 of 135,990  iterator age 1,210 ms  e2e p95 2,300 ms
+          ━━━━━━━━──────────────────────────   24 %   3:48 left, then drain   USD 0.0123
+        ");
+        assert_snapshot!(
+            ended(&level(), look),
+            @"3.1 ramp 500 -> 1500/s   998/s  put 4.1/19/1205 ms  ok 99.99 %  throttled 4,210"
+        );
     }
 
     #[test]
     fn it_uses_a_hundred_and_twenty() {
-        assert_snapshot!(block(&level(), Look { width: 120, colour: PLAIN }), @"");
-        assert_snapshot!(ended(&level(), Look { width: 120, colour: PLAIN }), @"");
+        let look = Look { width: 120, colour: false };
+        assert_snapshot!(block(&level(), look), @r"
+        3.1 ramp 500 -> 1500/s                                                                                      level 3 of 8
+          rate    target 1,500/s  achieved 998/s  in flight 312
+          put     p50/p95/p99 4.1/19/1205 ms  success 99.99 %  throttled 4,210
+          through delivered 135,700 of 135,990  iterator age 1,210 ms  e2e p95 2,300 ms
+          ━━━━━━━━━━──────────────────────────────   24 %   3:48 left, then drain   USD 0.0123
+        ");
+        assert_snapshot!(
+            ended(&level(), look),
+            @"3.1 ramp 500 -> 1500/s   998/s  put 4.1/19/1205 ms  ok 99.99 %  throttled 4,210  iterator age 1,210 ms"
+        );
     }
 
     #[test]
     fn a_log_has_everything_on_one_line() {
-        assert_snapshot!(plain(&level()), @"");
-        let before =
-            LiveLevel { test: "1.1".to_owned(), level: "hold 10/s".to_owned(), ..LiveLevel::default() };
-        assert_snapshot!(plain(&before), @"");
+        assert_snapshot!(
+            plain(&level()),
+            @"3.1 ramp 500 -> 1500/s: target 1,500/s achieved 998/s, put p50/p95/p99 4.1/19/1205 ms, success 99.99 %, throttled 4,210, iterator age 1,210 ms, delivered 135,700 of 135,990, USD 0.0123, 3:48 left, then drain"
+        );
+        let nothing_yet = LiveLevel {
+            test: "1.1".to_owned(),
+            level: "hold 10/s".to_owned(),
+            cost_usd: rust_decimal::Decimal::from(5u32),
+            planned_s: 60.0,
+            ..LiveLevel::default()
+        };
+        assert_snapshot!(
+            plain(&nothing_yet),
+            @"1.1 hold 10/s: target 0/s achieved 0/s, put p50/p95/p99 -/-/- ms, success -, throttled 0, iterator age -, delivered 0 of 0, USD 5.00, 1:00 left, then drain"
+        );
     }
 
     #[test]

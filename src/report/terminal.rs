@@ -387,7 +387,7 @@ fn findings(out: &mut String, model: &ReportModel, page: &Page) {
             out,
             "flag: ",
             &format!(
-                "{} at {} on {level}: {}{stopped}; by CloudWatch {}",
+                "{} at {} on {level}: {}{stopped}; CloudWatch: {}",
                 flag.flag,
                 flag.at,
                 flag.detail,

@@ -180,8 +180,8 @@ async fn a_clean_run_has_none_and_says_how_far_that_goes() {
     assert!(text.contains("900 records/s") && text.contains("nothing is known above it"), "{text}");
 }
 
-/// A run that the flag is to stop, at 20/s for up to three minutes.
-async fn stopped_by(flag: &str, environment: &str, rate: u32, cause: Cause) -> (Ran, Value) {
+/// A run that the flag is to stop, for up to three minutes; `level` is where it is raised first.
+async fn stopped_by(flag: &str, level: &str, environment: &str, rate: u32, cause: Cause) -> (Ran, Value) {
     let text =
         plan(environment, "        put_attempts: 1", rate, 180) + &format!("flags: {{{flag}: stop}}\n");
     let ran = test_however_it_ends(&text, &[], 1, &Arc::new(cause)).await;

@@ -59,7 +59,7 @@ impl Line {
     }
 
     /// Spaces up to where a last part of this width ends at the right edge.
-    fn to_right(self, width: usize) -> Line {
+    fn pushed_right(self, width: usize) -> Line {
         let room = self.look.width.saturating_sub(self.width + width);
         self.part("", &" ".repeat(room))
     }
@@ -73,7 +73,7 @@ pub(super) fn block(level: &LiveLevel, look: Look) -> String {
     let head = format!("{} {}", level.test, level.level);
     let number = format!("level {} of {}", level.level_number, level.levels);
     let lines = [
-        Line::new(look).part(BOLD, &cut(&head, look.width)).to_right(number.len()).part(DIM, &number),
+        Line::new(look).part(BOLD, &cut(&head, look.width)).pushed_right(number.len()).part(DIM, &number),
         Line::new(look)
             .part(DIM, "  rate    ")
             .figure("target", "", &per_s(level.target_rps))

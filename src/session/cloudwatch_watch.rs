@@ -101,7 +101,7 @@ impl Lookout {
     }
 
     /// What is to be written down of these news: what asking cost, and the first problem, once.
-    pub(super) fn to_tell(&mut self, seen: &Seen) -> (Event, Option<String>) {
+    pub(super) fn untold(&mut self, seen: &Seen) -> (Event, Option<String>) {
         let (metrics_requested, queue_requests) = (seen.metrics_requested, seen.queue_requests);
         let cost = Event::Watched {
             metrics_requested: metrics_requested - self.told.0,

@@ -75,7 +75,7 @@ impl Running {
     /// Flags from what CloudWatch and the on-failure queue told since the last look.
     fn watched(&mut self, level: Option<u32>) -> Result<Option<Stop>, SessionError> {
         let Some(seen) = self.lookout.news() else { return Ok(None) };
-        let (cost, problem) = self.lookout.to_tell(&seen);
+        let (cost, problem) = self.lookout.untold(&seen);
         self.event(&cost)?;
         if let Some(problem) = problem {
             self.request.progress.step(&problem);

@@ -25,8 +25,9 @@ struct Cause {
     batches: AtomicU64,
 }
 
-const NONE: Cause =
-    Cause { work: WORK, fails_every: 0, memory_used_mb: 64, reader: false, batches: AtomicU64::new(0) };
+fn none() -> Cause {
+    Cause { work: WORK, fails_every: 0, memory_used_mb: 64, reader: false, batches: AtomicU64::new(0) }
+}
 
 impl Listener for Cause {
     fn assembled(&self, cloud: &Arc<Cloud>) {
@@ -109,7 +110,7 @@ fn item<'a>(finding: &'a Value, metric: &str) -> &'a Value {
 #[tokio::test(start_paused = true)]
 async fn one_hot_shard_is_told_apart_from_too_few() {
     let text = plan("  stream: {shards: 2}", "        keys: {count: 1}\n        put_attempts: 2", 1_200, 6);
-    let finding = finding(&text, NONE).await;
+    let finding = finding(&text, none()).await;
     assert_eq!(finding["limit"], "Kinesis write: hot shard", "{finding:#}");
     assert_eq!(finding["from_rps"], 1_200.0);
     // Measured, not taken from the plan.
@@ -123,7 +124,7 @@ async fn one_hot_shard_starves_the_function_before_the_stream() {
     // A lane takes 12 records in 100 ms: 120/s. One key on two shards keeps the other lane idle.
     let environment = "  stream: {shards: 2}\n  function: {batch_size: 12}";
     let text = plan(environment, "        keys: {count: 1}", 170, 30);
-    let finding = finding(&text, Cause { work: Duration::from_millis(100), ..NONE }).await;
+    let finding = finding(&text, Cause { work: Duration::from_millis(100), ..none() }).await;
     assert_eq!(finding["limit"], "Kinesis write: hot shard", "{finding:#}");
     assert_eq!(finding["change"], "distinct partition keys 1 -> 200");
 }
@@ -131,7 +132,7 @@ async fn one_hot_shard_starves_the_function_before_the_stream() {
 #[tokio::test(start_paused = true)]
 async fn a_slow_function() {
     let text = plan("  stream: {shards: 1}\n  function: {batch_size: 100}", "", 400, 30);
-    let finding = finding(&text, Cause { work: Duration::from_millis(500), ..NONE }).await;
+    let finding = finding(&text, Cause { work: Duration::from_millis(500), ..none() }).await;
     assert_eq!(finding["limit"], "Lambda falls behind", "{finding:#}");
     assert_eq!(finding["from_rps"], 400.0);
     // A lane takes 200/s: 400/s need two that are never idle, and three that are busy for 80 % at most.
@@ -144,7 +145,7 @@ async fn a_slow_function() {
 async fn capped_concurrency() {
     let environment = "  stream: {shards: 3}\n  function: {batch_size: 50, reserved_concurrency: 1}";
     let finding =
-        finding(&plan(environment, "", 300, 50), Cause { work: Duration::from_millis(100), ..NONE }).await;
+        finding(&plan(environment, "", 300, 50), Cause { work: Duration::from_millis(100), ..none() }).await;
     assert_eq!(finding["limit"], "Lambda concurrency", "{finding:#}");
     assert_eq!(finding["change"], "function concurrency 1 -> 3");
     assert_eq!(finding["monthly_cost_of_change"], "0");
@@ -154,7 +155,7 @@ async fn capped_concurrency() {
 
 #[tokio::test(start_paused = true)]
 async fn too_few_shards() {
-    let finding = finding(&plan("  stream: {shards: 1}", "        put_attempts: 2", 1_500, 6), NONE).await;
+    let finding = finding(&plan("  stream: {shards: 1}", "        put_attempts: 2", 1_500, 6), none()).await;
     assert_eq!(finding["limit"], "Kinesis write: records per shard", "{finding:#}");
     assert!((1_000.0..=1_500.0).contains(&finding["from_rps"].as_f64().unwrap()), "{finding:#}");
     assert_eq!(finding["change"], "shards 1 -> 2");
@@ -164,7 +165,7 @@ async fn too_few_shards() {
 #[tokio::test(start_paused = true)]
 async fn a_failing_function() {
     let finding =
-        finding(&plan("  stream: {shards: 1}", "", 200, 30), Cause { fails_every: 20, ..NONE }).await;
+        finding(&plan("  stream: {shards: 1}", "", 200, 30), Cause { fails_every: 20, ..none() }).await;
     assert_eq!(finding["limit"], "function errors", "{finding:#}");
     assert!(item(&finding, "lambda.Errors.Sum")["value"].as_f64().unwrap() > 0.0);
 }
@@ -172,7 +173,7 @@ async fn a_failing_function() {
 #[tokio::test(start_paused = true)]
 async fn a_clean_run_has_none_and_says_how_far_that_goes() {
     let text = plan("  stream: {shards: 2}", "", 900, 8);
-    let ran = test_heard(&text, &[], 1, &Arc::new(NONE)).await;
+    let ran = test_heard(&text, &[], 1, &Arc::new(none())).await;
     assert_eq!(ran.report["findings"], json!([]));
     assert_eq!(ran.report["flags"], json!([]));
     assert_eq!(ran.report["known_up_to_rps"], 900.0);
@@ -203,7 +204,7 @@ async fn stopped_by(flag: &str, level: &str, environment: &str, rate: u32, cause
 
 #[tokio::test(start_paused = true)]
 async fn iterator_age_that_grows() {
-    let slow = Cause { work: Duration::from_millis(500), ..NONE };
+    let slow = Cause { work: Duration::from_millis(500), ..none() };
     let environment = "  stream: {shards: 1}\n  function: {batch_size: 60}";
     let (_, raised) = stopped_by("iterator_age_growing", "300/s hold", environment, 300, slow).await;
     assert_eq!(raised["confirmed"], true, "{raised:#}");
@@ -212,7 +213,7 @@ async fn iterator_age_that_grows() {
 
 #[tokio::test(start_paused = true)]
 async fn lambda_throttles() {
-    let slow = Cause { work: Duration::from_millis(300), ..NONE };
+    let slow = Cause { work: Duration::from_millis(300), ..none() };
     let environment = "  stream: {shards: 3}\n  function: {reserved_concurrency: 1}";
     let (ran, raised) = stopped_by("lambda_throttles", "100/s hold", environment, 30, slow).await;
     assert_eq!(
@@ -227,7 +228,7 @@ async fn lambda_throttles() {
         .filter(|event| event["event"] == "watched")
         .map(|event| event["metrics_requested"].as_u64().unwrap())
         .sum();
-    assert!(watched >= 6 && watched <= 6 * 6, "{watched}");
+    assert!((6..=6 * 6).contains(&watched), "{watched}");
     let lines = ran.report["cost"]["test"]["lines"].as_array().unwrap();
     let line = lines.iter().find(|line| line["unit"] == "metric requested").unwrap();
     assert!(line["quantity"].as_str().unwrap().parse::<u64>().unwrap() > watched, "{line}");
@@ -236,13 +237,13 @@ async fn lambda_throttles() {
 #[tokio::test(start_paused = true)]
 async fn writes_that_the_stream_refuses() {
     let (_, raised) =
-        stopped_by("write_throughput_exceeded", "1300/s hold", "  stream: {shards: 1}", 1_300, NONE).await;
+        stopped_by("write_throughput_exceeded", "1300/s hold", "  stream: {shards: 1}", 1_300, none()).await;
     assert_eq!(raised["confirmed"], true, "{raised:#}");
 }
 
 #[tokio::test(start_paused = true)]
 async fn reads_that_the_stream_refuses() {
-    let greedy = Cause { reader: true, ..NONE };
+    let greedy = Cause { reader: true, ..none() };
     let (_, raised) =
         stopped_by("read_throughput_exceeded", "100/s hold", "  stream: {shards: 1}", 30, greedy).await;
     assert_eq!(raised["confirmed"], true, "{raised:#}");
@@ -250,14 +251,14 @@ async fn reads_that_the_stream_refuses() {
 
 #[tokio::test(start_paused = true)]
 async fn a_function_that_fails() {
-    let failing = Cause { fails_every: 10, ..NONE };
+    let failing = Cause { fails_every: 10, ..none() };
     let (_, raised) = stopped_by("error_rate", "100/s hold", "  stream: {shards: 1}", 30, failing).await;
     assert_eq!(raised["confirmed"], true, "{raised:#}");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_duration_near_the_timeout() {
-    let slow = Cause { work: Duration::from_millis(1_700), ..NONE };
+    let slow = Cause { work: Duration::from_millis(1_700), ..none() };
     let environment = "  stream: {shards: 1}\n  function: {timeout_s: 2}";
     let text = plan(environment, "", 20, 10) + "flags: {lambda_duration: stop}\n";
     let ran = test_however_it_ends(&text, &[], 1, &Arc::new(slow)).await;
@@ -275,7 +276,7 @@ async fn a_duration_near_the_timeout() {
 #[tokio::test(start_paused = true)]
 async fn memory_near_the_limit() {
     let text = plan("  stream: {shards: 1}", "", 20, 10) + "flags: {memory: stop}\n";
-    let ran = test_however_it_ends(&text, &[], 1, &Arc::new(Cause { memory_used_mb: 480, ..NONE })).await;
+    let ran = test_however_it_ends(&text, &[], 1, &Arc::new(Cause { memory_used_mb: 480, ..none() })).await;
     let raised = &ran.report["flags"][0];
     assert_eq!((&raised["flag"], &raised["stopped"]), (&json!("memory"), &json!(true)), "{raised:#}");
     assert_eq!(raised["detail"], "480 of 512 MB used");
@@ -285,7 +286,7 @@ async fn memory_near_the_limit() {
 
 #[tokio::test(start_paused = true)]
 async fn the_on_failure_queue_fills() {
-    let failing = Cause { fails_every: 4, ..NONE };
+    let failing = Cause { fails_every: 4, ..none() };
     let environment = "  stream: {shards: 1}\n  function: {retries: 0, bisect_on_error: false}";
     let text = plan(environment, "", 30, 60) + "flags: {dlq_filling: stop}\n";
     let ran = test_however_it_ends(&text, &[], 1, &Arc::new(failing)).await;

@@ -50,16 +50,20 @@ impl Listener for Cause {
 /// Twenty reads a second of the first shard, as long as there is a stream.
 async fn read_greedily(cloud: Arc<Cloud>) {
     let kinesis = cloud.service("kinesis").unwrap();
+    let mut iterator = None;
     for _ in 0..5_000 {
         tokio::time::sleep(Duration::from_millis(50)).await;
-        let streams = kinesis.call("ListStreams", json!({})).await.unwrap();
-        let Some(stream) = streams["StreamNames"][0].as_str() else { continue };
-        let from = json!({"StreamName": stream, "ShardId": "shardId-000000000000",
+        if let Some(iterator) = &iterator {
+            // Refused most of the time: that is what it is for. An iterator may be used again for five minutes.
+            let _ = kinesis.call("GetRecords", json!({"ShardIterator": iterator})).await;
+            continue;
+        }
+        // Looking for the stream has limits, too; it is looked for until it stands.
+        let Ok(streams) = kinesis.call("ListStreams", json!({})).await else { continue };
+        let from = json!({"StreamName": streams["StreamNames"][0], "ShardId": "shardId-000000000000",
             "ShardIteratorType": "LATEST"});
-        let Ok(iterator) = kinesis.call("GetShardIterator", from).await else { continue };
-        let read = json!({"ShardIterator": iterator["ShardIterator"]});
-        // Refused most of the time: that is what it is for.
-        let _ = kinesis.call("GetRecords", read).await;
+        let answer = kinesis.call("GetShardIterator", from).await;
+        iterator = answer.ok().map(|answer| answer["ShardIterator"].clone());
     }
 }
 

@@ -6,6 +6,7 @@ mod endpoint;
 mod exit;
 mod input;
 mod life;
+mod live_text;
 mod overview;
 mod progress;
 mod raise;

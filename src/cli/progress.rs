@@ -1,31 +1,53 @@
-//! Progress on stderr: a status line on a terminal, plain lines (every few seconds) elsewhere.
+//! Progress on stderr: a block that is drawn in place on a terminal, plain lines (every few seconds) elsewhere.
 
 use std::io::IsTerminal;
 use std::sync::Mutex;
 use std::time::Duration;
 
+use console::Term;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use super::live_text::{Look, block, ended, plain};
 use crate::session::progress::{LiveLevel, Progress};
 
 /// Without a terminal a live line is printed this often at most.
-const PLAIN_EVERY_S: f64 = 5.0;
+const PLAIN_EVERY_S: f64 = 10.0;
 
 pub struct Stderr {
     bar: Option<ProgressBar>,
-    last_plain_s: Mutex<Option<(String, f64)>>,
+    colour: bool,
+    last_plain: Mutex<Option<(String, f64)>>,
 }
 
 impl Stderr {
     pub fn new() -> Stderr {
-        let bar = std::io::stderr().is_terminal().then(|| {
+        let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+        // A dumb terminal cannot move its cursor. https://no-color.org: any value that is not empty.
+        let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+        let bar = (std::io::stderr().is_terminal() && !dumb).then(|| {
             let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(4));
-            bar.set_style(
-                ProgressStyle::with_template("{spinner} {msg}").expect("the template is a constant"),
-            );
+            bar.set_style(ProgressStyle::with_template("{msg}").expect("the template is a constant"));
             bar
         });
-        Stderr { bar, last_plain_s: Mutex::new(None) }
+        Stderr { bar, colour: !set("NO_COLOR"), last_plain: Mutex::new(None) }
+    }
+
+    fn look(&self) -> Look {
+        // The last column stays free: some terminals wrap when it is written.
+        let (_, width) = Term::stderr().size();
+        Look { width: usize::from(width).saturating_sub(1), colour: self.colour }
+    }
+
+    fn is_due(&self, level: &LiveLevel) -> bool {
+        let mut last = self.last_plain.lock().expect("progress lock");
+        let due = match &*last {
+            Some((name, at_s)) => *name != level.level || level.elapsed_s - at_s >= PLAIN_EVERY_S,
+            None => true,
+        };
+        if due {
+            *last = Some((level.level.clone(), level.elapsed_s));
+        }
+        due
     }
 }
 
@@ -48,20 +70,23 @@ impl Progress for Stderr {
     }
 
     fn live(&self, level: &LiveLevel) {
-        let text = live_line(level);
-        if let Some(bar) = &self.bar {
-            bar.set_message(text);
-            bar.tick();
-            return;
+        match &self.bar {
+            Some(bar) => {
+                bar.set_message(block(level, self.look()));
+                bar.tick();
+            }
+            None if self.is_due(level) => eprintln!("{}", plain(level)),
+            None => {}
         }
-        let mut last = self.last_plain_s.lock().expect("progress lock");
-        let due = match &*last {
-            Some((name, at_s)) => *name != level.level || level.elapsed_s - at_s >= PLAIN_EVERY_S,
-            None => true,
-        };
-        if due {
-            *last = Some((level.level.clone(), level.elapsed_s));
-            eprintln!("{text}");
+    }
+
+    fn level_ended(&self, level: &LiveLevel) {
+        match &self.bar {
+            Some(bar) => {
+                let line = ended(level, self.look());
+                bar.suspend(|| eprintln!("{line}"));
+            }
+            None => eprintln!("level ended: {}", plain(level)),
         }
     }
 
@@ -76,24 +101,4 @@ impl Progress for Stderr {
             bar.finish_and_clear();
         }
     }
-}
-
-fn live_line(level: &LiveLevel) -> String {
-    let ms = |value: Option<f64>| value.map_or("-".to_owned(), |value| format!("{value:.1}"));
-    format!(
-        "{} {:<18} target {:>6}/s  achieved {:>6.0}/s  put p50/p95 {}/{} ms  acked {}  failed {}  throttled {}  \
-         delivered {}  iterator age {} ms  {:.0} s left",
-        level.test,
-        level.level,
-        level.target_rps.map_or("-".to_owned(), |target| format!("{target:.0}")),
-        level.achieved_rps,
-        ms(level.put_p50_ms),
-        ms(level.put_p95_ms),
-        level.acked,
-        level.failed,
-        level.throttled,
-        level.delivered,
-        level.iterator_age_ms.map_or("-".to_owned(), |age| format!("{age:.0}")),
-        (level.planned_s - level.elapsed_s).max(0.0),
-    )
 }

@@ -101,6 +101,12 @@ pub enum Event {
         #[serde(default)]
         batches: Vec<DeadBatch>,
     },
+    /// CloudWatch and the on-failure queue were asked beside the load, since the last event of this kind: what that
+    /// costs is a line of the test.
+    Watched {
+        metrics_requested: u64,
+        queue_requests: u64,
+    },
     /// A setting of an existing pipeline is another than at the look before, at `from_us`.
     Changed {
         from_us: WallUs,

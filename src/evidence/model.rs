@@ -30,6 +30,10 @@ pub struct Evidence {
     pub seconds: Vec<SecondRow>,
     /// Receipts summed per second of function start: end-to-end side of the charts.
     pub receipt_seconds: Vec<ReceiptSecond>,
+    /// Records that the function saw, by level and by the shard that they came from; redelivered ones each time.
+    pub by_shard: BTreeMap<u32, BTreeMap<String, u64>>,
+    /// The tool read the stream itself after the load: for records without a receipt, or for dead letters.
+    pub re_read: bool,
     /// Remarks for the reader: a torn line dropped, metrics unsettled, a lookup that failed.
     pub notes: Vec<String>,
 }
@@ -359,6 +363,20 @@ pub struct FlagRaised {
     pub level: Option<u32>,
     pub detail: String,
     pub stopped: bool,
+    pub confirmation: Confirmation,
+}
+
+/// What CloudWatch says afterwards of a flag that was raised live.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Confirmation {
+    /// `None`: it has nothing on it, or had not settled.
+    pub confirmed: Option<bool>,
+    /// What was looked at, such as `lambda.Throttles.Sum`.
+    pub metric: Option<&'static str>,
+    /// Over the minutes that the flag's level touches.
+    pub value: Option<f64>,
+    /// `ms`, `MB`, `%`; empty for counts.
+    pub unit: &'static str,
 }
 
 /// One second of one level, from the generator.

@@ -349,6 +349,10 @@ fn flag_report(evidence: &Evidence, raised: &FlagRaised) -> FlagReport {
         level,
         detail: raised.detail.clone(),
         stopped: raised.stopped,
+        confirmed: raised.confirmation.confirmed,
+        confirmed_by: raised.confirmation.metric.map(str::to_owned),
+        confirmed_value: raised.confirmation.value.and_then(rounded),
+        confirmed_unit: raised.confirmation.unit.to_owned(),
     }
 }
 

@@ -30,8 +30,8 @@ pub fn markdown(model: &ReportModel) -> String {
         line(&mut out, "\n## Red flags\n");
         table(
             &mut out,
-            &["flag", "at", "level", "detail", "stopped the run"],
-            5,
+            &["flag", "at", "level", "detail", "CloudWatch", "stopped the run"],
+            6,
             model.flags.iter().map(flag_row),
         );
     }
@@ -434,6 +434,7 @@ fn flag_row(flag: &FlagReport) -> Vec<String> {
         flag.at.clone(),
         flag.level.clone().unwrap_or_else(|| NONE.to_owned()),
         flag.detail.clone(),
+        text::confirmation(flag),
         stopped.to_owned(),
     ]
 }

@@ -451,4 +451,11 @@ pub struct FlagReport {
     pub detail: String,
     /// Whether the plan had it stop the run.
     pub stopped: bool,
+    /// Whether CloudWatch shows it, too, over the minutes of the level; null: it has nothing on it, or had not settled.
+    pub confirmed: Option<bool>,
+    /// What was looked at, such as `lambda.Throttles.Sum`.
+    pub confirmed_by: Option<String>,
+    pub confirmed_value: Option<f64>,
+    /// `ms`, `MB`, `%`; empty for counts.
+    pub confirmed_unit: String,
 }

@@ -393,7 +393,13 @@ fn findings(out: &mut String, model: &ReportModel, page: &Page) {
         page.paragraph(
             out,
             "flag: ",
-            &format!("{} at {} on {level}: {}{stopped}", flag.flag, flag.at, flag.detail),
+            &format!(
+                "{} at {} on {level}: {}{stopped}; CloudWatch: {}",
+                flag.flag,
+                flag.at,
+                flag.detail,
+                text::confirmation(flag)
+            ),
         );
     }
 }

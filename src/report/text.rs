@@ -4,7 +4,7 @@ use crate::cost::grouped;
 use crate::plan::Flag;
 use crate::platform::clock::{WallUs, rfc3339};
 
-use super::model::{CriterionReport, Exact};
+use super::model::{CriterionReport, Exact, FlagReport};
 
 /// What stands where nothing was measured.
 pub const NONE: &str = "-";
@@ -98,6 +98,20 @@ pub fn flag(flag: Flag) -> &'static str {
         Flag::LambdaDuration => "lambda_duration",
         Flag::DlqFilling => "dlq_filling",
         Flag::Memory => "memory",
+    }
+}
+
+/// What CloudWatch says of a flag: `confirmed (lambda.Throttles.Sum 12)`.
+pub fn confirmation(flag: &FlagReport) -> String {
+    let by =
+        flag.confirmed_by.as_deref().zip(flag.confirmed_value).map_or_else(String::new, |(metric, value)| {
+            let unit = &flag.confirmed_unit;
+            format!(" ({metric} {}{}{unit})", number(value), if unit.is_empty() { "" } else { " " })
+        });
+    match flag.confirmed {
+        Some(true) => format!("confirmed{by}"),
+        Some(false) => format!("not confirmed{by}"),
+        None => format!("not known{by}"),
     }
 }
 

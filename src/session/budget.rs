@@ -16,42 +16,50 @@ const LOG_BYTES_PER_INVOCATION: u64 = 400;
 const SQS_REQUESTS_PER_RECEIPT: u64 = 3;
 
 pub struct Budget {
-    limit_usd: Decimal,
+    limit_usd: Option<Decimal>,
     book: PriceBook,
     environment: EnvironmentInfo,
     region: String,
     spent_before: Decimal,
 }
 
+/// What a look gives.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Spent {
+    pub so_far_usd: Decimal,
+    /// Why the run must stop now.
+    pub over: Option<String>,
+}
+
 impl Budget {
-    /// `None` when there is no limit. A limit below zero or that is no number was refused with the plan.
+    /// A limit below zero or that is no number was refused with the plan.
     pub fn new(
         limit_usd: Option<&str>,
         book: PriceBook,
         environment: EnvironmentInfo,
         region: String,
-    ) -> Option<Budget> {
-        let limit_usd = limit_usd?.parse().ok()?;
-        Some(Budget { limit_usd, book, environment, region, spent_before: Decimal::ZERO })
+    ) -> Budget {
+        let limit_usd = limit_usd.and_then(|limit| limit.parse().ok());
+        Budget { limit_usd, book, environment, region, spent_before: Decimal::ZERO }
     }
 
-    /// Why the run must stop now: with as much again as the last second cost, it would pass its budget.
-    pub fn exceeded(
+    /// What was spent so far. Over the budget is a run that would pass it with as much again as since the look before.
+    pub fn look(
         &mut self,
         standing: Duration,
         load: &LiveLoad,
         receipts: &LiveReceipts,
-    ) -> Option<String> {
-        let spent = cost::price(&self.usage(standing, load, receipts), &self.book).total();
+        metrics_requested: u64,
+    ) -> Spent {
+        let usage = Usage { metrics_requested, ..self.usage(standing, load, receipts) };
+        let spent = cost::price(&usage, &self.book).total();
         let step = spent - self.spent_before;
         self.spent_before = spent;
-        (spent + step > self.limit_usd).then(|| {
-            format!(
-                "about USD {} are spent, the budget is USD {}",
-                cost::usd(spent),
-                self.limit_usd.normalize()
-            )
-        })
+        let passed = self.limit_usd.filter(|limit| spent + step > *limit);
+        let over = passed.map(|limit| {
+            format!("about USD {} are spent, the budget is USD {}", cost::usd(spent), limit.normalize())
+        });
+        Spent { so_far_usd: spent, over }
     }
 
     fn usage(&self, standing: Duration, load: &LiveLoad, receipts: &LiveReceipts) -> Usage {
@@ -94,7 +102,7 @@ mod tests {
             architecture: "x86_64".to_owned(),
             ..EnvironmentInfo::default()
         };
-        Budget::new(Some(limit), PriceBook::builtin(), environment, "us-east-1".to_owned()).unwrap()
+        Budget::new(Some(limit), PriceBook::builtin(), environment, "us-east-1".to_owned())
     }
 
     #[test]
@@ -104,7 +112,7 @@ mod tests {
         let mut stopped_after = 0;
         for second in 1..=3_600 {
             let (load, receipts) = (LiveLoad::default(), LiveReceipts::default());
-            if budget.exceeded(Duration::from_secs(second), &load, &receipts).is_some() {
+            if budget.look(Duration::from_secs(second), &load, &receipts, 0).over.is_some() {
                 stopped_after = second;
                 break;
             }
@@ -116,8 +124,18 @@ mod tests {
     fn records_count() {
         let mut budget = budget("1");
         let load = LiveLoad { put_payload_units_total: 80_000_000, ..LiveLoad::default() };
-        let told = budget.exceeded(Duration::from_secs(1), &load, &LiveReceipts::default()).unwrap();
+        let spent = budget.look(Duration::from_secs(1), &load, &LiveReceipts::default(), 0);
+        let told = spent.over.unwrap();
         assert!(told.contains("the budget is USD 1"), "{told}");
-        assert!(Budget::new(None, PriceBook::builtin(), EnvironmentInfo::default(), String::new()).is_none());
+    }
+
+    #[test]
+    fn what_is_spent_is_told_without_a_limit_too() {
+        let mut budget =
+            Budget::new(None, PriceBook::builtin(), EnvironmentInfo::default(), "us-east-1".to_owned());
+        // 100,000 metrics at USD 0.01 a thousand.
+        let (load, receipts) = (LiveLoad::default(), LiveReceipts::default());
+        let spent = budget.look(Duration::ZERO, &load, &receipts, 100_000);
+        assert_eq!(spent, Spent { so_far_usd: Decimal::ONE, over: None });
     }
 }

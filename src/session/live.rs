@@ -25,11 +25,20 @@ pub(super) struct LiveState {
     pub level: Option<(u32, LevelPlan)>,
     /// A second ago.
     pub before: LiveLoad,
+    /// What was shown then.
+    pub shown: LiveLevel,
 }
 
 impl LiveState {
     pub fn new(test: &Test, levels: Vec<LevelPlan>, first: Next) -> LiveState {
-        LiveState { test_id: test.id.clone(), levels, first, level: None, before: LiveLoad::default() }
+        LiveState {
+            test_id: test.id.clone(),
+            levels,
+            first,
+            level: None,
+            before: LiveLoad::default(),
+            shown: LiveLevel::default(),
+        }
     }
 
     /// What came since the look before: counters are those of a level and start again with it.
@@ -53,8 +62,35 @@ impl LiveState {
     }
 
     pub fn figures(&self, load: &LiveLoad, second: &Second) -> LiveLevel {
+        let level = self.level.as_ref().map(|(level, plan)| (*level, plan));
+        let figures = self.figures_of(level, load);
+        LiveLevel { achieved_rps: second.acked as f64, iterator_age_ms: second.iterator_age_ms, ..figures }
+    }
+
+    /// The last figures of a level that is over, its late answers counted in; what is not of a level is as `shown`.
+    pub fn of_level(&self, level: u32, load: &LiveLoad, shown: &LiveLevel) -> Option<LiveLevel> {
+        let plan = self.levels.get(level.checked_sub(self.first.level)? as usize)?;
+        let duration_s = plan.duration.as_secs_f64();
+        let figures = self.figures_of(Some((level, plan)), load);
+        Some(LiveLevel {
+            achieved_rps: if duration_s > 0.0 { load.counters.acked as f64 / duration_s } else { 0.0 },
+            target_rps: plan.users.is_none().then_some((plan.from_rps + plan.target_rps) / 2.0),
+            test: figures.test,
+            level: figures.level,
+            level_number: figures.level_number,
+            put_p50_ms: figures.put_p50_ms,
+            put_p95_ms: figures.put_p95_ms,
+            put_p99_ms: figures.put_p99_ms,
+            acked_in_level: figures.acked_in_level,
+            failed: figures.failed,
+            throttled: figures.throttled,
+            ..shown.clone()
+        })
+    }
+
+    fn figures_of(&self, level: Option<(u32, &LevelPlan)>, load: &LiveLoad) -> LiveLevel {
         let measured = |value: f64| (load.counters.acked > 0).then_some(value);
-        let (level, target_rps) = match &self.level {
+        let (name, target_rps) = match level {
             Some((_, LevelPlan { users: Some((from, to)), .. })) => {
                 (format!("closed loop {from} -> {to} users"), None)
             }
@@ -71,15 +107,18 @@ impl LiveState {
         };
         LiveLevel {
             test: self.test_id.clone(),
-            level,
+            level: name,
+            level_number: level.map_or(0, |(level, _)| level - self.first.level + 1),
+            levels: self.levels.len() as u32,
             target_rps,
-            achieved_rps: second.acked as f64,
             put_p50_ms: measured(load.put_p50_ms),
             put_p95_ms: measured(load.put_p95_ms),
+            put_p99_ms: measured(load.put_p99_ms),
+            acked_in_level: load.counters.acked,
             acked: load.acked_total,
             failed: load.counters.failed,
             throttled: load.counters.throttled,
-            iterator_age_ms: second.iterator_age_ms,
+            in_flight: load.in_flight,
             ..LiveLevel::default()
         }
     }

@@ -3,6 +3,7 @@
 
 pub mod actions;
 pub mod budget;
+mod cloudwatch_watch;
 mod credentials;
 mod denials;
 pub mod drain;
@@ -21,6 +22,7 @@ pub mod readiness;
 pub mod run;
 mod shards;
 mod stop;
+mod tick;
 
 use std::path::PathBuf;
 use std::time::Duration;

@@ -26,13 +26,13 @@ use crate::wire::run_id::RunId;
 
 use super::actions::{Actions, Pending};
 use super::budget::Budget;
-use super::credentials::Pause;
+use super::cloudwatch_watch::Lookout;
 use super::drain::{DrainSpec, Drained, Patience, drain};
 use super::existing::SettingsWatch;
-use super::flags::{Second, Watch};
+use super::flags::Watch;
 use super::live::{LiveState, Next};
 use super::lookups::{CONFIRM_BOUND, OnFailureQueue, collect_last, confirm};
-use super::progress::{LiveLevel, Progress};
+use super::progress::Progress;
 use super::stop::{self, Stop, StopOnDrop};
 use super::{SessionError, actions, environment, host, metrics, readiness, shards};
 
@@ -64,7 +64,7 @@ pub struct RunRequest {
 
 impl RunRequest {
     /// Whether anything tells of single records: an existing function need not.
-    fn has_receipts(&self) -> bool {
+    pub(super) fn has_receipts(&self) -> bool {
         !self.standing.receipts_queue_url.is_empty()
     }
 }
@@ -121,19 +121,20 @@ fn write_headers(request: &RunRequest, id: &RunId, dir: &RunDir) -> Result<(), S
     Ok(())
 }
 
-struct Running {
-    request: RunRequest,
+pub(super) struct Running {
+    pub(super) request: RunRequest,
     id: RunId,
     dir: RunDir,
-    events: EventLog,
-    recorder: Arc<LoadRecorder>,
-    collector: Collector,
-    watch: Watch,
-    budget: Option<Budget>,
+    pub(super) events: EventLog,
+    pub(super) recorder: Arc<LoadRecorder>,
+    pub(super) collector: Collector,
+    pub(super) watch: Watch,
+    pub(super) lookout: Lookout,
+    pub(super) budget: Budget,
     settings: Option<SettingsWatch>,
     pending: Pending,
-    planned: Duration,
-    load_started: tokio::time::Instant,
+    pub(super) planned: Duration,
+    pub(super) load_started: tokio::time::Instant,
 }
 
 impl Running {
@@ -169,6 +170,7 @@ impl Running {
             events.append(up_us, &Event::StackUp { environment: request.env.clone() })?;
         }
         let settings = SettingsWatch::start(&request, &events);
+        let lookout = Lookout::start(&request);
         let load_started = clock.instant();
         Ok(Running {
             request,
@@ -178,6 +180,7 @@ impl Running {
             recorder,
             collector,
             watch,
+            lookout,
             budget,
             settings,
             pending,
@@ -265,6 +268,10 @@ impl Running {
             Some(Stop::EnvironmentGone(_)) => None,
             _ => self.drain().await?,
         };
+        let stopped = match stopped {
+            Some(stopped) => Some(stopped),
+            None => self.look_again().await?,
+        };
         let stopped = stopped.or_else(|| (*self.request.stop.borrow() > 0).then_some(Stop::Interrupted));
         self.pending.settled().await;
         self.event(&Event::TestEnded { drained_s, complete: stopped.is_none() })?;
@@ -325,11 +332,12 @@ impl Running {
             ))?;
         }
         self.recorder.tick(clock.now_us())?;
+        self.level_ended(&live);
         Ok((stopped, end.sent))
     }
 
     fn level_event(
-        &self,
+        &mut self,
         event: &LevelEvent,
         live: &mut LiveState,
         complete: bool,
@@ -349,6 +357,7 @@ impl Running {
                         steps: plan.steps.clone(),
                     },
                 );
+                self.lookout.level(level, starts_us, plan.duration);
                 live.level = Some((level, plan.clone()));
                 self.event(&Event::LevelStarted {
                     level,
@@ -362,58 +371,6 @@ impl Running {
             }
             LevelEvent::Ended { level, .. } => self.event(&Event::LevelEnded { level, complete }),
         }
-    }
-
-    /// Once a second: write what happened, look for red flags, show it.
-    fn tick(&mut self, live: &mut LiveState) -> Result<Option<Stop>, SessionError> {
-        let now_us = self.request.clock.now_us();
-        self.recorder.tick(now_us)?;
-        self.events.sync_if_due()?;
-        let load = self.recorder.live();
-        let receipts = self.collector.live();
-        let receipts = receipts.borrow();
-        let mut second = live.second(now_us, &load);
-        second.iterator_age_ms = receipts.iterator_age_ms;
-        second.function_duration_max_ms = receipts.duration_max_us as f64 / 1_000.0;
-        second.memory_used_mb = receipts.memory_used_mb_max;
-        self.request.progress.live(&LiveLevel {
-            elapsed_s: (self.request.clock.instant() - self.load_started).as_secs_f64(),
-            planned_s: self.planned.as_secs_f64(),
-            delivered: receipts.records_seen,
-            ..live.figures(&load, &second)
-        });
-        let standing = self.request.clock.instant() - self.load_started;
-        let over = self.budget.as_mut().and_then(|budget| budget.exceeded(standing, &load, &receipts));
-        live.before = load;
-        let flagged = self.flags(&second)?;
-        Ok(over.map(Stop::Budget).or(flagged))
-    }
-
-    fn flags(&mut self, second: &Second) -> Result<Option<Stop>, SessionError> {
-        let mut stop = None;
-        for raised in self.watch.second(second) {
-            self.request.progress.step(&format!("red flag: {}", raised.detail));
-            self.event(&Event::Flag {
-                flag: raised.flag.as_str().to_owned(),
-                level: second.level,
-                detail: raised.detail.clone(),
-                stopped: raised.stop,
-            })?;
-            if raised.stop {
-                stop = Some(Stop::RedFlag(raised.detail));
-            }
-        }
-        if self.watch.environment_gone(second) {
-            stop = Some(Stop::EnvironmentGone("no record could be sent for 5 s".to_owned()));
-        }
-        if let Some(pause) = self.watch.credentials.second(second, self.request.clock.instant()) {
-            self.request.progress.step(&pause.to_string());
-            self.note(pause.to_string())?;
-            if let Pause::GaveUp = pause {
-                stop = Some(Stop::EnvironmentGone(pause.to_string()));
-            }
-        }
-        Ok(self.watch.denials.given_up(second).map(Stop::Denied).or(stop))
     }
 
     async fn drain(&self) -> Result<Option<f64>, SessionError> {
@@ -495,11 +452,11 @@ impl Running {
         Ok(RunFinished { dir: dir.path().to_path_buf(), end, failure })
     }
 
-    fn note(&self, text: String) -> Result<(), SessionError> {
+    pub(super) fn note(&self, text: String) -> Result<(), SessionError> {
         self.event(&Event::Note { text })
     }
 
-    fn event(&self, event: &Event) -> Result<(), SessionError> {
+    pub(super) fn event(&self, event: &Event) -> Result<(), SessionError> {
         Ok(self.events.append(self.request.clock.now_us(), event)?)
     }
 }

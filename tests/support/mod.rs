@@ -42,6 +42,20 @@ pub trait Listener: Send + Sync {
     fn sent(&self, _message: &str) {}
     /// A message stood in the on-failure queue a while after the run.
     fn dead_letter(&self, _body: &str) {}
+    /// The services are up; nothing stands in them yet.
+    fn assembled(&self, _cloud: &Arc<Cloud>) {}
+    /// How long the function works on each batch.
+    fn work(&self) -> Duration {
+        WORK
+    }
+    /// What the function says that it uses.
+    fn memory_used_mb(&self) -> u32 {
+        64
+    }
+    /// Whether the function fails on this batch as a whole, before it works on it.
+    fn fails(&self) -> bool {
+        false
+    }
 }
 
 struct Deaf;
@@ -84,12 +98,18 @@ fn host<L: Listener + 'static>(
                 return Ok(Bytes::from_static(b"{}"));
             }
             listener.invoked(&invocation.request_id, &invocation.event);
+            if listener.fails() {
+                let message = "planted".to_owned();
+                return Err(FunctionFailure { error_type: "Runtime.Planted".to_owned(), message });
+            }
+            let memory_used_mb = listener.memory_used_mb();
             // What the stack sets is known with the first invocation.
             let handler = handler.get_or_init(|| {
                 let of = |name: &str| invocation.environment.get(name).cloned();
                 let queue_url = of(QUEUE_URL_VARIABLE).expect("the stack sets it");
                 let on_poison = on_poison_from(of(ON_POISON_VARIABLE)).expect("the stack sets a known one");
-                let work = Work::Modelled(Arc::new(|_| WORK));
+                let working = Arc::clone(&listener);
+                let work = Work::Modelled(Arc::new(move |_| working.work()));
                 let now: Arc<dyn Fn() -> i64 + Send + Sync> = Arc::new(move || clock.now_us());
                 let sender = ToQueue { cloud, queue_url, listener };
                 let paths =
@@ -99,7 +119,7 @@ fn host<L: Listener + 'static>(
             let context = InvocationContext {
                 request_id: invocation.request_id,
                 memory_limit_mb: invocation.memory_mb,
-                memory_used_mb: Arc::new(|| 64),
+                memory_used_mb: Arc::new(move || memory_used_mb),
             };
             let answered = handler.handle_bytes(&invocation.event, &context).await;
             answered.map(|answer| Bytes::from(answer.to_string())).map_err(|error| FunctionFailure {
@@ -114,6 +134,7 @@ fn host<L: Listener + 'static>(
 
 pub struct Ran {
     pub report: Value,
+    pub end: RunEnd,
     pub truth: Vec<FaultEvent>,
     /// Run directory; goes with the rest of this.
     pub dir: PathBuf,
@@ -163,6 +184,7 @@ impl Field {
         })
         .unwrap();
         assembled.set(Arc::clone(&cloud)).ok().unwrap();
+        listener.assembled(&cloud);
         let door = Door::InProcess(between(&cloud, sdk_http_client(Arc::clone(&cloud))));
         let clients = connect(ClientSettings { region: None, door, clock }).await.unwrap();
         Field { cloud, clients, clock, root }
@@ -181,11 +203,23 @@ pub async fn test_heard<L: Listener + 'static>(
     seed: u64,
     listener: &Arc<L>,
 ) -> Ran {
+    let ran = test_however_it_ends(plan_text, faults, seed, listener).await;
+    assert_eq!(ran.end, RunEnd::Completed);
+    ran
+}
+
+/// [`test_heard`] of a run that may be stopped early.
+pub async fn test_however_it_ends<L: Listener + 'static>(
+    plan_text: &str,
+    faults: &[&str],
+    seed: u64,
+    listener: &Arc<L>,
+) -> Ran {
     let plan = plan::parse(plan_text).unwrap_or_else(|error| panic!("{error:?}\n{plan_text}"));
     test_of_plan(plan, faults, seed, listener).await
 }
 
-/// [`test_heard`], of a plan that was read by the test: one that names files.
+/// [`test_however_it_ends`], of a plan that was read by the test: one that names files.
 pub async fn test_of_plan<L: Listener + 'static>(
     plan: plan::Plan,
     faults: &[&str],
@@ -198,15 +232,16 @@ pub async fn test_of_plan<L: Listener + 'static>(
     let dlq_url = standing.dlq_url.clone();
     let planted = faults.iter().map(|spec| (*spec).to_owned()).collect();
     let request = RunRequest { faults: planted, ..request(&clients, clock, plan, standing, root.path()) };
-    let finished = run(request).await.unwrap();
-    assert_eq!(finished.end, RunEnd::Completed, "{:?}", finished.failure);
+    // Boxed: the compiler gives up on types that are nested deeper.
+    let finished = Box::pin(run(request)).await.unwrap();
+    assert!(finished.failure.is_none(), "{:?}", finished.failure);
     let published = publish(&finished.dir).unwrap();
     hear_dead_letters(&cloud, &dlq_url, listener.as_ref()).await;
     let left = stack::down(&clients, clock, "virtual", &|_| {}).await.unwrap();
     assert_eq!(left, Vec::<String>::new());
     cloud.end().await;
     let report = serde_json::from_str(&streamgauge::report::json(&published.model)).unwrap();
-    Ran { report, truth: cloud.context().faults.log(), dir: finished.dir, _root: root }
+    Ran { report, end: finished.end, truth: cloud.context().faults.log(), dir: finished.dir, _root: root }
 }
 
 /// Reads the on-failure queue empty, past the tool's own lookup and past the faults.

@@ -4,6 +4,7 @@
 mod csv;
 mod fetch;
 mod logs;
+pub mod peek;
 pub mod report_line;
 mod wanted;
 
@@ -93,7 +94,7 @@ pub async fn pull(
         }
     }
     if !what.dlq_url.is_empty() {
-        match depth(&clients.sqs, &what.dlq_url).await {
+        match depth(&clients.sqs, &what.dlq_url, false).await {
             Ok(depth) => pulled.dlq_depth = Some(depth),
             Err(error) => pulled.notes.push(format!("the on-failure queue was not asked: {error}")),
         }
@@ -158,14 +159,19 @@ fn sum(fetched: &Fetched, key: &str) -> u64 {
     points.iter().map(|(_, value)| value).sum::<f64>().round() as u64
 }
 
-async fn depth(sqs: &aws_sdk_sqs::Client, queue_url: &str) -> Result<u64, String> {
+/// Messages that stand in a queue; `hidden`: those too that a receiver holds at the moment.
+async fn depth(sqs: &aws_sdk_sqs::Client, queue_url: &str, hidden: bool) -> Result<u64, String> {
+    let mut wanted = vec![QueueAttributeName::ApproximateNumberOfMessages];
+    wanted.extend(hidden.then_some(QueueAttributeName::ApproximateNumberOfMessagesNotVisible));
     let answer = sqs
         .get_queue_attributes()
         .queue_url(queue_url)
-        .attribute_names(QueueAttributeName::ApproximateNumberOfMessages)
+        .set_attribute_names(Some(wanted.clone()))
         .send()
         .await
         .map_err(|error| plain(&error))?;
-    let depth = answer.attributes().and_then(|all| all.get(&QueueAttributeName::ApproximateNumberOfMessages));
-    depth.and_then(|depth| depth.parse().ok()).ok_or_else(|| "it told no number of messages".to_owned())
+    let of =
+        |name| answer.attributes().and_then(|all| all.get(name)).and_then(|depth| depth.parse::<u64>().ok());
+    let depths: Option<Vec<u64>> = wanted.iter().map(of).collect();
+    depths.map(|depths| depths.iter().sum()).ok_or_else(|| "it told no number of messages".to_owned())
 }

@@ -1,6 +1,6 @@
 //! What the receipts say so far, for the live display, the readiness probe, the drain and the flags.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use hdrhistogram::Histogram;
 
@@ -14,6 +14,15 @@ const ERRORS_KEPT: usize = 20;
 const WINDOW_US: i64 = 10_000_000;
 /// Readiness sends a probe a second for at most five minutes.
 const PROBES_KEPT: usize = 10_000;
+/// Levels whose extremes are kept: receipts of older ones come no more.
+const LEVELS_KEPT: usize = 8;
+
+/// The worst of a level's invocations so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Extremes {
+    pub duration_us: u64,
+    pub memory_used_mb: u32,
+}
 
 #[derive(Clone, Debug, Default)]
 pub struct LiveReceipts {
@@ -40,6 +49,8 @@ pub struct LiveReceipts {
     pub duration_max_us: u64,
     pub memory_used_mb_max: u32,
     pub memory_limit_mb: u32,
+    /// Of the latest levels, each of whose invocations saw a record of it.
+    pub extremes: BTreeMap<u32, Extremes>,
     /// Distinct messages that are not receipts.
     pub unreadable: u64,
     /// Receipts of other runs met (and left alone).
@@ -97,6 +108,12 @@ impl LiveReceipts {
         self.memory_limit_mb = receipt.memory_limit_mb;
         for level in receipt.levels.iter().filter(|level| level.level != PROBE_LEVEL) {
             self.window.add(&level.e2e, now_us);
+            let worst = self.extremes.entry(level.level).or_default();
+            worst.duration_us = worst.duration_us.max(receipt.duration_us);
+            worst.memory_used_mb = worst.memory_used_mb.max(receipt.memory_used_mb);
+        }
+        while self.extremes.len() > LEVELS_KEPT {
+            self.extremes.pop_first();
         }
         self.e2e_p95_ms = self.window.p95_ms();
     }

@@ -22,7 +22,7 @@ use super::sequences::SequenceSet;
 use crate::platform::clock::Clock;
 use crate::wire::run_id::RunId;
 
-pub use live::LiveReceipts;
+pub use live::{Extremes, LiveReceipts};
 
 /// Batches of received messages that wait for the writer; polls wait when it is full.
 const QUEUE_BATCHES: usize = 16;

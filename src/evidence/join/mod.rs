@@ -6,6 +6,7 @@ mod actions;
 mod blocks;
 mod clocks;
 mod cloudwatch_values;
+mod confirmation;
 mod levels;
 mod receipt_sums;
 mod series;
@@ -105,7 +106,7 @@ pub fn load_with(dir: &Path, rooms: &Rooms<'_>) -> Result<Evidence, EvidenceErro
     let changes = existing::changes(&files.events);
     existing::mark(&mut tests, &changes);
     let usage = usage::usage(&files, &timeline, &accounting.delivery);
-    let flags = flags(&files.events, &mut notes);
+    let flags = flags(&files, &timeline, &mut notes);
     note_events(&files, &mut notes);
     let incoming = files.pulled.as_ref().and_then(|pulled| existing::incoming(&pulled.series));
     let incoming = incoming.filter(|_| files.environment.existing.is_some());
@@ -119,6 +120,8 @@ pub fn load_with(dir: &Path, rooms: &Rooms<'_>) -> Result<Evidence, EvidenceErro
         usage,
         flags,
         probes_acked: probes_acked(&files.events),
+        by_shard: files.receipts.levels.iter().map(|(level, sums)| (*level, sums.by_shard.clone())).collect(),
+        re_read: files.events.iter().any(|logged| re_reads(&logged.event)),
         receipts: files.receipts.invocations,
         seconds,
         receipt_seconds: files.receipts.seconds,
@@ -248,9 +251,18 @@ fn cloudwatch(pulled: Option<&Pulled>) -> CloudWatch {
     }
 }
 
-fn flags(events: &[Logged], notes: &mut Vec<String>) -> Vec<FlagRaised> {
+/// Looking up missing records, or those that a message of the on-failure queue is about, reads the stream.
+fn re_reads(event: &Event) -> bool {
+    match event {
+        Event::Confirmed { absent, present, .. } => !absent.is_empty() || !present.is_empty(),
+        Event::DeadLettered { ranges, .. } => !ranges.is_empty(),
+        _ => false,
+    }
+}
+
+fn flags(files: &Files, timeline: &Timeline, notes: &mut Vec<String>) -> Vec<FlagRaised> {
     let mut raised = Vec::new();
-    for logged in events {
+    for logged in &files.events {
         let Event::Flag { flag, level, detail, stopped } = &logged.event else { continue };
         match super::events::flag_of(flag) {
             Some(flag) => raised.push(FlagRaised {
@@ -259,6 +271,7 @@ fn flags(events: &[Logged], notes: &mut Vec<String>) -> Vec<FlagRaised> {
                 level: *level,
                 detail: detail.clone(),
                 stopped: *stopped,
+                confirmation: confirmation::confirm(files, timeline, flag, *level),
             }),
             None => {
                 notes.push(format!("a flag '{flag}' was raised that this version does not know: {detail}"))

@@ -42,6 +42,8 @@ pub(super) struct LevelSums {
     pub memory_used_mb_max: u32,
     pub iterator_age_max_ms: f64,
     pub iterator_age_sum_ms: f64,
+    /// Records by the shard that they came from.
+    pub by_shard: BTreeMap<String, u64>,
 }
 
 #[derive(Default)]
@@ -102,6 +104,7 @@ impl ReceiptSums {
             let new = receipt.parts == 1 || in_parts.insert((part_id(receipt).0, level));
             let sums = self.level(level);
             sums.records += count;
+            *sums.by_shard.entry(receipt.shard.clone()).or_default() += count;
             sums.memory_used_mb_max = sums.memory_used_mb_max.max(receipt.memory_used_mb);
             if new {
                 sums.invocations += 1;
@@ -125,6 +128,7 @@ impl ReceiptSums {
             memory_used_mb_max: 0,
             iterator_age_max_ms: 0.0,
             iterator_age_sum_ms: 0.0,
+            by_shard: BTreeMap::new(),
         })
     }
 }

@@ -142,6 +142,11 @@ impl LoadRecorder {
         self.state().live()
     }
 
+    /// The same of one level, whichever runs now.
+    pub fn live_of(&self, level: u32) -> LiveLoad {
+        self.state().live_of(Some(level))
+    }
+
     /// Every sequence that was acked so far: what [`super::collector::Collector::unseen_of`] takes.
     pub fn acked(&self) -> SequenceSet {
         self.state().acked()

@@ -254,14 +254,18 @@ impl State {
     }
 
     pub(super) fn live(&self) -> LiveLoad {
+        self.live_of(self.current)
+    }
+
+    pub(super) fn live_of(&self, level: Option<u32>) -> LiveLoad {
         let totals = LiveLoad {
-            level: self.current,
+            level,
             in_flight: self.in_flight,
             acked_total: self.acked_total,
             put_payload_units_total: self.levels.values().map(|level| level.counters.put_payload_units).sum(),
             ..LiveLoad::default()
         };
-        let Some(level) = self.current.and_then(|level| self.levels.get(&level)) else { return totals };
+        let Some(level) = level.and_then(|level| self.levels.get(&level)) else { return totals };
         let ms = |histogram: &Histogram<u64>, quantile| histogram.value_at_quantile(quantile) as f64 / 1e3;
         LiveLoad {
             counters: level.counters.clone(),

@@ -244,12 +244,12 @@ pub(super) fn flags(flags: &[FlagReport]) -> Markup {
     html! {
         div.scroll {
             table {
-                thead { tr { th.word { "flag" } th.word { "at" } th.word { "level" } th.word { "detail" } th.word { "stopped the run" } } }
+                thead { tr { th.word { "flag" } th.word { "at" } th.word { "level" } th.word { "detail" } th.word { "CloudWatch" } th.word { "stopped the run" } } }
                 tbody {
                     @for flag in flags {
                         tr {
                             td.name { (flag.flag) } td.name { (flag.at) } td.name { (flag.level.as_deref().unwrap_or(NONE)) }
-                            td.wide { (flag.detail) } td.word { @if flag.stopped { "yes" } @else { "no" } }
+                            td.wide { (flag.detail) } td.wide { (text::confirmation(flag)) } td.word { @if flag.stopped { "yes" } @else { "no" } }
                         }
                     }
                 }

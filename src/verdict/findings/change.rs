@@ -13,6 +13,8 @@ pub enum Change {
         from: u32,
         to: u32,
     },
+    /// There are keys enough, but some carry too much.
+    EvenKeys,
     /// Concurrent batches a shard.
     Parallelization {
         from: u32,
@@ -60,6 +62,7 @@ impl fmt::Display for Change {
         match self {
             Change::Shards { from, to } => write!(f, "shards {from} -> {to}"),
             Change::PartitionKeys { from, to } => write!(f, "distinct partition keys {from} -> {to}"),
+            Change::EvenKeys => f.write_str("partition keys that spread the load evenly"),
             Change::Parallelization { from, to } => write!(f, "parallelization factor {from} -> {to}"),
             Change::BatchSize { from, to } => write!(f, "batch size {from} -> {to}"),
             Change::Concurrency { from, to } => write!(f, "function concurrency {from} -> {to}"),

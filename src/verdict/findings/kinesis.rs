@@ -12,8 +12,8 @@ use crate::platform::limits;
 
 use super::super::measure::key;
 use super::{
-    Change, EvidenceItem, Finding, Limit, Placed, cloudwatch_sum, count, first_point, first_second, level_at,
-    levels, shown,
+    Change, EvidenceItem, Finding, Limit, MINUTE_US, Placed, cloudwatch_sum, count, first_point,
+    first_second, level_in_minute, levels, shards, shown,
 };
 
 /// Refusals at or above this part of the capacity are explained by it: refusals begin a little below
@@ -127,8 +127,18 @@ pub(super) fn write(evidence: &Evidence, book: &PriceBook) -> Option<Finding> {
     }
     let keys = evidence.plan.tests().nth(placed.test.plan_index).map_or(u32::MAX, |test| test.keys.count);
     let capacity = Capacity::new(environment.shards, bytes_of(placed), keys);
-    let limit = capacity.limit(rate);
-    let change = change_for(evidence, limit, keys);
+    // Where the receipts tell how the load fell on the shards, that decides, and not what the keys should have done.
+    let skew = shards::skew(evidence, placed);
+    items.extend(skew.as_ref().map(|skew| skew.evidence_item(placed)));
+    let limit = if skew.is_some() { Limit::HotShard } else { capacity.limit(rate) };
+    let change = match &skew {
+        Some(_) => Some(shards::better_keys(evidence, placed)),
+        None => change_for(evidence, limit, keys),
+    };
+    let why = match &skew {
+        Some(skew) => hot_shard(&capacity, skew),
+        None => why(evidence, limit, &capacity, keys),
+    };
     Some(Finding {
         limit,
         from_rps: Some(rate),
@@ -136,7 +146,7 @@ pub(super) fn write(evidence: &Evidence, book: &PriceBook) -> Option<Finding> {
         evidence: items,
         change,
         monthly_cost_of_change: change.and_then(|change| monthly_cost(change, book)),
-        explanation: format!("{began} {}", why(evidence, limit, &capacity, keys)),
+        explanation: format!("{began} {why}"),
     })
 }
 
@@ -149,8 +159,8 @@ fn first_refusal(evidence: &Evidence) -> Option<(WallUs, Placed<'_>)> {
             Some((placed.level.started_us?, placed))
         })
         .or_else(|| {
-            let (at_us, _) = first_point(evidence, key::WRITE_EXCEEDED, |value| value > 0.0)?;
-            Some((at_us, level_at(evidence, at_us)?))
+            let (minute_us, _) = first_point(evidence, key::WRITE_EXCEEDED, |value| value > 0.0)?;
+            level_in_minute(evidence, minute_us)
         })
 }
 
@@ -188,6 +198,16 @@ fn change_for(evidence: &Evidence, limit: Limit, keys: u32) -> Option<Change> {
         }
         _ => None,
     }
+}
+
+fn hot_shard(capacity: &Capacity, skew: &shards::Skew) -> String {
+    format!(
+        "{} take in {} records/s of that size where keys spread evenly, but {}: each shard has its own limit, and a \
+         record's key decides on the shard. More shards would not take load off it.",
+        count(skew.shards, "shard"),
+        shown(capacity.even_rps().floor()),
+        skew.text()
+    )
 }
 
 fn why(evidence: &Evidence, limit: Limit, capacity: &Capacity, keys: u32) -> String {
@@ -298,12 +318,42 @@ pub(super) fn errors(evidence: &Evidence) -> Option<Finding> {
     })
 }
 
+/// Minutes in which reads were refused. The tool reads the stream, too, for missing records and dead letters, once
+/// a test's load is over: minutes that last longer than a load are then not counted.
+fn refused_reads(evidence: &Evidence) -> Vec<(WallUs, f64)> {
+    let ends_us =
+        |placed: &Placed<'_>| placed.level.started_us.map(|us| us + (placed.level.planned_s * 1e6) as i64);
+    let loads: Vec<(WallUs, WallUs)> = evidence
+        .tests
+        .iter()
+        .filter_map(|test| {
+            let of_test = |level| Placed { test, level };
+            let ends = test.levels.iter().map(of_test).filter_map(|placed| ends_us(&placed)).max()?;
+            Some((test.levels.iter().filter_map(|level| level.started_us).min()?, ends))
+        })
+        .collect();
+    let series = evidence.cloudwatch.series.get(key::READ_EXCEEDED);
+    let points = series.map_or(&[][..], |series| &series.points);
+    let minutes =
+        points.iter().map(|(at_ms, value)| (at_ms * 1_000, *value)).filter(|(_, value)| *value > 0.0);
+    let under_load = |at_us: WallUs| {
+        loads.iter().any(|(from_us, to_us)| {
+            let whole = at_us + MINUTE_US <= *to_us;
+            at_us + MINUTE_US > *from_us && (whole || (!evidence.re_read && at_us <= *to_us + MINUTE_US))
+        })
+    };
+    minutes.filter(|(at_us, _)| under_load(*at_us)).collect()
+}
+
 /// Reads that the stream refused: 2 MB/s and 5 calls/s a shard, shared by all readers.
 pub(super) fn read(evidence: &Evidence, book: &PriceBook) -> Option<Finding> {
-    let exceeded = cloudwatch_sum(evidence, key::READ_EXCEEDED).filter(|sum| *sum > 0.0)?;
-    let first = first_point(evidence, key::READ_EXCEEDED, |value| value > 0.0);
-    let at_us = first.map(|(at_us, _)| at_us);
-    let placed = at_us.and_then(|at_us| level_at(evidence, at_us));
+    let points = refused_reads(evidence);
+    let exceeded: f64 = points.iter().map(|(_, calls)| calls).sum();
+    let (minute_us, _) = *points.first()?;
+    let (at_us, placed) = match level_in_minute(evidence, minute_us) {
+        Some((at_us, placed)) => (Some(at_us), Some(placed)),
+        None => (Some(minute_us), None),
+    };
     let from_rps = placed.zip(at_us).map(|(placed, at_us)| placed.rate_at(at_us));
     let shards = evidence.environment.shards.max(1);
     let bytes_per_s = placed.zip(from_rps).map_or(0.0, |(placed, rate)| rate * bytes_of(placed) as f64);

@@ -1,11 +1,13 @@
 //! Findings: what limits the pipeline, from which rate on, by which evidence, and the change that should
 //! move it with what that change costs a month. Worked out from the numbers; none is canned.
 
+mod behind;
 mod blocked;
 mod change;
 mod function;
 mod generator;
 mod kinesis;
+mod shards;
 #[cfg(test)]
 mod tests;
 
@@ -19,6 +21,9 @@ use crate::platform::clock::WallUs;
 use super::{Verdicts, judged_levels};
 
 pub use change::Change;
+
+/// CloudWatch's finest period here.
+const MINUTE_US: WallUs = 60_000_000;
 
 /// What gave way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -34,6 +39,8 @@ pub enum Limit {
     KinesisRead,
     LambdaConcurrency,
     LambdaFallingBehind,
+    /// The function falls behind, and most of its time is the sink's.
+    Sink,
     LambdaDuration,
     LambdaMemory,
     LambdaErrors,
@@ -53,6 +60,7 @@ impl Limit {
             Limit::KinesisRead => "Kinesis read",
             Limit::LambdaConcurrency => "Lambda concurrency",
             Limit::LambdaFallingBehind => "Lambda falls behind",
+            Limit::Sink => "sink",
             Limit::LambdaDuration => "Lambda duration",
             Limit::LambdaMemory => "Lambda memory",
             Limit::LambdaErrors => "function errors",
@@ -111,19 +119,36 @@ pub fn findings(evidence: &Evidence, book: &PriceBook, verdicts: &Verdicts) -> F
     list.extend(kinesis::errors(evidence));
     list.extend(kinesis::read(evidence, book));
     list.extend(function::throttled(evidence));
-    // Waiting behind a failing batch is the blocked shard's finding.
-    let behind = function::falling_behind(evidence, book);
-    list.extend(behind.filter(|finding| !blocked::explains(evidence, finding.at_us)));
-    list.extend(function::near_timeout(evidence));
-    list.extend(function::memory(evidence, book));
     let blocked = blocked::blocked(evidence);
     // A batch that failed as a whole is an error of the function too: one finding tells of it.
     list.extend(function::errors(evidence).filter(|_| blocked.is_none()));
+    // Waiting behind a failing batch is the blocked shard's finding.
+    let behind = behind::falling_behind(evidence, book);
+    let behind = behind.filter(|finding| !blocked::explains(evidence, finding.at_us));
+    let behind = behind.and_then(|behind| consequence(&mut list, behind));
+    list.extend(behind);
+    list.extend(function::near_timeout(evidence));
+    list.extend(function::memory(evidence, book));
     list.extend(blocked);
     // Stable: what has the same time keeps the order from the generator down the pipeline.
     list.sort_by_key(|finding| (finding.at_us.is_none(), finding.at_us));
     let known_up_to = known_up_to(evidence, verdicts, &list);
     Findings { list, known_up_to }
+}
+
+/// A function that falls behind with idle lanes does so because its invocations are refused, or fail: then it is
+/// evidence of that finding, and none of its own.
+fn consequence(list: &mut [Finding], behind: Finding) -> Option<Finding> {
+    if behind.change.is_some() {
+        return Some(behind);
+    }
+    let is_cause =
+        |finding: &&mut Finding| matches!(finding.limit, Limit::LambdaConcurrency | Limit::LambdaErrors);
+    let Some(cause) = list.iter_mut().find(is_cause) else { return Some(behind) };
+    cause.explanation.push(' ');
+    cause.explanation.push_str(&behind.explanation);
+    cause.evidence.extend(behind.evidence);
+    None
 }
 
 /// A rate or count in a sentence: `2,000`, `12.5`.
@@ -176,6 +201,19 @@ fn levels(evidence: &Evidence) -> impl Iterator<Item = Placed<'_>> {
 /// The level that was running at a time.
 fn level_at(evidence: &Evidence, at_us: WallUs) -> Option<Placed<'_>> {
     levels(evidence).filter(|placed| placed.level.started_us.is_some_and(|started| started <= at_us)).last()
+}
+
+/// The level that has the largest part of a minute of CloudWatch, with when the two began to overlap.
+fn level_in_minute(evidence: &Evidence, minute_us: WallUs) -> Option<(WallUs, Placed<'_>)> {
+    let part_us = |placed: &Placed<'_>| {
+        let starts_us = placed.level.started_us?;
+        let ends_us = starts_us + (placed.level.planned_s * 1e6) as i64;
+        let part_us = ends_us.min(minute_us + MINUTE_US) - starts_us.max(minute_us);
+        (part_us > 0).then_some((part_us, starts_us.max(minute_us)))
+    };
+    let overlapping = levels(evidence).filter_map(|placed| Some((part_us(&placed)?, placed)));
+    let ((_, at_us), placed) = overlapping.max_by_key(|((part_us, _), _)| *part_us)?;
+    Some((at_us, placed))
 }
 
 /// The first second of which `is` holds, with its level.

@@ -119,8 +119,8 @@ fn behind(evidence: &mut Evidence, busy_ms: f64) {
 fn saturated_lanes_ask_for_parallelization_first() {
     let findings = found(|evidence| behind(evidence, 980.0));
     let finding = only(&findings, Limit::LambdaFallingBehind);
-    // 60 of 200 records/s on one lane: 3.33 lanes.
-    assert_eq!(finding.change, Some(Change::Parallelization { from: 1, to: 4 }));
+    // 60 of 200 records/s on one lane: 3.33 lanes that never rest, 4.17 that rest for a fifth of the time.
+    assert_eq!(finding.change, Some(Change::Parallelization { from: 1, to: 5 }));
     assert_eq!(finding.monthly_cost_of_change, Some(Decimal::ZERO));
     assert_eq!(finding.from_rps, Some(200.0));
     let busy = finding.evidence.iter().find(|item| item.metric == "lanes busy").expect("item");
@@ -134,9 +134,9 @@ fn parallelization_ends_at_ten_and_then_it_takes_shards() {
         evidence.environment.parallelization = 10;
     });
     let finding = only(&findings, Limit::LambdaFallingBehind);
-    // 10 lanes took 60 of 200: 34 lanes, which is 4 shards of 10.
-    assert_eq!(finding.change, Some(Change::Shards { from: 1, to: 4 }));
-    assert_eq!(finding.monthly_cost_of_change.map(usd).as_deref(), Some("32.85"));
+    // 10 lanes took 60 of 200: 42 lanes with room, which is 5 shards of 10.
+    assert_eq!(finding.change, Some(Change::Shards { from: 1, to: 5 }));
+    assert_eq!(finding.monthly_cost_of_change.map(usd).as_deref(), Some("43.80"));
 }
 
 #[test]
@@ -147,9 +147,96 @@ fn a_void_level_that_falls_behind_is_measured_by_what_was_acked() {
         evidence.tests[0].levels[3].achieved_rps = 120.0;
     });
     let finding = only(&findings, Limit::LambdaFallingBehind);
-    // 60 of 120 records/s on one lane.
-    assert_eq!(finding.change, Some(Change::Parallelization { from: 1, to: 2 }));
+    // 60 of 120 records/s on one lane: 2.5 lanes with room.
+    assert_eq!(finding.change, Some(Change::Parallelization { from: 1, to: 3 }));
     assert_eq!(finding.from_rps, Some(120.0));
+}
+
+/// Shards of the level that refused in the fixture, and what came through each.
+fn by_shard(evidence: &mut Evidence, records: [u64; 4]) {
+    evidence.environment.shards = 4;
+    let index = evidence.tests[1].levels.iter().find(|level| level.throttled > 0).expect("refused").index;
+    let shards = records.into_iter().enumerate();
+    let by_shard = shards.map(|(shard, records)| (format!("shardId-00000000000{shard}"), records)).collect();
+    evidence.by_shard.insert(index, by_shard);
+}
+
+#[test]
+fn a_hot_shard_is_measured_by_what_came_through_each() {
+    // Keys enough for the plan's word, but one of them carries half.
+    let hot = found(|evidence| by_shard(evidence, [100, 700, 100, 100]));
+    let finding = only(&hot, Limit::HotShard);
+    assert_eq!(finding.change, Some(Change::EvenKeys));
+    assert_eq!(finding.monthly_cost_of_change, Some(Decimal::ZERO));
+    let item =
+        finding.evidence.iter().find(|item| item.metric.contains("shardId-000000000001")).expect("item");
+    assert_eq!((item.value, item.unit), (70.0, "%"));
+    assert!(finding.explanation.contains("instead of 25 %"), "{}", finding.explanation);
+    // Even: the refusals are not the keys' fault.
+    let even = found(|evidence| by_shard(evidence, [240, 260, 250, 250]));
+    assert!(even.list.iter().all(|finding| finding.limit != Limit::HotShard), "{even:#?}");
+}
+
+#[test]
+fn a_full_lane_among_idle_ones_is_the_hot_shards() {
+    let findings = found(|evidence| {
+        // Half of the lanes' time is used: one of two lanes is full.
+        behind(evidence, 980.0);
+        evidence.environment.shards = 2;
+        let index = evidence.tests[0].levels[3].index;
+        let records = [("shardId-000000000000", 10), ("shardId-000000000001", 990)];
+        evidence.by_shard.insert(index, records.map(|(shard, records)| (shard.to_owned(), records)).into());
+    });
+    let finding = only(&findings, Limit::HotShard);
+    assert!(matches!(finding.change, Some(Change::EvenKeys | Change::PartitionKeys { .. })));
+    assert!(findings.list.iter().all(|finding| finding.limit != Limit::LambdaFallingBehind));
+}
+
+#[test]
+fn a_function_that_waits_for_its_sink_is_limited_by_the_sink() {
+    let dist = |avg| Dist { count: 9, avg, p50: avg, p95: avg, p99: avg, p999: avg, max: avg };
+    let sink_takes = |sink_ms: f64| {
+        found(move |evidence| {
+            behind(evidence, 980.0);
+            let level = &mut evidence.tests[0].levels[3];
+            (level.stage_function, level.stage_sink) = (Some(dist(980.0)), Some(dist(sink_ms)));
+        })
+    };
+    let findings = sink_takes(700.0);
+    let finding = only(&findings, Limit::Sink);
+    assert!(finding.explanation.contains("71 % of the function's time"), "{}", finding.explanation);
+    assert_eq!(only(&sink_takes(100.0), Limit::LambdaFallingBehind).limit, Limit::LambdaFallingBehind);
+}
+
+#[test]
+fn falling_behind_for_want_of_concurrency_is_one_finding() {
+    let findings = found(|evidence| {
+        behind(evidence, 50.0);
+        evidence.environment.concurrency_limit = Some(1);
+        evidence.tests[0].cloudwatch.insert("lambda.Throttles.Sum".into(), 12.0);
+    });
+    let limits: Vec<Limit> = findings.list.iter().map(|finding| finding.limit).collect();
+    assert_eq!(limits, [Limit::LambdaConcurrency]);
+    assert!(findings.list[0].evidence.iter().any(|item| item.metric.starts_with("iterator age")));
+}
+
+#[test]
+fn the_tools_own_reads_after_a_load_are_no_limit() {
+    let refused = |re_read: bool, after_s: i64| {
+        found(move |evidence| {
+            calm(evidence);
+            let last = evidence.tests[0].levels.last().expect("levels");
+            let end_us = last.started_us.expect("started") + (last.planned_s * 1e6) as i64;
+            let points = vec![(end_us / 1_000 + after_s * 1_000, 10.0)];
+            let series = MetricSeries { points, ..MetricSeries::default() };
+            evidence.cloudwatch.series.insert("kinesis.ReadProvisionedThroughputExceeded.Sum".into(), series);
+            evidence.re_read = re_read;
+        })
+    };
+    let is_read = |findings: &Findings| findings.list.iter().any(|found| found.limit == Limit::KinesisRead);
+    assert!(!is_read(&refused(true, -30)), "the minute is not over before the load");
+    assert!(is_read(&refused(false, -30)));
+    assert!(is_read(&refused(true, -60)));
 }
 
 #[test]

@@ -3,6 +3,7 @@
 
 pub mod accounting;
 pub mod append;
+pub mod attempts;
 pub mod cloudwatch;
 pub mod collector;
 pub mod confirm;

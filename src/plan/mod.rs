@@ -4,6 +4,7 @@
 //! (`typed`, through serde); that becomes the plan as meant ([`model`], by `resolve`). Each step reports
 //! everything that it can find, so that a plan is mended in one go.
 
+pub mod compare;
 mod criterion;
 mod de;
 mod errors;

@@ -2,12 +2,14 @@
 //! publishing. It never prints: it tells a [`progress::Progress`].
 
 pub mod budget;
+pub mod campaign;
 mod credentials;
 mod denials;
 pub mod drain;
 pub mod environment;
 mod existing;
 pub mod flags;
+mod headers;
 mod host;
 pub mod lifetime;
 mod live;

@@ -12,7 +12,7 @@ use crate::evidence::events::{End, Event, EventLog};
 use crate::evidence::existing::as_it_stood;
 use crate::evidence::model::RunEnd;
 use crate::evidence::recorder::{LevelRate, LoadRecorder};
-use crate::evidence::rundir::{RunDir, RunHeader};
+use crate::evidence::rundir::RunDir;
 use crate::load::driver::Driver;
 use crate::load::kinesis::KinesisDriver;
 use crate::load::outcome::Recorder;
@@ -25,6 +25,7 @@ use crate::stack::Standing;
 use crate::wire::run_id::RunId;
 
 use super::budget::Budget;
+use super::campaign::Lineage;
 use super::credentials::Pause;
 use super::drain::{DrainSpec, Drained, Patience, drain};
 use super::existing::SettingsWatch;
@@ -33,7 +34,7 @@ use super::live::{LiveState, Next};
 use super::lookups::{CONFIRM_BOUND, OnFailureQueue, collect_last, confirm};
 use super::progress::{LiveLevel, Progress};
 use super::stop::Stop;
-use super::{SessionError, environment, host, metrics, readiness};
+use super::{SessionError, environment, headers, host, metrics, readiness};
 
 /// Concurrent long polls of the receipts queue.
 const POLLERS: usize = 3;
@@ -59,6 +60,8 @@ pub struct RunRequest {
     /// How often the user asked to stop: the first ends the load, each further one what is waited for then.
     pub stop: watch::Receiver<u32>,
     pub progress: Arc<dyn Progress>,
+    /// The campaign that the run is a part of.
+    pub lineage: Lineage,
 }
 
 impl RunRequest {
@@ -82,33 +85,12 @@ pub async fn run(mut request: RunRequest) -> Result<RunFinished, SessionError> {
     as_it_stood(&mut request.plan, &environment::info(&request.standing));
     let id = RunId::new(request.clock.now_us(), &mut fastrand::Rng::new());
     let dir = RunDir::create(&request.runs, &id)?;
-    write_headers(&request, &id, &dir)?;
+    headers::write(&request, &id, &dir)?;
+    let _alive = dir.hold()?;
     request.progress.step(&format!("run {id}: {}", dir.path().display()));
     let mut running = Running::start(request, id, dir)?;
     let ended = running.tests().await;
     running.finish(ended).await
-}
-
-fn write_headers(request: &RunRequest, id: &RunId, dir: &RunDir) -> Result<(), SessionError> {
-    dir.write_run(&RunHeader {
-        v: RunHeader::VERSION,
-        id: id.clone(),
-        started_us: request.clock.now_us(),
-        tool_version: env!("CARGO_PKG_VERSION").to_owned(),
-        target: request.clients.target.to_owned(),
-        region: request.clients.region.clone(),
-        environment: request.env.clone(),
-        host: host::name(),
-        rehearsal: false,
-        faults: request.faults.clone(),
-        parent: None,
-        plan_name: request.plan.name.clone(),
-        plan_hash: request.plan.hash.clone(),
-        plan_text: request.plan.text.clone(),
-    })?;
-    dir.write_environment(&environment::info(&request.standing))?;
-    dir.write_prices(&request.prices)?;
-    Ok(())
 }
 
 struct Running {
@@ -154,6 +136,9 @@ impl Running {
         };
         let collector = Collector::start(&dir, config)?;
         events.append(clock.now_us(), &Event::RunStarted { tests: request.selected.clone() })?;
+        for text in &request.lineage.notes {
+            events.append(clock.now_us(), &Event::Note { text: text.clone() })?;
+        }
         if let Some(up_us) = request.standing.up_us {
             events.append(up_us, &Event::StackUp { environment: request.env.clone() })?;
         }
@@ -245,6 +230,8 @@ impl Running {
             _ => self.drain().await?,
         };
         let stopped = stopped.or_else(|| (*self.request.stop.borrow() > 0).then_some(Stop::Interrupted));
+        // First what was measured: a test that has ended has all of it on disk, whatever becomes of the run.
+        self.recorder.finish(self.request.clock.now_us())?;
         self.event(&Event::TestEnded { drained_s, complete: stopped.is_none() })?;
         Ok(stopped)
     }

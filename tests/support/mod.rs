@@ -246,6 +246,7 @@ pub fn request(
         max_cost_usd: None,
         stop,
         progress: Arc::new(Silent),
+        lineage: Default::default(),
     }
 }
 

@@ -6,5 +6,6 @@ mod broken_environment;
 mod doctor;
 mod existing;
 mod faults;
+mod kill;
 mod main_job;
 mod support;

@@ -16,10 +16,10 @@ const LANES: u64 = 4;
 const KILLS_A_LANE: u32 = 25;
 /// A run that ends before its moment is no kill, and the lane goes on: up to this many runs.
 const RUNS_A_LANE_MAX: u32 = 100;
-/// From the start to the last report of a run that nobody kills, on a busy machine.
-const WHOLE_RUN: Duration = Duration::from_secs(9);
-/// From the start to the first tests' ends: half of the kills fall in here.
-const BEGINNING: Duration = Duration::from_millis(2_500);
+/// From the start to the last report of a run that nobody kills, where little is left to run.
+const WHOLE_RUN: Duration = Duration::from_secs(6);
+/// From the start to the first tests' ends: two of three kills fall in here.
+const BEGINNING: Duration = Duration::from_secs(2);
 /// Runs that a campaign may take to its end once nobody kills any more: one, unless a wait in it was too short.
 const RUNS_TO_THE_END_MAX: usize = 3;
 
@@ -56,6 +56,8 @@ struct Lane {
     env: String,
     rng: fastrand::Rng,
     seen: BTreeSet<PathBuf>,
+    /// Tests that had not finished at the last look, by their index.
+    unfinished: Vec<usize>,
 }
 
 impl Lane {
@@ -63,7 +65,13 @@ impl Lane {
         let (bench, env) = (Bench::new(), format!("lane-{seed}"));
         bench.write("plan.yaml", PLAN);
         bench.run(&["up", "plan.yaml", "--env", &env]).expect_code(0);
-        Lane { bench, env, rng: fastrand::Rng::with_seed(seed), seen: BTreeSet::new() }
+        Lane {
+            bench,
+            env,
+            rng: fastrand::Rng::with_seed(seed),
+            seen: BTreeSet::new(),
+            unfinished: (0..TESTS).collect(),
+        }
     }
 
     /// Gives how often a run was killed.
@@ -76,12 +84,12 @@ impl Lane {
             kills += u32::from(self.run_and_kill());
         }
         for _ in 0..RUNS_TO_THE_END_MAX {
-            if !self.unfinished().is_empty() {
+            if !self.unfinished.is_empty() {
                 self.bench.run(&["run", "--resume", "plan.yaml", "--env", &self.env]).expect_code(0);
+                self.check_campaign();
             }
         }
-        assert_eq!(self.unfinished(), Vec::<usize>::new());
-        self.check_campaign();
+        assert_eq!(self.unfinished, Vec::<usize>::new());
         let nothing = self.bench.run(&["run", "--resume", "plan.yaml", "--env", &self.env]).expect_code(0);
         assert!(nothing.stderr.contains("nothing to resume"), "{}", nothing.stderr);
         self.bench.run(&["down", "--env", &self.env]).expect_code(0);
@@ -93,7 +101,7 @@ impl Lane {
 
     /// Whether the run was killed before it ended by itself.
     fn run_and_kill(&mut self) -> bool {
-        let before = self.unfinished();
+        let before = self.unfinished.clone();
         let mut args = vec!["run", "plan.yaml", "--env", &self.env];
         // One that has come to its end gives way to the next.
         let expected: Vec<usize> = match before.is_empty() {
@@ -105,7 +113,7 @@ impl Lane {
         };
         let mut child =
             self.bench.command(&args).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("spawn");
-        let within = if self.rng.bool() { BEGINNING } else { WHOLE_RUN };
+        let within = if self.rng.u32(..3) > 0 { BEGINNING } else { WHOLE_RUN };
         let moment = within.mul_f64(self.rng.f64());
         #[expect(
             clippy::disallowed_methods,
@@ -125,13 +133,6 @@ impl Lane {
         let done =
             self.bench.run(&["status", "plan.yaml", "--env", &self.env, "--format", "json"]).expect_code(0);
         serde_json::from_str(&done.stdout).expect("a document")
-    }
-
-    /// Tests that have not finished, by their index.
-    fn unfinished(&self) -> Vec<usize> {
-        let status = self.status();
-        let tests = status["tests"].as_array().expect("tests");
-        (0..tests.len()).filter(|index| tests[*index]["state"] != "finished").collect()
     }
 
     /// What was begun is what had not finished, and it can be reported.
@@ -158,7 +159,7 @@ impl Lane {
     }
 
     /// No test of the campaign has finished twice; those that the table calls finished have, and held.
-    fn check_campaign(&self) {
+    fn check_campaign(&mut self) {
         let status = self.status();
         let mut ended: Vec<String> = Vec::new();
         for run in status["runs"].as_array().expect("runs") {

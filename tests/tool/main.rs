@@ -3,6 +3,7 @@
 mod aws_side;
 mod bad_input;
 mod broken_environment;
+mod campaign;
 mod doctor;
 mod existing;
 mod faults;

@@ -168,14 +168,24 @@ impl Lane {
             ended.extend(completed(&run));
         }
         let mut finished: Vec<String> = Vec::new();
-        for test in
-            status["tests"].as_array().expect("tests").iter().filter(|test| test["state"] == "finished")
-        {
-            assert_eq!(test["verdict"], "pass", "{status:#}");
-            finished.push(test["id"].as_str().expect("an id").to_owned());
+        self.unfinished.clear();
+        for (index, test) in status["tests"].as_array().expect("tests").iter().enumerate() {
+            if test["state"] == "finished" {
+                assert_eq!(test["verdict"], "pass", "{status:#}");
+                finished.push(test["id"].as_str().expect("an id").to_owned());
+            } else {
+                self.unfinished.push(index);
+            }
         }
         ended.sort();
         assert_eq!(ended, finished, "{status:#}");
+    }
+}
+
+impl Drop for Lane {
+    fn drop(&mut self) {
+        // A lane that failed leaves nothing running either; one that did not is down already.
+        let _ = self.bench.command(&["down", "--env", &self.env]).output();
     }
 }
 

@@ -120,6 +120,9 @@ phases:
       - {id: b, name: B, payload: small, stages: [{duration: 1s, target: 5}]}
 ";
 
+    /// Edits, the lines that they come to, and whether the tests a and b are still the same.
+    type Case<'a> = (&'a [(&'a str, &'a str)], &'a [&'a str], bool, bool);
+
     fn edited(edits: &[(&str, &str)]) -> Plan {
         let mut text = PLAN.to_owned();
         for (from, to) in edits {
@@ -132,7 +135,7 @@ phases:
     #[test]
     fn each_change_is_named_and_only_what_it_touches_is_another_test() {
         let before = edited(&[]);
-        let cases: [(&[(&str, &str)], &[&str], bool, bool); 8] = [
+        let cases: [Case; 8] = [
             (&[("name: p", "# moved down\nname: p"), ("name: A", "name: Better")], &[], true, true),
             (&[("payload: small", "payload: large")], &["test b changed (payload)"], true, false),
             (

@@ -100,9 +100,12 @@ pub enum Verb {
     /// Stand the pipeline up and leave it standing.
     #[command(after_help = "Example:\n  streamgauge up plans/quickstart.yaml --env mine")]
     Up(UpArgs),
-    /// What stands, since when, what it has cost, when it ends by itself, and how to end it.
-    #[command(after_help = "Example:\n  streamgauge status --env mine")]
-    Status,
+    /// What stands, since when, what it has cost, when it ends by itself, and how to end it; with a plan, how far its
+    /// tests have come.
+    #[command(
+        after_help = "Examples:\n  streamgauge status --env mine\n  streamgauge status plans/quickstart.yaml --env mine"
+    )]
+    Status(StatusArgs),
     /// Take down what `up` made.
     #[command(after_help = "Example:\n  streamgauge down --env mine")]
     Down,
@@ -190,9 +193,21 @@ pub struct SweepArgs {
 }
 
 #[derive(Debug, Args)]
+pub struct StatusArgs {
+    /// Show the campaign of this plan: each test, its state, verdict and run (docs/campaign.md).
+    pub plan: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
 pub struct RunArgs {
     /// The plan, a YAML file (docs/plan.md).
     pub plan: PathBuf,
+    /// Go on: run only the tests that have not finished, beginning with the first (docs/campaign.md).
+    #[arg(long)]
+    pub resume: bool,
+    /// Go on although the plan was changed: what was changed is run again, and the report says so.
+    #[arg(long, requires = "resume")]
+    pub accept_plan_change: bool,
     /// Run only the tests of this week.
     #[arg(long, value_name = "N")]
     pub week: Option<u32>,

@@ -19,7 +19,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use clap::error::ErrorKind;
 
-use args::{Cli, Verb};
+use args::{Cli, StatusArgs, Verb};
 pub use exit::{CliError, Exit};
 
 /// Parses the command line, runs the verb, prints what went wrong, and says how the process ends.
@@ -51,6 +51,7 @@ fn dispatch(cli: Cli) -> Result<Exit, CliError> {
     match &cli.verb {
         Verb::Plan(verb) => return verbs::plan::run(&global, verb),
         Verb::Report(run) => return verbs::report::run(&global, run),
+        Verb::Status(StatusArgs { plan: Some(plan) }) => return verbs::campaign::status(&global, plan),
         Verb::Reap(reap) => return verbs::local::reap(reap),
         _ => {}
     }
@@ -63,7 +64,7 @@ fn dispatch(cli: Cli) -> Result<Exit, CliError> {
         match cli.verb {
             Verb::Test(args) => verbs::test::run(&global, &args).await,
             Verb::Up(args) => verbs::up::run(&global, &args).await,
-            Verb::Status => verbs::status::run(&global).await,
+            Verb::Status(_) => verbs::status::run(&global).await,
             Verb::Down => verbs::down::run(&global).await,
             Verb::Sweep(args) => verbs::sweep::run(&global, &args).await,
             Verb::Doctor(args) => verbs::doctor::run(&global, &args).await,

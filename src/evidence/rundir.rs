@@ -34,8 +34,12 @@ pub struct RunHeader {
     /// The faults that were planted in the local endpoint, as `--fault` writes them.
     #[serde(default)]
     pub faults: Vec<String>,
-    /// The run that this one resumes.
+    /// The run before it in its campaign.
     pub parent: Option<RunId>,
+    /// Counts the runs of a folder from 1, so that the newest is known although a wall clock was set back; 0 in
+    /// runs from before it was kept.
+    #[serde(default)]
+    pub number: u64,
     pub plan_name: String,
     /// SHA-256 of the plan's text and of the files that it names, hex.
     pub plan_hash: String,
@@ -303,6 +307,7 @@ mod tests {
             rehearsal: false,
             faults: vec!["drop:count=1".into()],
             parent: None,
+            number: 1,
             plan_name: "quickstart".into(),
             plan_hash: "00".into(),
             plan_text: "schema: streamgauge/plan/v1\n".into(),

@@ -6,6 +6,7 @@
 //! everything that it can find, so that a plan is mended in one go.
 
 mod action;
+pub mod compare;
 mod criterion;
 mod de;
 mod errors;

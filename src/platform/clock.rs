@@ -82,6 +82,17 @@ pub fn rfc3339(wall_us: WallUs) -> String {
 mod tests {
     use super::*;
 
+    /// While an hour passes the machine's own clock stands still: for whoever read it again it would have been set
+    /// back by an hour.
+    #[tokio::test(start_paused = true)]
+    async fn a_wall_clock_that_is_set_back_changes_no_duration() {
+        let clock = Clock::start();
+        let (due, due_us) = (clock.instant(), clock.now_us());
+        tokio::time::sleep(Duration::from_secs(3_600)).await;
+        assert_eq!(clock.now_us() - due_us, 3_600_000_000);
+        assert_eq!(clock.wall_us_of(due), due_us, "what was due then was due then");
+    }
+
     #[tokio::test(start_paused = true)]
     async fn advances_with_the_paused_clock_and_converts_both_ways() {
         let clock = Clock::starting_at(1_700_000_000_000_000);

@@ -21,7 +21,8 @@ pub fn sentences(model: &ReportModel) -> Vec<String> {
 }
 
 fn outcome(model: &ReportModel) -> String {
-    let of = |verdict| model.tests.iter().filter(|test| test.verdict == verdict).count() as u64;
+    let ran = || model.tests.iter().filter(|test| test.started_at.is_some());
+    let of = |verdict| ran().filter(|test| test.verdict == verdict).count() as u64;
     let parts: Vec<String> = [
         (of(Verdict::Pass), "passed"),
         (of(Verdict::Fail), "failed"),
@@ -31,13 +32,28 @@ fn outcome(model: &ReportModel) -> String {
     .filter(|(number, _)| *number > 0)
     .map(|(number, what)| format!("{number} {what}"))
     .collect();
-    let ran = plural(model.tests.len() as u64, "test");
-    let early =
+    let mut early =
         if model.run.end == "completed" { String::new() } else { format!(" The run was {}.", model.run.end) };
+    early.push_str(&not_to_their_end(model));
     if parts.is_empty() {
         return format!("No test ran.{early}");
     }
-    format!("{ran} ran: {}.{early}", parts.join(", "))
+    format!("{} ran: {}.{early}", plural(ran().count() as u64, "test"), parts.join(", "))
+}
+
+/// Which tests were asked for and have no result that counts: `--resume` runs them.
+fn not_to_their_end(model: &ReportModel) -> String {
+    let ids = |started: bool| -> Vec<&str> {
+        let tests = model.tests.iter().filter(|test| !test.finished && test.started_at.is_some() == started);
+        tests.map(|test| test.id.as_str()).collect()
+    };
+    let told = |ids: Vec<&str>, one: &str, many: &str| match ids.as_slice() {
+        [] => String::new(),
+        [id] => format!(" Test {id} {one}."),
+        _ => format!(" The tests {} {many}.", ids.join(", ")),
+    };
+    let begun = told(ids(true), "did not come to its end", "did not come to their end");
+    begun + &told(ids(false), "was not begun", "were not begun")
 }
 
 /// Whoever reads figures made under faults must not take them for the pipeline's own.

@@ -3,6 +3,7 @@
 
 pub mod actions;
 pub mod budget;
+pub mod campaign;
 mod cloudwatch_watch;
 mod credentials;
 mod denials;
@@ -10,6 +11,7 @@ pub mod drain;
 pub mod environment;
 mod existing;
 pub mod flags;
+mod headers;
 mod host;
 pub mod lifetime;
 mod live;

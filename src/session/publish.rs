@@ -18,8 +18,8 @@ pub struct Published {
     pub files: Vec<PathBuf>,
 }
 
-/// Reads `dir`, works the report out, and writes every format into `dir`.
-pub fn publish(dir: &Path) -> Result<Published, SessionError> {
+/// Reads `dir` and works the report out; writes nothing.
+fn work_out(dir: &Path) -> Result<(ReportModel, Verdict), SessionError> {
     let evidence = evidence::load(dir)?;
     let prices_path = dir.join("prices.yaml");
     let prices = std::fs::read_to_string(&prices_path)
@@ -29,7 +29,39 @@ pub fn publish(dir: &Path) -> Result<Published, SessionError> {
     let cost = cost::price(&evidence.usage, &book);
     let verdicts = verdict::judge(&evidence, &cost);
     let findings = verdict::findings(&evidence, &book, &verdicts);
-    let model = report::build(&evidence, &cost, &verdicts, &findings);
+    Ok((report::build(&evidence, &cost, &verdicts, &findings), verdicts.overall))
+}
+
+/// The verdict of one test of the run in `dir`: the report's where there is one, otherwise worked out. `None` where it
+/// cannot be, or where the test did not finish.
+pub fn verdict_of_test(dir: &Path, id: &str) -> Option<Verdict> {
+    let kept = std::fs::read(dir.join("report.json")).ok();
+    let kept = kept.and_then(|bytes| serde_json::from_slice::<Kept>(&bytes).ok());
+    if let Some(test) =
+        kept.and_then(|kept| kept.tests.into_iter().find(|test| test.id == id && test.finished))
+    {
+        return Some(test.verdict);
+    }
+    let (model, _) = work_out(dir).ok()?;
+    model.tests.iter().find(|test| test.id == id && test.finished).map(|test| test.verdict)
+}
+
+/// What is read of a report.json.
+#[derive(serde::Deserialize)]
+struct Kept {
+    tests: Vec<KeptTest>,
+}
+
+#[derive(serde::Deserialize)]
+struct KeptTest {
+    id: String,
+    finished: bool,
+    verdict: Verdict,
+}
+
+/// Reads `dir`, works the report out, and writes every format into `dir`.
+pub fn publish(dir: &Path) -> Result<Published, SessionError> {
+    let (model, overall) = work_out(dir)?;
     let formats = [
         ("report.json", report::json(&model)),
         ("report.md", report::markdown(&model)),
@@ -42,7 +74,7 @@ pub fn publish(dir: &Path) -> Result<Published, SessionError> {
         write_whole(&path, &text).map_err(|error| SessionError::Unwritable { path: path.clone(), error })?;
         files.push(path);
     }
-    Ok(Published { overall: verdicts.overall, model, files })
+    Ok(Published { overall, model, files })
 }
 
 /// Writes a file whole or not at all, so that a full disk does not leave half a report.

@@ -12,7 +12,7 @@ use crate::evidence::events::{End, Event, EventLog};
 use crate::evidence::existing::as_it_stood;
 use crate::evidence::model::RunEnd;
 use crate::evidence::recorder::{LevelRate, LoadRecorder};
-use crate::evidence::rundir::{RunDir, RunHeader};
+use crate::evidence::rundir::RunDir;
 use crate::load::driver::Driver;
 use crate::load::kinesis::KinesisDriver;
 use crate::load::outcome::Recorder;
@@ -26,6 +26,7 @@ use crate::wire::run_id::RunId;
 
 use super::actions::{Actions, Pending};
 use super::budget::Budget;
+use super::campaign::Lineage;
 use super::cloudwatch_watch::Lookout;
 use super::drain::{DrainSpec, Drained, Patience, drain};
 use super::existing::SettingsWatch;
@@ -34,7 +35,7 @@ use super::live::{LiveState, Next};
 use super::lookups::{CONFIRM_BOUND, OnFailureQueue, collect_last, confirm};
 use super::progress::Progress;
 use super::stop::{self, Stop, StopOnDrop};
-use super::{SessionError, actions, environment, host, metrics, readiness, shards};
+use super::{SessionError, actions, environment, headers, host, metrics, readiness, shards};
 
 /// Concurrent long polls of the receipts queue.
 const POLLERS: usize = 3;
@@ -60,6 +61,8 @@ pub struct RunRequest {
     /// How often the user asked to stop: the first ends the load, each further one what is waited for then.
     pub stop: watch::Receiver<u32>,
     pub progress: Arc<dyn Progress>,
+    /// The campaign that the run is a part of.
+    pub lineage: Lineage,
 }
 
 impl RunRequest {
@@ -81,44 +84,21 @@ pub struct RunFinished {
 /// Runs the selected tests. An error means that there is no run directory worth a report.
 pub async fn run(request: RunRequest) -> Result<RunFinished, SessionError> {
     let pending = Pending::default();
-    pending.clone().settled_after(run_whole(request, pending)).await
+    // Boxed: whoever awaits it would otherwise nest its type deeper than the compiler follows.
+    pending.clone().settled_after(Box::pin(run_whole(request, pending))).await
 }
 
 async fn run_whole(mut request: RunRequest, pending: Pending) -> Result<RunFinished, SessionError> {
     as_it_stood(&mut request.plan, &environment::info(&request.standing));
     let id = RunId::new(request.clock.now_us(), &mut fastrand::Rng::new());
     let dir = RunDir::create(&request.runs, &id)?;
-    write_headers(&request, &id, &dir)?;
+    headers::write(&request, &id, &dir)?;
+    let _alive = dir.hold()?;
     request.progress.step(&format!("run {id}: {}", dir.path().display()));
     let mut running = Running::start(request, id, dir, pending)?;
     let ended = running.tests().await;
     running.pending.settled().await;
     running.finish(ended).await
-}
-
-fn write_headers(request: &RunRequest, id: &RunId, dir: &RunDir) -> Result<(), SessionError> {
-    // Before the header, without which it is no run: so every run has all of its files.
-    dir.write_files(&request.plan.files)?;
-    dir.write_run(&RunHeader {
-        v: RunHeader::VERSION,
-        id: id.clone(),
-        started_us: request.clock.now_us(),
-        tool_version: env!("CARGO_PKG_VERSION").to_owned(),
-        target: request.clients.target.to_owned(),
-        region: request.clients.region.clone(),
-        environment: request.env.clone(),
-        host: host::name(),
-        rehearsal: false,
-        faults: request.faults.clone(),
-        parent: None,
-        plan_name: request.plan.name.clone(),
-        plan_hash: request.plan.hash.clone(),
-        plan_text: request.plan.text.clone(),
-        plan_files: request.plan.file_hashes(),
-    })?;
-    dir.write_environment(&environment::info(&request.standing))?;
-    dir.write_prices(&request.prices)?;
-    Ok(())
 }
 
 pub(super) struct Running {
@@ -166,6 +146,9 @@ impl Running {
         };
         let collector = Collector::start(&dir, config)?;
         events.append(clock.now_us(), &Event::RunStarted { tests: request.selected.clone() })?;
+        for text in &request.lineage.notes {
+            events.append(clock.now_us(), &Event::Note { text: text.clone() })?;
+        }
         if let Some(up_us) = request.standing.up_us {
             events.append(up_us, &Event::StackUp { environment: request.env.clone() })?;
         }
@@ -273,6 +256,8 @@ impl Running {
             None => self.look_again().await?,
         };
         let stopped = stopped.or_else(|| (*self.request.stop.borrow() > 0).then_some(Stop::Interrupted));
+        // First what was measured: a test that has ended has all of it on disk, whatever becomes of the run.
+        self.recorder.finish(self.request.clock.now_us())?;
         self.pending.settled().await;
         self.event(&Event::TestEnded { drained_s, complete: stopped.is_none() })?;
         self.pending.all_reverted(&stopped)?;

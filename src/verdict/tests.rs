@@ -123,6 +123,24 @@ fn a_percentile_needs_a_sample_beyond_it() {
 }
 
 #[test]
+fn what_a_test_drained_is_not_lost_although_the_run_was_killed_later() {
+    let lost = || criterion("lost", Metric::Lost, None, Op::Equal, 0.0);
+    let killed = |drain_s: Option<f64>, finished: bool| {
+        one(0, lost(), |evidence| {
+            evidence.delivery.complete = false;
+            evidence.delivery.lost = None;
+            evidence.tests[0].levels.iter_mut().for_each(|level| level.delivery.lost = None);
+            (evidence.tests[0].drain_s, evidence.tests[0].finished) = (drain_s, finished);
+        })
+    };
+    let verdict = killed(Some(0.5), true);
+    assert_eq!((verdict.verdict, verdict.observed), (Verdict::Pass, Some(0.0)));
+    for (drain_s, finished) in [(None, true), (Some(0.5), false)] {
+        assert_eq!(killed(drain_s, finished).verdict, Verdict::Inconclusive, "{drain_s:?} {finished}");
+    }
+}
+
+#[test]
 fn a_void_level_decides_nothing_but_the_generators_own_lag() {
     let void = |evidence: &mut Evidence| {
         evidence.tests[0].levels[3].void = Some("generator lag p99 31 ms".into());

@@ -216,7 +216,8 @@ pub async fn test_however_it_ends<L: Listener + 'static>(
     listener: &Arc<L>,
 ) -> Ran {
     let plan = plan::parse(plan_text).unwrap_or_else(|error| panic!("{error:?}\n{plan_text}"));
-    test_of_plan(plan, faults, seed, listener).await
+    // Boxed: the compiler follows types only so deep.
+    Box::pin(test_of_plan(plan, faults, seed, listener)).await
 }
 
 /// [`test_however_it_ends`], of a plan that was read by the test: one that names files.
@@ -232,8 +233,7 @@ pub async fn test_of_plan<L: Listener + 'static>(
     let dlq_url = standing.dlq_url.clone();
     let planted = faults.iter().map(|spec| (*spec).to_owned()).collect();
     let request = RunRequest { faults: planted, ..request(&clients, clock, plan, standing, root.path()) };
-    // Boxed: the compiler gives up on types that are nested deeper.
-    let finished = Box::pin(run(request)).await.unwrap();
+    let finished = run(request).await.unwrap();
     assert!(finished.failure.is_none(), "{:?}", finished.failure);
     let published = publish(&finished.dir).unwrap();
     hear_dead_letters(&cloud, &dlq_url, listener.as_ref()).await;
@@ -294,6 +294,7 @@ pub fn request(
         max_cost_usd: None,
         stop,
         progress: Arc::new(Silent),
+        lineage: Default::default(),
     }
 }
 

@@ -3,8 +3,10 @@
 mod aws_side;
 mod bad_input;
 mod broken_environment;
+mod campaign;
 mod doctor;
 mod existing;
 mod faults;
+mod kill;
 mod main_job;
 mod support;

@@ -4,11 +4,12 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::cli::args::Global;
+use crate::cli::args::{Global, RunArgs};
 use crate::cli::connect;
 use crate::cli::exit::{CliError, Exit};
 use crate::cli::input;
 use crate::cli::signals::StopSignal;
+use crate::cli::verbs::campaign::{self, Asked};
 use crate::cli::verbs::{report, run as run_verb};
 use crate::plan::{Existing, PipelineSource, Plan};
 use crate::platform::clock::Clock;
@@ -32,6 +33,8 @@ pub struct Run<'a> {
     pub user_owns_it: bool,
     /// The plan's own file: a file of outputs is looked for beside it.
     pub file: &'a Path,
+    /// Of `run`, which may go on from an earlier one.
+    pub goes_on: Option<&'a RunArgs>,
 }
 
 pub async fn run(
@@ -45,6 +48,13 @@ pub async fn run(
     let pipeline = pipeline(&existing, run.file)?;
     input::check_writable()?;
     let _lock = EnvLock::take(input::ROOT.as_ref(), &global.env)?;
+    let part = match run.goes_on.map(|args| campaign::asked(global, args, &run.plan, run.selected.clone())) {
+        Some(asked) => match asked? {
+            Asked::Run(part) => Some(part),
+            Asked::NothingLeft => return Ok(Exit::Done),
+        },
+        None => None,
+    };
     let clients = connect::to_standing(global, clock).await?;
     let standing = inspect(&clients, &global.env, &pipeline, existing.receipts_queue_url.as_deref()).await?;
     show(&standing);
@@ -52,25 +62,31 @@ pub async fn run(
     let peak_rps = run.plan.tests().map(|test| test.peak_rps()).fold(0.0, f64::max);
     let what = format!("send up to {peak_rps} records/s into the stream {} from", standing.stream_name);
     connect::confirm(global, &clients, &what)?;
+    let faults = connect::planted_faults(global)?;
+    let lineage = match &part {
+        Some(part) => part.lineage(&clients.region, &faults)?,
+        None => campaign::of_test(global, &run.plan, &run.selected, &clients.region, &faults)?,
+    };
     let finished = run_plan(RunRequest {
         clients,
         clock,
         plan: run.plan,
-        selected: run.selected,
+        selected: part.map_or(run.selected, |part| part.selected),
         env: global.env.clone(),
         standing,
         runs: input::runs_dir(),
-        faults: connect::planted_faults(global)?,
+        faults,
         prices: run.prices,
         max_cost_usd: run.max_cost_usd,
         stop: stop.asked.clone(),
         progress: Arc::clone(&progress),
+        lineage,
     })
     .await?;
     progress.settle();
     let published = publish(&finished.dir)?;
     report::print(global, &published);
-    run_verb::weigh(global, &finished, &published)
+    run_verb::weigh(global, &finished, &published, &campaign::resume_hint(global, run.file, true))
 }
 
 /// Names or ARNs: those of the plan, or those of its file of outputs.

@@ -1,5 +1,6 @@
 //! One file a verb.
 
+pub mod campaign;
 pub mod doctor;
 pub mod down;
 pub mod existing;

@@ -8,6 +8,7 @@ use crate::cli::exit::{CliError, Exit};
 use crate::cli::input;
 use crate::cli::progress::Stderr;
 use crate::cli::signals::StopSignal;
+use crate::cli::verbs::campaign::{self, Asked};
 use crate::cli::verbs::{existing, report};
 use crate::evidence::model::RunEnd;
 use crate::platform::clock::Clock;
@@ -29,11 +30,14 @@ pub async fn run(global: &Global, args: &RunArgs) -> Result<Exit, CliError> {
     let progress: Arc<dyn Progress> = Arc::new(Stderr::new());
     if plan.existing.is_some() {
         let user_owns_it = args.i_own_this_stream;
-        let run = existing::Run { plan, selected, prices, max_cost_usd, user_owns_it, file: &args.plan };
+        let goes_on = Some(args);
+        let run =
+            existing::Run { plan, selected, prices, max_cost_usd, user_owns_it, file: &args.plan, goes_on };
         return existing::run(global, run, clock, &stop, progress).await;
     }
     input::check_writable()?;
     let _lock = EnvLock::take(input::ROOT.as_ref(), &global.env)?;
+    let Asked::Run(part) = campaign::asked(global, args, &plan, selected)? else { return Ok(Exit::Done) };
     let clients = connect::to_standing(global, clock).await?;
     let standing = stack::standing(&clients, &global.env)
         .await?
@@ -43,40 +47,49 @@ pub async fn run(global: &Global, args: &RunArgs) -> Result<Exit, CliError> {
         return Err(SessionError::Mismatch(differences.join("; ")).into());
     }
     // First of all: an environment that ends in the middle of its run is worth nothing.
-    lifetime::extend(&clients, clock, &global.env, lifetime::planned(&plan, &selected), &*progress).await?;
+    lifetime::extend(&clients, clock, &global.env, lifetime::planned(&plan, &part.selected), &*progress)
+        .await?;
+    let faults = connect::planted_faults(global)?;
+    let lineage = part.lineage(&clients.region, &faults)?;
     let finished = run_plan(RunRequest {
         clients,
         clock,
         plan,
-        selected,
+        selected: part.selected,
         env: global.env.clone(),
         standing,
         runs: input::runs_dir(),
-        faults: connect::planted_faults(global)?,
+        faults,
         prices,
         max_cost_usd,
         stop: stop.asked.clone(),
         progress: Arc::clone(&progress),
+        lineage,
     })
     .await?;
     progress.settle();
     let published = publish(&finished.dir)?;
     report::print(global, &published);
-    weigh(global, &finished, &published)
+    weigh(global, &finished, &published, &campaign::resume_hint(global, &args.plan, true))
 }
 
 /// The exit code of a run that left a report: an environment that failed before a run stopped early before
-/// a criterion that did not hold.
-pub fn weigh(global: &Global, finished: &RunFinished, published: &Published) -> Result<Exit, CliError> {
+/// a criterion that did not hold. `resume` says how one that did not come to its end goes on.
+pub fn weigh(
+    global: &Global,
+    finished: &RunFinished,
+    published: &Published,
+    resume: &str,
+) -> Result<Exit, CliError> {
     if let Some(failure) = &finished.failure {
-        let mut error = CliError::environment(failure.to_string());
-        error.hint = failure.hint();
-        return Err(error);
+        let hints: Vec<String> = failure.hint().into_iter().chain([resume.to_owned()]).collect();
+        return Err(CliError::environment(failure.to_string()).hint(hints.join("; then ")));
     }
     match &finished.end {
         RunEnd::Completed => Ok(report::exit(global, published)),
         RunEnd::Stopped(reason) => {
             eprintln!("stopped early: {reason}; what was measured is kept in {}", finished.dir.display());
+            eprintln!("hint: {resume}");
             Ok(Exit::StoppedEarly)
         }
         RunEnd::Killed => Ok(Exit::StoppedEarly),

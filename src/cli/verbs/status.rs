@@ -9,6 +9,7 @@ use crate::cli::connect;
 use crate::cli::endpoint::{self, EndpointState, FaultsStruck};
 use crate::cli::exit::{CliError, Exit};
 use crate::cli::input;
+use crate::cli::verbs::campaign;
 use crate::cost::{self, Cost, PriceBook};
 use crate::evidence::model::Usage;
 use crate::platform::clients::Clients;
@@ -139,6 +140,7 @@ fn document(global: &Global, shown: &Shown) -> Value {
         "env": global.env, "up": !stacks.is_empty(), "stacks": stacks, "endpoint": endpoint,
         "ends": status.ends_us.map(rfc3339), "leftovers": leftovers, "unseen": status.leftovers.unseen,
         "changed": changed,
+        "campaign": campaign::last(global).map(|(_, document)| document),
         "idle_cost_usd": cost.as_ref().map(|cost| cost.total().normalize().to_string()),
     })
 }
@@ -182,6 +184,9 @@ fn tell_stacks(global: &Global, shown: &Shown) {
         println!("standing has cost {least}USD {} so far{place}, load not counted", cost::usd(cost.total()));
     }
     println!("{}\nend it: streamgauge down --env {}", end(global, shown), global.env);
+    if let Some((line, _)) = campaign::last(global) {
+        println!("{line}");
+    }
 }
 
 fn end(global: &Global, shown: &Shown) -> String {
@@ -196,9 +201,15 @@ fn end(global: &Global, shown: &Shown) -> String {
 }
 
 fn nothing(global: &Global) -> Exit {
+    let (line, campaign) = campaign::last(global).unzip();
     match global.format {
-        Format::Json => println!("{:#}", json!({"env": global.env, "up": false, "stacks": []})),
-        Format::Human => println!("'{}' is not up; streamgauge up --env {0} makes it", global.env),
+        Format::Json => {
+            println!("{:#}", json!({"env": global.env, "up": false, "stacks": [], "campaign": campaign}));
+        }
+        Format::Human => {
+            println!("'{}' is not up; streamgauge up --env {0} makes it", global.env);
+            line.iter().for_each(|line| println!("{line}"));
+        }
     }
     Exit::Done
 }

@@ -14,13 +14,14 @@ use crate::cli::progress::Stderr;
 use crate::cli::raise::{Fallen, Raising};
 use crate::cli::shown_plan;
 use crate::cli::signals::StopSignal;
-use crate::cli::verbs::{existing, local, report, run as run_verb};
+use crate::cli::verbs::{campaign, existing, local, report, run as run_verb};
 use crate::evidence::events::Event;
 use crate::evidence::rundir::RunDir;
 use crate::plan::Plan;
 use crate::platform::clients::Clients;
 use crate::platform::clock::Clock;
 use crate::session::SessionError;
+use crate::session::campaign::Lineage;
 use crate::session::lock::EnvLock;
 use crate::session::progress::Progress;
 use crate::session::publish::{publish, write_whole};
@@ -42,7 +43,7 @@ pub async fn run(global: &Global, args: &TestArgs) -> Result<Exit, CliError> {
     if global.target == TargetArg::Aws && !args.fault.is_empty() {
         return Err(CliError::input(local::FAULTS_ARE_LOCAL));
     }
-    let planted = faults.iter().map(ToString::to_string).collect();
+    let planted: Vec<String> = faults.iter().map(ToString::to_string).collect();
     let request = connect::up_request(global, Some(&plan))?;
     let life = life::life(global, None, Some(&plan))?;
     let stop = StopSignal::listen()
@@ -73,7 +74,9 @@ pub async fn run(global: &Global, args: &TestArgs) -> Result<Exit, CliError> {
     if stack::stands(&clients, &global.env).await? {
         return Err(SessionError::AlreadyUp { env: global.env.clone() }.into());
     }
+    let lineage = campaign::of_test(global, &plan, &selected, &clients.region, &planted)?;
     let tested = Tested {
+        lineage,
         global,
         clock,
         clients: &clients,
@@ -94,7 +97,7 @@ pub async fn run(global: &Global, args: &TestArgs) -> Result<Exit, CliError> {
     let finished = result?;
     let published = publish(&finished.dir)?;
     report::print(global, &published);
-    run_verb::weigh(global, &finished, &published)
+    run_verb::weigh(global, &finished, &published, &campaign::resume_hint(global, &args.plan, false))
 }
 
 /// An existing pipeline is neither stood up nor taken down: what is left of `test` is `run`.
@@ -112,7 +115,8 @@ async fn on_existing(
     let stop = StopSignal::listen()
         .map_err(|error| CliError::environment(format!("cannot listen for signals: {error}")))?;
     let user_owns_it = args.i_own_this_stream;
-    let run = existing::Run { plan, selected, prices, max_cost_usd, user_owns_it, file: &args.plan };
+    let run =
+        existing::Run { plan, selected, prices, max_cost_usd, user_owns_it, file: &args.plan, goes_on: None };
     existing::run(global, run, Clock::start(), &stop, Arc::new(Stderr::new())).await
 }
 
@@ -127,6 +131,8 @@ struct Tested<'a> {
     planted: Vec<String>,
     /// Until the dead man's switch takes down what this could not.
     life: Option<Duration>,
+    /// What the run goes on from.
+    lineage: Lineage,
 }
 
 impl Tested<'_> {
@@ -211,6 +217,7 @@ impl Tested<'_> {
             max_cost_usd: self.max_cost_usd.clone(),
             stop: self.stop.asked.clone(),
             progress: Arc::clone(self.progress),
+            lineage: self.lineage.clone(),
         };
         let ran = tokio::spawn(run_plan(request));
         match ran.await {

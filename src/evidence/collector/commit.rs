@@ -31,7 +31,7 @@ const UNREADABLE_KEPT: usize = 10_000;
 const DISK_RETRY: Duration = Duration::from_secs(1);
 /// Receipt parts that are remembered. SQS repeats a message soon after it was sent or not at all; one that is
 /// written twice all the same counts once, because `receipts::ReceiptIndex` leaves repeated parts out.
-const PARTS_KEPT: usize = 1 << 17;
+const PARTS_KEPT: usize = 1 << 14;
 
 /// The parts that came last, in bounded memory however many receipts a run has.
 #[derive(Default)]

@@ -49,7 +49,8 @@ pub(super) struct LevelSums {
 #[derive(Default)]
 struct Seconds {
     done: BTreeMap<i64, ReceiptSecond>,
-    open: BTreeMap<i64, Histogram<u64>>,
+    /// How often each latency came. A histogram takes 100 KB a second, whatever is in it: 90 MB for all of them.
+    open: BTreeMap<i64, BTreeMap<u64, u64>>,
 }
 
 impl ReceiptSums {
@@ -151,6 +152,15 @@ fn add(total: &mut LevelHistograms, one: &LevelHistograms) {
     }
 }
 
+fn filled(counts: &BTreeMap<u64, u64>) -> Histogram<u64> {
+    let mut histogram = histogram();
+    for (latency_us, count) in counts {
+        // Ours grow: recording cannot fail.
+        let _ = histogram.record_n(*latency_us, *count);
+    }
+    histogram
+}
+
 impl Seconds {
     fn take(&mut self, receipt: &Receipt) {
         let records = receipt.records.iter().filter(|record| record.level != PROBE_LEVEL).count() as u64;
@@ -166,14 +176,16 @@ impl Seconds {
         let age_ms = receipt.started_us as f64 / 1e3 - receipt.arrival_ms.0 as f64;
         row.iterator_age_max_ms = row.iterator_age_max_ms.max(age_ms);
         if new {
-            self.open.insert(second, histogram());
+            self.open.insert(second, BTreeMap::new());
             while self.open.len() > OPEN_SECONDS {
                 self.close_oldest();
             }
         }
         if let Some(open) = self.open.get_mut(&second) {
             for level in receipt.levels.iter().filter(|level| level.level != PROBE_LEVEL) {
-                let _ = open.add(&level.e2e);
+                for latency in level.e2e.iter_recorded() {
+                    *open.entry(latency.value_iterated_to()).or_default() += latency.count_at_value();
+                }
             }
         }
     }
@@ -181,6 +193,7 @@ impl Seconds {
     fn close_oldest(&mut self) {
         let Some((second, latencies)) = self.open.pop_first() else { return };
         if let Some(row) = self.done.get_mut(&second) {
+            let latencies = filled(&latencies);
             row.e2e_p50_ms = latencies.value_at_quantile(0.5) as f64 / 1e3;
             row.e2e_p95_ms = latencies.value_at_quantile(0.95) as f64 / 1e3;
         }

@@ -128,6 +128,7 @@ fn header() -> RunHeader {
         rehearsal: true,
         faults: Vec::new(),
         parent: None,
+        number: 1,
         plan_name: "p".into(),
         plan_hash: "h".into(),
         plan_text: "t".into(),

@@ -7,9 +7,8 @@ use crate::permissions::{LOSES_RECORDS, recorded};
 use crate::support::Field;
 
 /// What is not worth failing for: the run goes on without, and says so.
-const NICE_TO_HAVE: [&str; 27] = [
+const NICE_TO_HAVE: [&str; 26] = [
     // An action of the plan is then refused, and the run goes on; what an earlier one left is not looked for.
-    "kinesis:DescribeStreamSummary",
     "kinesis:UpdateShardCount",
     "lambda:GetFunctionConcurrency",
     "lambda:PutFunctionConcurrency",

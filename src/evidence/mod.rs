@@ -23,6 +23,7 @@ pub mod sends;
 pub mod sequences;
 #[cfg(test)]
 pub(crate) mod testing;
+mod windows;
 
 pub use error::EvidenceError;
 

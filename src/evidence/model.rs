@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::existing::{Change, ExistingInfo, Foreign};
+pub use super::windows::{TestWindows, Window};
 use crate::plan;
 use crate::platform::clock::WallUs;
 
@@ -120,6 +121,8 @@ pub struct TestEvidence {
     /// From the last record sent to the last acked record seen; `None` when it never drained.
     pub drain_s: Option<f64>,
     pub finished: bool,
+    /// The test by stretches of time.
+    pub windows: TestWindows,
     /// What failing batches held up; `None` where nothing failed and the plan poisoned nothing.
     pub blocked: Option<Blocked>,
     /// CloudWatch over the whole test: key as in [`CloudWatch::series`], statistic already applied.

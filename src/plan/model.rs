@@ -282,6 +282,15 @@ pub enum Metric {
     GeneratorLag,
     CostPerMillion,
     DrainTime,
+    DriftPutLatency,
+    DriftE2eLatency,
+    DriftThroughput,
+    DriftMemoryUsed,
+    DriftGeneratorMemory,
+    RecoveryPutLatency,
+    RecoveryE2eLatency,
+    ScalingTime,
+    CloudwatchCostRatio,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -302,6 +311,8 @@ pub enum Stat {
     P999,
     Avg,
     Max,
+    /// The worst window of [`crate::evidence::model`]'s ten seconds.
+    Min,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -217,6 +217,7 @@ fn criterion(criterion: &CriterionVerdict) -> CriterionReport {
         text: criterion.text.clone(),
         verdict: criterion.verdict,
         observed: criterion.observed.and_then(rounded),
+        interval: criterion.interval.and_then(|(low, high)| Some([rounded(low)?, rounded(high)?])),
         threshold: rounded(criterion.threshold).unwrap_or(0.0),
         unit: criterion.unit.as_str().to_owned(),
         reason: criterion.reason.clone(),

@@ -162,6 +162,9 @@ pub struct CriterionReport {
     pub verdict: Verdict,
     /// The worst judged level's value, or that of the whole test.
     pub observed: Option<f64>,
+    /// Of an estimate such as a drift: the true value lies between these two with 95 % confidence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interval: Option<[f64; 2]>,
     pub threshold: f64,
     /// `%`, `ms`, `s`, `USD`; empty for counts.
     #[schemars(extend("enum" = ["%", "ms", "s", "USD", ""]))]

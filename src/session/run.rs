@@ -460,7 +460,7 @@ impl Running {
             RunEnd::Stopped(reason) => End::Stopped { reason: reason.clone() },
             RunEnd::Completed | RunEnd::Killed => End::Completed,
         };
-        let generator_peak_mb = host::peak_mb();
+        let generator_peak_mb = crate::platform::memory::peak_mb();
         events.append(clock.now_us(), &Event::RunEnded { end: logged, generator_peak_mb })?;
         events.sync()?;
         if reachable {

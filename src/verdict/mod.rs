@@ -9,8 +9,10 @@ mod findings;
 #[cfg(test)]
 pub(crate) mod fixture;
 mod measure;
+mod statistics;
 #[cfg(test)]
 mod tests;
+mod windows;
 
 use std::fmt;
 
@@ -64,6 +66,8 @@ pub struct CriterionVerdict {
     pub verdict: Verdict,
     /// The worst judged level's value, or that of the whole test; `None` where nothing was measured.
     pub observed: Option<f64>,
+    /// Of an estimate: the true value lies between these with 95 % confidence.
+    pub interval: Option<(f64, f64)>,
     pub threshold: f64,
     pub unit: Unit,
     /// In words: which level decided, or why nothing could be decided.

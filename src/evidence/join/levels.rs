@@ -7,7 +7,9 @@ use super::timeline::{LevelTimes, TestTimes, Timeline};
 use super::{Files, clocks, cloudwatch_values, dist};
 use crate::evidence::accounting::LevelRange;
 use crate::evidence::hlog::LoadMetric;
-use crate::evidence::model::{Dist, GENERATOR_LAG_P99_MAX_MS, LevelDelivery, LevelEvidence, TestEvidence};
+use crate::evidence::model::{
+    Dist, GENERATOR_LAG_P99_MAX_MS, LevelDelivery, LevelEvidence, TestEvidence, TestWindows,
+};
 use crate::evidence::sends::LevelCounters;
 use crate::load::outcome::FailReason;
 use crate::plan::{Stage, StageKind};
@@ -49,6 +51,7 @@ fn test(
         ended_us: times.ended_us,
         drain_s: times.drained_s,
         finished: times.complete,
+        windows: TestWindows::default(),
         blocked: None,
         cloudwatch,
     })

@@ -283,7 +283,7 @@ mod tests {
                 "the end of the criterion",
                 "a metric of docs/metrics.md, such as success_rate or put_latency.p95",
             ),
-            ("drift < 10%", 6, "`<`", DRIFTS),
+            ("drift < 10%", 5, "`<`", DRIFTS),
             ("drift() < 10%", 6, "`)`", DRIFTS),
             ("drift(lost) < 10%", 6, "`lost)`", DRIFTS),
             ("drift(throughput < 10%", 16, "`<`", "a closing )"),

@@ -99,8 +99,9 @@ fn the_document_of_metrics_is_the_table() {
         "A criterion is `name[.stat] op number[unit]`, for example `put_latency.p95 < 100ms`. `op` is one of\n",
         "`<`, `<=`, `>`, `>=`, `==`. Times take `ms`, `s` or `m`. A metric with statistics needs one of them,\n",
         "any other takes none; `throughput_ratio` takes it or not. The statistic of a function stands inside:\n",
-        "`drift(put_latency.p95) < 10%`. How the functions are worked out: `docs/statistics.md`. *Judged on* says where it must hold: on every level that is judged (the holds;\n",
-        "the ramps where a test has no hold), or once over the whole test.\n\n",
+        "`drift(put_latency.p95) < 10%`. How the functions are worked out: `docs/statistics.md`. *Judged on* says where\n",
+        "it must hold: on every level that is judged (the holds; the ramps where a test has no hold), or once over\n",
+        "the whole test.\n\n",
         "| name | statistics | unit | judged on | is |\n|---|---|---|---|---|\n",
     ));
     for metric in Metric::all() {

@@ -311,7 +311,7 @@ pub enum Stat {
     P999,
     Avg,
     Max,
-    /// The worst window of [`crate::evidence::model`]'s ten seconds.
+    /// Of the whole windows of ten seconds, the worst.
     Min,
 }
 

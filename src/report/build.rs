@@ -7,6 +7,7 @@ use crate::evidence::model::*;
 use crate::verdict::{self, CriterionVerdict, Finding, Findings, TestVerdict, Verdicts};
 
 use super::blocked;
+use super::breaking_point;
 use super::charts::TestCharts;
 use super::existing;
 use super::model::*;
@@ -27,7 +28,10 @@ pub fn build(evidence: &Evidence, cost: &Cost, verdicts: &Verdicts, findings: &F
             .tests
             .iter()
             .zip(&verdicts.tests)
-            .map(|(test, verdict)| test_report(evidence, &cost.book, test, verdict))
+            .map(|(test, verdict)| TestReport {
+                breaking_point: breaking_point::report(evidence, test, &findings.list),
+                ..test_report(evidence, &cost.book, test, verdict)
+            })
             .collect(),
         criteria: verdicts.run.iter().map(criterion).collect(),
         delivery: delivery(&evidence.delivery),
@@ -124,6 +128,7 @@ fn test_report(
             .iter()
             .map(|level| level_report(evidence, book, test, level, judged.contains(&level.index)))
             .collect(),
+        breaking_point: None,
         blocked: test.blocked.as_ref().map(blocked::report),
         cloudwatch: test
             .cloudwatch

@@ -2,6 +2,7 @@
 //! so that the same run directory always gives the same report. `docs/reports.md` describes each file.
 
 mod blocked;
+mod breaking_point;
 mod build;
 mod charts;
 mod existing;

@@ -9,6 +9,7 @@ use comfy_table::{
 use crate::verdict::Verdict;
 
 use super::blocked;
+use super::breaking_point;
 use super::model::*;
 use super::text::{self, NONE, count, number, observed, or_none, percent, rate, usd};
 
@@ -162,6 +163,9 @@ fn test_section(out: &mut String, test: &TestReport, page: &Page) {
     if !test.criteria.is_empty() {
         out.push('\n');
         out.push_str(&criteria_table(&test.criteria, page));
+    }
+    if let Some(found) = &test.breaking_point {
+        page.paragraph(out, "\n", &breaking_point::sentence(found));
     }
     if let Some(blocked) = &test.blocked {
         page.paragraph(out, "\nblocked   ", &blocked::sentences(blocked).join(" "));

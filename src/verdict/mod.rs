@@ -20,7 +20,9 @@ use crate::cost::Cost;
 use crate::evidence::model::{Evidence, RunEnd, TestEvidence};
 use crate::plan::Unit;
 
-pub use findings::{Change, EvidenceItem, Finding, Findings, KnownUpTo, Limit, findings};
+pub use findings::{
+    BreakingPoint, Change, EvidenceItem, Finding, Findings, KnownUpTo, Limit, breaking_point, findings,
+};
 pub use measure::{judged_levels, mean_target_rps, percentile_needs_samples};
 
 /// Ordered from best to worst: the verdict of many is their maximum.

@@ -9,6 +9,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use crate::verdict::Verdict;
 
+use super::breaking_point;
 use super::model::*;
 use super::text::{self, NONE, count, number, or_none, rate, usd};
 use plot::Series;
@@ -127,6 +128,7 @@ fn test_section(test: &TestReport) -> Markup {
             @if !test.finished { " It did not finish." }
         }
         (tables::criteria(&test.criteria))
+        @if let Some(found) = &test.breaking_point { p { (breaking_point::sentence(found)) } }
         (charts(test))
         (tables::levels(&test.levels))
         @if let Some(blocked) = &test.blocked { (tables::blocked(blocked)) }

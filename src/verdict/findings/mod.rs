@@ -2,6 +2,7 @@
 //! move it with what that change costs a month. Worked out from the numbers; none is canned.
 
 mod blocked;
+mod breaking_point;
 mod change;
 mod function;
 mod generator;
@@ -18,6 +19,7 @@ use crate::platform::clock::WallUs;
 
 use super::{Verdicts, judged_levels};
 
+pub use breaking_point::{BreakingPoint, breaking_point};
 pub use change::Change;
 
 /// What gave way.

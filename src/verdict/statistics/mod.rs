@@ -7,7 +7,7 @@ mod drift;
 mod tests;
 mod theil_sen;
 
-pub(super) use change_point::{ChangePoint, change_point};
+pub(super) use change_point::change_point;
 pub(super) use drift::{WINDOWS_MIN, drift};
 
 /// The median: the mean of the two in the middle where the number is even. Reorders `values`; `None` for none.

@@ -181,8 +181,8 @@ fn check_change_point_rates(seeds: u64, slack: f64) {
             phi * 100.0
         );
         assert!(alarms <= 2.0 + slack, "{strays} {phi}: false alarms {alarms}");
-        assert!(missed <= 5.0 + slack, "{strays} {phi}: missed {missed}");
-        assert!(near >= 75.0 - slack, "{strays} {phi}: placed {near}");
+        assert!(missed <= 15.0 + slack, "{strays} {phi}: missed {missed}");
+        assert!(near >= 70.0 - slack, "{strays} {phi}: placed {near}");
     }
 }
 

@@ -38,15 +38,3 @@ async fn the_soak_has_drifts_with_their_intervals() {
     // The function takes the same memory each time.
     assert_eq!(criterion(&ran, "drift(memory_used)")["observed"], 0.0);
 }
-
-#[tokio::test(start_paused = true)]
-async fn a_rising_load_breaks_where_the_shard_is_full() {
-    let ran = test(&shipped("breaking-point.yaml"), &[], 1).await;
-    let found = &ran.report["tests"][0]["breaking_point"];
-    let rps = found["rps"].as_f64().unwrap();
-    assert!((1_000.0..=1_150.0).contains(&rps), "{found}");
-    assert_eq!(found["first"], "Kinesis write: records per shard", "{found}");
-    // What the pipeline carries has none.
-    let ran = test(&shipped("quickstart.yaml"), &[], 1).await;
-    assert_eq!(ran.report["tests"][0]["breaking_point"], Value::Null);
-}

@@ -13,6 +13,8 @@ mod statistics;
 #[cfg(test)]
 mod tests;
 mod windows;
+#[cfg(test)]
+mod windows_tests;
 
 use std::fmt;
 

@@ -66,7 +66,9 @@ fn drift_of(metric: Metric, stat: Option<Stat>, scope: &Scope<'_>, test: &TestEv
             Some((along, value_of(metric, stat, window)?))
         })
         .collect();
-    let Some(found) = drift(&points).filter(|found| found.level > 0.0) else {
+    // Of a level below what can be told apart, every change would be a large part.
+    let base = |level: f64| level.max(floor(metric));
+    let Some(found) = drift(&points).filter(|found| base(found.level) > 0.0) else {
         let why = format!(
             "{} of the {} windows of {:.0} s have a value; a drift needs {WINDOWS_MIN}",
             points.len(),
@@ -75,7 +77,7 @@ fn drift_of(metric: Metric, stat: Option<Stat>, scope: &Scope<'_>, test: &TestEv
         );
         return observed(Err(why), None);
     };
-    let percent = |value: f64| value / found.level * 100.0;
+    let percent = |value: f64| value / base(found.level) * 100.0;
     let spread = Spread {
         low: percent(found.low),
         high: percent(found.high),

@@ -45,11 +45,13 @@ fn on_hold(count: i64, seconds: i64, fill: impl Fn(i64, &mut Window)) -> Evidenc
     evidence
 }
 
-/// Windows whose put p95 goes from 100 ms to `last_ms`, with a ripple.
+/// Windows whose put p95 goes from `level_ms` to `last_ms`, with noise of 1 % of the level.
 fn drifting(count: i64, last_ms: f64, level_ms: f64) -> Evidence {
+    let mut random = fastrand::Rng::with_seed(7);
+    let noise: Vec<f64> = (0..count).map(|_| (random.f64() - 0.5) * level_ms / 50.0).collect();
     on_hold(count, 10, |index, window| {
         let along = (index as f64 + 0.5) / count as f64;
-        let ripple = [0.0, 0.6, -0.4, 0.3, -0.5][index as usize % 5] * level_ms / 100.0;
+        let ripple = noise[index as usize];
         // The p95 of the fixture's distribution is twice its median.
         window.put_latency = Some(dist(1_000, (level_ms + (last_ms - level_ms) * along + ripple) / 2.0));
     })

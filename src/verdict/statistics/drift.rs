@@ -7,9 +7,13 @@ pub(in crate::verdict) const WINDOWS_MIN: usize = 20;
 /// More windows than this are taken together, neighbour with neighbour: the pairs grow with the square, and a day's
 /// 1,440 minutes would take a million slopes a thousand times.
 const WINDOWS_MAX: usize = 288;
-const RESAMPLES: usize = 1_000;
-/// Both ends together leave 5 % out.
-const TAIL: f64 = 0.025;
+/// A standard error needs no more: it is known to a few percent then.
+const RESAMPLES: usize = 400;
+/// Student's t, 97.5 %, for 1, 2, ... degrees of freedom.
+const STUDENT: [f64; 20] = [
+    12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131,
+    2.120, 2.110, 2.101, 2.093, 2.086,
+];
 /// Same series, same interval.
 const SEED: u64 = 0x5eed_0f_d21f7;
 
@@ -27,7 +31,7 @@ pub(in crate::verdict) struct Drift {
 }
 
 /// The Theil-Sen slope of `points`, (part of the whole length that had passed, 0 to 1; value), ascending, times the
-/// whole length, with the interval of a moving block bootstrap of the residuals (H. R. Künsch, "The jackknife and the
+/// whole length, with an interval of the standard error by moving block bootstrap of the residuals (H. R. Künsch, "The jackknife and the
 /// bootstrap for general stationary observations", Annals of Statistics 17, 1989): neighbouring windows resemble
 /// each other, and blocks keep that.
 ///
@@ -45,11 +49,13 @@ pub(in crate::verdict) fn drift(points: &[(f64, f64)]) -> Option<Drift> {
     let count = merged.len() as f64;
     let widen = (count / (count - 2.0)).sqrt();
     let residuals: Vec<f64> = flat.iter().map(|value| (value - middle) * widen).collect();
-    let mut errors = resampled_slopes(&merged, &residuals, &mut space);
-    errors.sort_unstable_by(f64::total_cmp);
-    let at = |part: f64| errors[((errors.len() - 1) as f64 * part).round() as usize];
-    // The error of the estimate is distributed as the resampled slopes are about 0, so its bounds change sides.
-    let (low, high) = (change - at(1.0 - TAIL), change - at(TAIL));
+    let errors = resampled_slopes(&merged, &residuals, &mut space);
+    let standard_error = (errors.iter().map(|error| error * error).sum::<f64>() / errors.len() as f64).sqrt();
+    // So few blocks tell their own spread badly: Student's t for as many of them widens the interval as it does for as
+    // few independent values.
+    let blocks = merged.len() / block_length(merged.len());
+    let half = standard_error * STUDENT[blocks.saturating_sub(2).min(STUDENT.len() - 1)];
+    let (low, high) = (change - half, change + half);
     let level = median(&mut merged.iter().map(|(_, y)| *y).collect::<Vec<f64>>())?;
     Some(Drift { level, change, low, high, windows: points.len() })
 }

@@ -139,9 +139,9 @@ fn check_drift_rates(seeds: u64, slack: f64) {
         let floor = if phi > 0.5 { 70.0 } else { 85.0 };
         assert!(covered >= floor - slack, "{why}: coverage {covered}");
         if planted < 10.0 {
-            assert!(failed <= 1.0 + slack, "{why}: false alarms {failed}");
+            assert!(failed <= 2.0 + slack, "{why}: false alarms {failed}");
         } else if planted > 10.0 {
-            assert!(passed <= 1.0 + slack, "{why}: misses {passed}");
+            assert!(passed <= 2.0 + slack, "{why}: misses {passed}");
         } else {
             // On the threshold itself either is an error; each end of the interval may err.
             assert!(passed <= 10.0 + slack && failed <= 10.0 + slack, "{why}: {passed} {failed}");

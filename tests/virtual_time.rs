@@ -14,6 +14,7 @@ async fn the_quickstart_passes_and_every_record_is_delivered() {
     let delivery = &ran.report["delivery"];
     assert_eq!((&delivery["acked"], &delivery["delivered"]), (&json!(9_000), &json!(9_000)), "{delivery}");
     assert_eq!(delivery["lost"], 0);
+    assert_eq!(ran.report["tests"][0]["breaking_point"], json!(null), "nothing broke");
     // The function takes 15 ms a batch and nothing else takes time: the stages say so.
     for level in ran.report["tests"][0]["levels"].as_array().unwrap() {
         let function_ms = level["stages_ms"]["function"]["p50"].as_f64().unwrap();
@@ -33,6 +34,9 @@ async fn the_breaking_point_is_the_shards_write_limit() {
     assert!(finding["limit"].as_str().unwrap().contains("Kinesis write"), "{finding}");
     let from_rps = finding["from_rps"].as_f64().unwrap();
     assert!((1_000.0..=1_200.0).contains(&from_rps), "{finding}");
+    let broke = &ran.report["tests"][0]["breaking_point"];
+    assert_eq!(broke["rps"], 1_100.0, "{broke}");
+    assert_eq!(broke["first"], "Kinesis write: records per shard", "{broke}");
     let delivery = &ran.report["delivery"];
     assert_eq!(delivery["delivered"], delivery["acked"], "{delivery}");
     assert_eq!(delivery["lost"], 0, "{delivery}");

@@ -83,20 +83,38 @@ pub fn interval(
     line
 }
 
-/// All intervals of a log added up, by level and metric. Unreadable lines become one note.
+/// One line of a log.
+pub struct Interval {
+    pub level: u32,
+    pub metric: LoadMetric,
+    /// Halfway between its start and its end.
+    pub middle_us: WallUs,
+    pub histogram: Histogram<u64>,
+}
+
+/// All intervals of a log added up, by level and metric, after `each` has seen every one of them. Unreadable lines
+/// become one note.
 ///
 /// # Errors
 /// The file cannot be read at all.
 pub fn read_totals(
     path: &Path,
     notes: &mut Vec<String>,
+    mut each: impl FnMut(&Interval),
 ) -> Result<BTreeMap<(u32, LoadMetric), Histogram<u64>>, EvidenceError> {
     let mut totals = BTreeMap::new();
     let mut unreadable = 0u64;
+    let mut base_us = 0;
     let torn = read_lines(path, |_, line| {
+        base_us = base_of(line).unwrap_or(base_us);
         // Comments and the quoted legend.
-        if !matches!(line.first(), None | Some(b'#' | b'"')) && add(&mut totals, line).is_none() {
-            unreadable += 1;
+        if !matches!(line.first(), None | Some(b'#' | b'"')) {
+            let interval = read_interval(line, base_us);
+            interval.iter().for_each(&mut each);
+            let added = interval.and_then(|Interval { level, metric, histogram: one, .. }| {
+                totals.entry((level, metric)).or_insert_with(histogram).add(one).ok()
+            });
+            unreadable += u64::from(added.is_none());
         }
     })?;
     if unreadable > 0 {
@@ -108,14 +126,23 @@ pub fn read_totals(
     Ok(totals)
 }
 
-fn add(totals: &mut BTreeMap<(u32, LoadMetric), Histogram<u64>>, line: &[u8]) -> Option<()> {
+/// What the times of the intervals count from, in the line that says so.
+fn base_of(line: &[u8]) -> Option<WallUs> {
+    let seconds = std::str::from_utf8(line).ok()?.strip_prefix("#[BaseTime: ")?.split(' ').next()?;
+    seconds.parse::<f64>().ok().map(|seconds| (seconds * 1e6).round() as WallUs)
+}
+
+fn read_interval(line: &[u8], base_us: WallUs) -> Option<Interval> {
     let mut whole = line.to_vec();
     whole.push(b'\n');
     let mut entries = hdrhistogram::serialization::interval_log::IntervalLogIterator::new(&whole);
     let LogEntry::Interval(entry) = entries.next()?.ok()? else { return None };
-    let tag = entry.tag()?;
-    let (level, metric) = tag.as_str().split_once('/')?;
-    let interval = crate::wire::receipt::decode_histogram(entry.encoded_histogram()).ok()?;
-    let total = totals.entry((level.parse().ok()?, metric.parse().ok()?)).or_insert_with(histogram);
-    total.add(interval).ok()
+    let (level, metric) = entry.tag()?.as_str().split_once('/')?;
+    let middle = entry.start_timestamp() + entry.duration() / 2;
+    Some(Interval {
+        level: level.parse().ok()?,
+        metric: metric.parse().ok()?,
+        middle_us: base_us + middle.as_micros() as WallUs,
+        histogram: crate::wire::receipt::decode_histogram(entry.encoded_histogram()).ok()?,
+    })
 }

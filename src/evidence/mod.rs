@@ -25,6 +25,7 @@ pub mod sends;
 pub mod sequences;
 #[cfg(test)]
 pub(crate) mod testing;
+mod windows;
 
 pub use error::EvidenceError;
 

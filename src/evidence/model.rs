@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::actions::ActionEvidence;
 use super::existing::{Change, ExistingInfo, Foreign};
+pub use super::windows::{TestWindows, Window};
 use crate::plan;
 use crate::platform::clock::WallUs;
 
@@ -125,6 +126,8 @@ pub struct TestEvidence {
     /// From the last record sent to the last acked record seen; `None` when it never drained.
     pub drain_s: Option<f64>,
     pub finished: bool,
+    /// The test by stretches of time.
+    pub windows: TestWindows,
     /// What failing batches held up; `None` where nothing failed and the plan poisoned nothing.
     pub blocked: Option<Blocked>,
     /// What the plan changed in the pipeline meanwhile, in its order.

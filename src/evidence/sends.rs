@@ -31,6 +31,9 @@ pub struct SendsLine {
     pub samples: Vec<(u64, WallUs, WallUs)>,
     /// Counters, since the beginning, of the levels that changed since the line before.
     pub levels: BTreeMap<u32, LevelCounters>,
+    /// Resident memory of the generator, MB; absent in runs of older versions, and where the system does not tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub generator_mb: Option<f64>,
 }
 
 /// What happened to the records of one level, counted.
@@ -95,6 +98,8 @@ pub struct Sends {
     pub acked: SequenceSet,
     pub levels: BTreeMap<u32, LevelCounters>,
     pub samples: Vec<(u64, WallUs, WallUs)>,
+    /// Resident memory of the generator, MB, a second apart.
+    pub generator_mb: Vec<(WallUs, f64)>,
     /// Time of the last line: how far the files go when the writer was killed.
     pub last_us: Option<WallUs>,
 }
@@ -119,6 +124,7 @@ impl Sends {
             }
             sends.samples.append(&mut line.samples);
             sends.levels.append(&mut line.levels);
+            sends.generator_mb.extend(line.generator_mb.map(|mb| (line.at_us, mb)));
             last = line;
         })?;
         if let Some(highest) = last.highest {

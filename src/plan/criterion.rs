@@ -1,7 +1,7 @@
-//! The grammar of criteria: `name[.stat] op number[unit]`, for example `put_latency.p95 < 100ms`.
+//! The grammar of criteria: `name[.stat] op number[unit]`, for example `put_latency.p95 < 100ms`; a name may be
+//! a function of another, whose statistic then stands inside: `drift(put_latency.p95) < 10%`.
 
 use super::errors::{nearest, quoted};
-use super::metric::LATER;
 use super::model::{Metric, Op, Stat, Unit};
 
 /// A criterion without its place in the plan.
@@ -27,10 +27,9 @@ const OPS: [Op; 5] = [Op::LessOrEqual, Op::GreaterOrEqual, Op::Equal, Op::Less, 
 pub(super) fn parse(text: &str) -> Result<Parsed, Wrong> {
     let mut cursor = Cursor { text, at: 0 };
     cursor.skip_spaces();
-    let metric = metric(&mut cursor)?;
-    let stat = stat(&mut cursor, metric)?;
+    let (metric, stat) = subject(&mut cursor)?;
     cursor.skip_spaces();
-    let op = op(&mut cursor)?;
+    let op = op(&mut cursor, metric)?;
     cursor.skip_spaces();
     let number_at = cursor.at;
     let (digits, value) = number(&mut cursor, metric)?;
@@ -42,8 +41,7 @@ pub(super) fn parse(text: &str) -> Result<Parsed, Wrong> {
         found: format!("{digits}{unit}"),
         expected,
     })?;
-    let stat_text = stat.map(|stat| format!(".{}", stat.as_str())).unwrap_or_default();
-    let text = format!("{}{stat_text} {} {digits}{unit}", metric.name(), op.as_str());
+    let text = format!("{} {} {digits}{unit}", metric.with_stat(stat), op.as_str());
     Ok(Parsed { text, metric, stat, op, threshold })
 }
 
@@ -88,25 +86,44 @@ impl<'a> Cursor<'a> {
     }
 }
 
-fn metric(cursor: &mut Cursor<'_>) -> Result<Metric, Wrong> {
+/// The metric with its statistic: `name[.stat]` or `function(name[.stat])`.
+fn subject(cursor: &mut Cursor<'_>) -> Result<(Metric, Option<Stat>), Wrong> {
     let start = cursor.at;
-    let name = cursor.take_while(|c| c.is_ascii_alphanumeric() || c == '_');
-    if let Some((later, meaning)) = LATER.iter().find(|(later, _)| *later == name) {
-        return Err(Wrong {
-            at: cursor.text[..start].chars().count(),
-            found: format!("{} ({meaning}), which is not in this release", quoted(later)),
-            expected: "a metric of docs/metrics.md".to_owned(),
-        });
+    let name = cursor.take_while(is_name);
+    if !Metric::all().any(|metric| metric.name().split_once('(').is_some_and(|(of, _)| of == name)) {
+        let metric = Metric::from_name(name).ok_or_else(|| unknown(cursor, start, name))?;
+        return Ok((metric, stat(cursor, metric)?));
     }
-    Metric::from_name(name).ok_or_else(|| {
-        let near = nearest(name, Metric::all().map(Metric::name));
-        let expected = match near.as_slice() {
-            [] => "a metric of docs/metrics.md, such as success_rate or put_latency.p95".to_owned(),
-            near => format!("a metric; the nearest: {}", near.join(", ")),
-        };
-        let found = if name.is_empty() { cursor.wrong(start, "").found } else { quoted(name) };
-        Wrong { at: cursor.text[..start].chars().count(), found, expected }
-    })
+    let listed = || {
+        let functions = Metric::all().map(Metric::name).filter(|whole| whole.starts_with(name));
+        format!("one of {}", functions.collect::<Vec<_>>().join(", "))
+    };
+    if !cursor.take("(") {
+        return Err(cursor.wrong(cursor.at, listed()));
+    }
+    let argument_at = cursor.at;
+    let argument = cursor.take_while(is_name);
+    let whole = format!("{name}({argument})");
+    let metric = Metric::from_name(&whole).ok_or_else(|| cursor.wrong(argument_at, listed()))?;
+    let stat = stat(cursor, metric)?;
+    if !cursor.take(")") {
+        return Err(cursor.wrong(cursor.at, "a closing )"));
+    }
+    Ok((metric, stat))
+}
+
+fn is_name(c: char) -> bool {
+    c.is_ascii_alphanumeric() || c == '_'
+}
+
+fn unknown(cursor: &Cursor<'_>, start: usize, name: &str) -> Wrong {
+    let near = nearest(name, Metric::all().map(Metric::name));
+    let expected = match near.as_slice() {
+        [] => "a metric of docs/metrics.md, such as success_rate or put_latency.p95".to_owned(),
+        near => format!("a metric; the nearest: {}", near.join(", ")),
+    };
+    let found = if name.is_empty() { cursor.wrong(start, "").found } else { quoted(name) };
+    Wrong { at: cursor.text[..start].chars().count(), found, expected }
 }
 
 fn stat(cursor: &mut Cursor<'_>, metric: Metric) -> Result<Option<Stat>, Wrong> {
@@ -120,20 +137,30 @@ fn stat(cursor: &mut Cursor<'_>, metric: Metric) -> Result<Option<Stat>, Wrong> 
             true => Err(cursor.wrong(start, format!("{} alone: it has no distribution", metric.name()))),
         };
     }
+    if !has_dot && metric.stat_is_optional() {
+        return Ok(None);
+    }
     if !has_dot {
         return Err(cursor.wrong(start, format!("{} with one of {listed}", metric.name())));
     }
-    let name = cursor.take_while(|c| c.is_ascii_alphanumeric() || c == '_');
+    let name = cursor.take_while(is_name);
     match allowed.iter().find(|stat| stat.as_str() == name) {
         Some(stat) => Ok(Some(*stat)),
         None => Err(cursor.wrong(start, format!("{} with one of {listed}", metric.name()))),
     }
 }
 
-fn op(cursor: &mut Cursor<'_>) -> Result<Op, Wrong> {
+fn op(cursor: &mut Cursor<'_>, metric: Metric) -> Result<Op, Wrong> {
     let start = cursor.at;
     let taken = OPS.into_iter().find(|op| cursor.take(op.as_str()));
-    taken.ok_or_else(|| cursor.wrong(start, "one of <, <=, >, >=, =="))
+    match taken {
+        // A change is judged by its size, with an interval: it can be shown to stay below something, no more.
+        Some(op) if metric.is_drift() && !matches!(op, Op::Less | Op::LessOrEqual) => {
+            Err(cursor.wrong(start, "one of <, <= for a drift"))
+        }
+        Some(op) => Ok(op),
+        None => Err(cursor.wrong(start, "one of <, <=, >, >=, ==")),
+    }
 }
 
 /// Digits with at most one decimal point: as written, and the value.
@@ -178,9 +205,10 @@ fn unit(cursor: &mut Cursor<'_>, metric: Metric) -> Result<(&'static str, f64), 
     }
 }
 
-/// A share of a whole cannot pass 100 %; a throughput ratio can.
+/// A share of a whole cannot pass 100 %; the ratio of two things, and a change, can.
 fn check_range(metric: Metric, threshold: f64) -> Result<(), String> {
-    let is_share = metric.unit() == Unit::Percent && metric != Metric::ThroughputRatio;
+    let is_ratio = matches!(metric, Metric::ThroughputRatio | Metric::CloudwatchCostRatio);
+    let is_share = metric.unit() == Unit::Percent && !is_ratio && !metric.is_drift();
     if is_share && threshold > 100.0 {
         return Err("0% to 100%".to_owned());
     }
@@ -218,7 +246,18 @@ mod tests {
         assert_eq!(read("drain_time < 5m").threshold, 300.0);
         assert_eq!(read("throughput_ratio >= 120%").threshold, 120.0);
         assert_eq!(read("iterator_age.max < 1000ms").metric, Metric::IteratorAge);
+        assert_eq!(read("throughput_ratio.min>=99%").text, "throughput_ratio.min >= 99%");
+        let drift = read("drift(put_latency.p95) < 10%");
+        assert_eq!((drift.metric, drift.stat), (Metric::DriftPutLatency, Some(Stat::P95)));
+        assert_eq!(drift.text, "drift(put_latency.p95) < 10%");
+        assert_eq!(read("drift(throughput)<=150%").text, "drift(throughput) <= 150%");
+        assert_eq!(read("recovery(put_latency.p95) < 5m").threshold, 300.0);
+        assert_eq!(read("scaling_time < 2m").threshold, 120.0);
+        assert_eq!(read("cloudwatch_cost_ratio <= 110%").threshold, 110.0);
     }
+
+    const DRIFTS: &str = "one of drift(put_latency), drift(e2e_latency), drift(throughput), drift(memory_used), \
+                          drift(generator_memory)";
 
     #[test]
     fn says_what_is_wrong_and_at_which_character() {
@@ -244,12 +283,20 @@ mod tests {
                 "the end of the criterion",
                 "a metric of docs/metrics.md, such as success_rate or put_latency.p95",
             ),
+            ("drift < 10%", 5, "`<`", DRIFTS),
+            ("drift() < 10%", 6, "`)`", DRIFTS),
+            ("drift(lost) < 10%", 6, "`lost)`", DRIFTS),
+            ("drift(throughput < 10%", 16, "`<`", "a closing )"),
+            ("drift(throughput) > 10%", 18, "`>`", "one of <, <= for a drift"),
+            ("drift(put_latency) < 10%", 17, "`)`", "drift(put_latency) with one of .p50, .p95, .p99, .avg"),
             (
-                "drift(put_latency.p95) < 10%",
-                0,
-                "`drift` (change of a metric over a hold), which is not in this release",
-                "a metric of docs/metrics.md",
+                "drift(put_latency.max) < 1%",
+                17,
+                "`.max)`",
+                "drift(put_latency) with one of .p50, .p95, .p99, .avg",
             ),
+            ("throughput_ratio.p95 > 9%", 16, "`.p95`", "throughput_ratio with one of .min"),
+            ("scaling_time < 2%", 16, "`%`", "the unit ms, s or m"),
         ];
         for (text, at, found, expected) in cases {
             let wrong = parse(text).expect_err(text);

@@ -4,7 +4,6 @@
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
-use super::metric::LATER;
 use super::*;
 
 fn repository() -> &'static Path {
@@ -99,8 +98,10 @@ fn the_document_of_metrics_is_the_table() {
         "Generated from the code (`STREAMGAUGE_BLESS=1 cargo test --lib plan::` rewrites it); do not edit.\n\n",
         "A criterion is `name[.stat] op number[unit]`, for example `put_latency.p95 < 100ms`. `op` is one of\n",
         "`<`, `<=`, `>`, `>=`, `==`. Times take `ms`, `s` or `m`. A metric with statistics needs one of them,\n",
-        "any other takes none. *Judged on* says where it must hold: on every level that is judged (the holds\n",
-        "and the parts of a series; the ramps where a test has neither), or once over the whole test.\n\n",
+        "any other takes none; `throughput_ratio` takes it or not. The statistic of a function stands inside:\n",
+        "`drift(put_latency.p95) < 10%`. How the functions are worked out: `docs/statistics.md`. *Judged on* says where\n",
+        "it must hold: on every level that is judged (the holds and the\n",
+        "parts of a series; the ramps where a test has neither), or once over the whole test.\n\n",
         "| name | statistics | unit | judged on | is |\n|---|---|---|---|---|\n",
     ));
     for metric in Metric::all() {
@@ -112,10 +113,6 @@ fn the_document_of_metrics_is_the_table() {
         let judged_on = if metric.is_per_level() { "each level" } else { "the test" };
         let (name, stats, meaning) = (metric.name(), stats.join(" "), metric.meaning());
         writeln!(text, "| `{name}` | {stats} | {unit} | {judged_on} | {meaning} |").unwrap();
-    }
-    text.push_str("\nKnown, but not in this release (a plan that names one is refused):\n\n");
-    for (name, meaning) in LATER {
-        writeln!(text, "- `{name}`: {meaning}").unwrap();
     }
     text.push_str("\nRed flags that `flags:` may name, each with `note` (the default) or `stop`:\n\n");
     for flag in Flag::ALL {

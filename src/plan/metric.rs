@@ -6,12 +6,9 @@ const ALL_STATS: &[Stat] = &[Stat::P50, Stat::P95, Stat::P99, Stat::P999, Stat::
 const AVG_AND_MAX: &[Stat] = &[Stat::Avg, Stat::Max];
 const NO_STATS: &[Stat] = &[];
 
-/// Metrics of a later release: (name, what it will be).
-pub(super) const LATER: [(&str, &str); 3] = [
-    ("drift", "change of a metric over a hold"),
-    ("recovery", "time until a metric is back in its band after a spike"),
-    ("scaling_time", "time from the end of a ramp until iterator age is back under 1 s"),
-];
+/// Of windows: what the best and the worst of a minute have is not a level that could drift or recover.
+const LEVEL_STATS: &[Stat] = &[Stat::P50, Stat::P95, Stat::P99, Stat::Avg];
+const WORST_WINDOW: &[Stat] = &[Stat::Min];
 
 struct Row {
     metric: Metric,
@@ -34,7 +31,7 @@ const fn row(
 }
 
 #[rustfmt::skip]
-const TABLE: [Row; 26] = [
+const TABLE: [Row; 35] = [
     row(Metric::SuccessRate, "success_rate", Unit::Percent, NO_STATS, true, "records acked, retries included / sent"),
     row(Metric::FirstTryRate, "first_try_rate", Unit::Percent, NO_STATS, true, "records acked at the first attempt / sent"),
     row(Metric::ErrorRate, "error_rate", Unit::Percent, NO_STATS, true, "records failed for good / sent"),
@@ -54,13 +51,22 @@ const TABLE: [Row; 26] = [
     row(Metric::Duplicates, "duplicates", Unit::Count, NO_STATS, false, "seen more than once, whether put twice or delivered twice"),
     row(Metric::OutOfOrder, "out_of_order", Unit::Count, NO_STATS, false, "first seen after a later record of the same partition key"),
     row(Metric::DeadLettered, "dead_lettered", Unit::Count, NO_STATS, false, "sent to the on-failure destination"),
-    row(Metric::ThroughputRatio, "throughput_ratio", Unit::Percent, NO_STATS, true, "achieved rate / target rate"),
+    row(Metric::ThroughputRatio, "throughput_ratio", Unit::Percent, WORST_WINDOW, true, "achieved rate / target rate; `.min`: in the worst 10 s window"),
     row(Metric::ColdStartRate, "cold_start_rate", Unit::Percent, NO_STATS, true, "cold starts / invocations"),
     row(Metric::MemoryUsed, "memory_used", Unit::Percent, NO_STATS, false, "the function's highest memory use / its memory"),
     row(Metric::DlqDepth, "dlq_depth", Unit::Count, NO_STATS, false, "messages in the on-failure queue at the end"),
     row(Metric::GeneratorLag, "generator_lag", Unit::Milliseconds, ALL_STATS, true, "from when a record was due until the generator had it ready to send"),
     row(Metric::CostPerMillion, "cost_per_million", Unit::Usd, NO_STATS, false, "the pipeline's cost of a million delivered records"),
     row(Metric::DrainTime, "drain_time", Unit::Seconds, NO_STATS, false, "from the last record sent until the last acked one was processed or dead-lettered; after an action, from asking for its revert until the backlog was processed and the iterator age back: the longest of them"),
+    row(Metric::DriftPutLatency, "drift(put_latency)", Unit::Percent, LEVEL_STATS, false, "change over the longest hold: Theil-Sen slope of the windows, 95 % interval by block bootstrap (docs/statistics.md)"),
+    row(Metric::DriftE2eLatency, "drift(e2e_latency)", Unit::Percent, LEVEL_STATS, false, "the same, end to end"),
+    row(Metric::DriftThroughput, "drift(throughput)", Unit::Percent, NO_STATS, false, "the same, of achieved / target"),
+    row(Metric::DriftMemoryUsed, "drift(memory_used)", Unit::Percent, NO_STATS, false, "the same, of the function's memory"),
+    row(Metric::DriftGeneratorMemory, "drift(generator_memory)", Unit::Percent, NO_STATS, false, "the same, of the generator's resident memory"),
+    row(Metric::RecoveryPutLatency, "recovery(put_latency)", Unit::Seconds, LEVEL_STATS, false, "from the end of the spike until six 10 s windows on end are inside the band of the 60 s before it (docs/statistics.md)"),
+    row(Metric::RecoveryE2eLatency, "recovery(e2e_latency)", Unit::Seconds, LEVEL_STATS, false, "the same, end to end"),
+    row(Metric::ScalingTime, "scaling_time", Unit::Seconds, NO_STATS, false, "from the end of a ramp upwards until the iterator age stays under 1 s for 30 s on end; the worst ramp"),
+    row(Metric::CloudwatchCostRatio, "cloudwatch_cost_ratio", Unit::Percent, NO_STATS, false, "what CloudWatch and its logs cost in this run / what was forecast for its tests"),
 ];
 
 impl Metric {
@@ -73,7 +79,28 @@ impl Metric {
         TABLE.iter().find(|row| row.metric == self).expect("a test finds every metric in the table")
     }
 
-    /// As a criterion writes it.
+    /// Whether a criterion may leave the statistic out: it then means the whole.
+    pub fn stat_is_optional(self) -> bool {
+        self.stats() == WORST_WINDOW
+    }
+
+    /// A change: it holds below a threshold, or not, and has a direction that does not count.
+    pub fn is_drift(self) -> bool {
+        self.name().starts_with("drift(")
+    }
+
+    /// As a criterion writes it, with the statistic where it belongs: `put_latency.p95`,
+    /// `drift(put_latency.p95)`.
+    pub fn with_stat(self, stat: Option<Stat>) -> String {
+        let name = self.name();
+        match (stat, name.strip_suffix(')')) {
+            (None, _) => name.to_owned(),
+            (Some(stat), Some(open)) => format!("{open}.{})", stat.as_str()),
+            (Some(stat), None) => format!("{name}.{}", stat.as_str()),
+        }
+    }
+
+    /// As a criterion writes it, without the statistic.
     pub fn name(self) -> &'static str {
         self.row().name
     }
@@ -125,6 +152,7 @@ impl Stat {
             Stat::P999 => "p999",
             Stat::Avg => "avg",
             Stat::Max => "max",
+            Stat::Min => "min",
         }
     }
 }
@@ -197,6 +225,10 @@ mod tests {
             assert_eq!(Metric::from_name(metric.name()), Some(metric));
             assert_eq!(metric as usize, i, "{} stands in the order of the enum", metric.name());
         }
-        assert_eq!(Metric::all().count(), Metric::DrainTime as usize + 1, "the last metric of the enum");
+        assert_eq!(
+            Metric::all().count(),
+            Metric::CloudwatchCostRatio as usize + 1,
+            "the last metric of the enum"
+        );
     }
 }

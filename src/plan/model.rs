@@ -297,6 +297,15 @@ pub enum Metric {
     GeneratorLag,
     CostPerMillion,
     DrainTime,
+    DriftPutLatency,
+    DriftE2eLatency,
+    DriftThroughput,
+    DriftMemoryUsed,
+    DriftGeneratorMemory,
+    RecoveryPutLatency,
+    RecoveryE2eLatency,
+    ScalingTime,
+    CloudwatchCostRatio,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -317,6 +326,8 @@ pub enum Stat {
     P999,
     Avg,
     Max,
+    /// Of the whole windows of ten seconds, the worst.
+    Min,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -143,7 +143,10 @@ impl Resolver<'_> {
             stage.target_rps /= think_s;
         }
         for (index, criterion) in criteria.iter().enumerate() {
-            if matches!(criterion.metric, Metric::ThroughputRatio | Metric::GeneratorLag) {
+            if matches!(
+                criterion.metric,
+                Metric::ThroughputRatio | Metric::DriftThroughput | Metric::GeneratorLag
+            ) {
                 let expected = "no criterion on it: with users a record is due when it is sent, and there is \
                                 no target rate";
                 let at = test_at.key("criteria").index(index);

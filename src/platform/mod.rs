@@ -8,6 +8,7 @@ mod credentials;
 #[cfg(feature = "cli")]
 mod https;
 pub mod limits;
+pub mod memory;
 pub mod permissions;
 #[cfg(feature = "cli")]
 pub mod refusals;

@@ -8,6 +8,7 @@ use crate::verdict::{self, CriterionVerdict, Finding, Findings, TestVerdict, Ver
 
 use super::actions;
 use super::blocked;
+use super::breaking_point;
 use super::charts::TestCharts;
 use super::closed_loop;
 use super::existing;
@@ -29,7 +30,10 @@ pub fn build(evidence: &Evidence, cost: &Cost, verdicts: &Verdicts, findings: &F
             .tests
             .iter()
             .zip(&verdicts.tests)
-            .map(|(test, verdict)| test_report(evidence, &cost.book, test, verdict))
+            .map(|(test, verdict)| TestReport {
+                breaking_point: breaking_point::report(evidence, test, &findings.list),
+                ..test_report(evidence, &cost.book, test, verdict)
+            })
             .collect(),
         criteria: verdicts.run.iter().map(criterion).collect(),
         delivery: delivery(&evidence.delivery),
@@ -127,6 +131,7 @@ fn test_report(
             .map(|level| level_report(evidence, book, test, level, judged.contains(&level.index)))
             .collect(),
         actions: actions::report(test),
+        breaking_point: None,
         blocked: test.blocked.as_ref().map(blocked::report),
         closed_loop: closed_loop::sentences(
             test,
@@ -226,6 +231,7 @@ fn criterion(criterion: &CriterionVerdict) -> CriterionReport {
         text: criterion.text.clone(),
         verdict: criterion.verdict,
         observed: criterion.observed.and_then(rounded),
+        interval: criterion.interval.and_then(|(low, high)| Some([rounded(low)?, rounded(high)?])),
         threshold: rounded(criterion.threshold).unwrap_or(0.0),
         unit: criterion.unit.as_str().to_owned(),
         reason: criterion.reason.clone(),

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use super::actions;
 use super::blocked;
+use super::breaking_point;
 use super::existing::{ExistingReport, ForeignMinuteReport};
 use super::model::*;
 use super::text::{self, NONE, count, number, observed, or_none, percent, rate, usd};
@@ -119,6 +120,9 @@ fn test_section(out: &mut String, test: &TestReport) {
         line(out, &format!("{}\n", escaped(text)));
     }
     criteria_table(out, &test.criteria);
+    if let Some(found) = &test.breaking_point {
+        line(out, &format!("\n{}", escaped(&breaking_point::sentence(found))));
+    }
     line(
         out,
         "\nRates and latency, in records/s and ms; put latency counts from the due time, service time from the send.\n",

@@ -3,6 +3,7 @@
 
 mod actions;
 mod blocked;
+mod breaking_point;
 mod build;
 mod charts;
 mod closed_loop;

@@ -139,6 +139,8 @@ pub struct TestReport {
     pub drain_s: Option<f64>,
     pub criteria: Vec<CriterionReport>,
     pub levels: Vec<LevelReport>,
+    /// Where the load, rising, broke the pipeline; null where it did not, or did not rise through several rates.
+    pub breaking_point: Option<BreakingPointReport>,
     /// What batches that failed held up; null where none did and the plan poisoned no record.
     pub blocked: Option<BlockedReport>,
     /// What the plan changed in the pipeline meanwhile, in its order.
@@ -150,6 +152,19 @@ pub struct TestReport {
     /// Drawn, not serialized: the per-second rows are in `series.csv`.
     #[serde(skip)]
     pub charts: TestCharts,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BreakingPointReport {
+    /// The first rate at which refusals, iterator age or put latency left their band and stayed out, records/s.
+    pub rps: f64,
+    /// The limit that gave way first, as a finding names it, or what left its band.
+    pub first: String,
+    /// RFC 3339, UTC.
+    pub at: String,
+    /// One sentence with the numbers.
+    pub evidence: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -167,6 +182,9 @@ pub struct CriterionReport {
     pub verdict: Verdict,
     /// The worst judged level's value, or that of the whole test.
     pub observed: Option<f64>,
+    /// Of an estimate such as a drift, and absent elsewhere: the true value lies between these two with 95 % confidence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interval: Option<[f64; 2]>,
     pub threshold: f64,
     /// `%`, `ms`, `s`, `USD`; empty for counts.
     #[schemars(extend("enum" = ["%", "ms", "s", "USD", ""]))]

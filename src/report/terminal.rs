@@ -10,6 +10,7 @@ use crate::verdict::Verdict;
 
 use super::actions;
 use super::blocked;
+use super::breaking_point;
 use super::model::*;
 use super::text::{self, NONE, count, number, observed, or_none, percent, rate, usd};
 
@@ -169,6 +170,9 @@ fn test_section(out: &mut String, test: &TestReport, page: &Page) {
     }
     if let Some(text) = &test.closed_loop {
         page.paragraph(out, "\nload      ", text);
+    }
+    if let Some(found) = &test.breaking_point {
+        page.paragraph(out, "\n", &breaking_point::sentence(found));
     }
     if let Some(blocked) = &test.blocked {
         page.paragraph(out, "\nblocked   ", &blocked::sentences(blocked).join(" "));

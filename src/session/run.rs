@@ -35,7 +35,7 @@ use super::live::{LiveState, Next};
 use super::lookups::{CONFIRM_BOUND, OnFailureQueue, collect_last, confirm};
 use super::progress::Progress;
 use super::stop::{self, Stop, StopOnDrop};
-use super::{SessionError, actions, environment, headers, host, metrics, readiness, shards};
+use super::{SessionError, actions, environment, headers, metrics, readiness, shards};
 
 /// Concurrent long polls of the receipts queue.
 const POLLERS: usize = 3;
@@ -422,7 +422,7 @@ impl Running {
             RunEnd::Stopped(reason) => End::Stopped { reason: reason.clone() },
             RunEnd::Completed | RunEnd::Killed => End::Completed,
         };
-        let generator_peak_mb = host::peak_mb();
+        let generator_peak_mb = crate::platform::memory::peak_mb();
         events.append(clock.now_us(), &Event::RunEnded { end: logged, generator_peak_mb })?;
         events.sync()?;
         if reachable {

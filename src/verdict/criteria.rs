@@ -2,7 +2,7 @@
 
 use crate::plan::{Criterion, Op};
 
-use super::measure::{self, Observation, Scope};
+use super::measure::{self, Doubt, Observation, Scope, Spread};
 use super::{CriterionVerdict, Verdict};
 
 /// Judges one criterion. It must hold on every observation: one failure fails it, else one doubt leaves
@@ -27,9 +27,13 @@ pub(super) fn judge(criterion: &Criterion, scope: &Scope<'_>) -> CriterionVerdic
         text: criterion.text.clone(),
         verdict,
         observed: worst.1.value.as_ref().ok().copied(),
+        interval: worst.1.spread.map(|spread| (spread.low, spread.high)),
         threshold: criterion.threshold,
         unit: criterion.metric.unit(),
-        reason: reason(verdict, judged.len(), deciding.len(), worst),
+        reason: match &worst.1.told {
+            Some(told) => format!("{}: {told}", reason(verdict, judged.len(), deciding.len(), worst)),
+            None => reason(verdict, judged.len(), deciding.len(), worst),
+        },
         level: worst.1.level.clone(),
     }
 }
@@ -45,6 +49,9 @@ fn judge_one(criterion: &Criterion, observation: &Observation) -> (Verdict, Stri
             return (Verdict::Inconclusive, why.clone());
         }
     };
+    if let Some(spread) = &observation.spread {
+        return judge_spread(spread, observation.doubt.as_ref(), threshold);
+    }
     let holds = op.holds(value, threshold);
     if let Some(doubt) = &observation.doubt
         && !(doubt.only_grows && decided_whatever_comes(op, value, threshold))
@@ -60,6 +67,29 @@ fn judge_one(criterion: &Criterion, observation: &Observation) -> (Verdict, Stri
     (if holds { Verdict::Pass } else { Verdict::Fail }, String::new())
 }
 
+/// A change holds when all of its interval is smaller than the threshold, and fails when all of it is larger, up or
+/// down. The end of an interval is a point of no weight: `<` and `<=` are the same here.
+fn judge_spread(spread: &Spread, doubt: Option<&Doubt>, threshold: f64) -> (Verdict, String) {
+    if let Some(doubt) = doubt {
+        return (Verdict::Inconclusive, doubt.reason.clone());
+    }
+    let Spread { low, high, told_apart, windows } = *spread;
+    let limit = threshold.max(told_apart);
+    let interval = format!("{low:+.1} % to {high:+.1} % with 95 % confidence, {windows} windows");
+    let interval = match told_apart > threshold {
+        true => format!("{interval}; less than {told_apart:.1} % is too small to be told from none here"),
+        false => interval,
+    };
+    let verdict = if low > -limit && high < limit {
+        Verdict::Pass
+    } else if low >= limit || high <= -limit {
+        Verdict::Fail
+    } else {
+        return (Verdict::Inconclusive, format!("the interval spans the threshold: {interval}"));
+    };
+    (verdict, interval)
+}
+
 /// Whether a value that can only grow has already settled the criterion.
 fn decided_whatever_comes(op: Op, value: f64, threshold: f64) -> bool {
     match op {
@@ -73,6 +103,7 @@ fn decided_whatever_comes(op: Op, value: f64, threshold: f64) -> bool {
 fn badness(criterion: &Criterion, observation: &Observation) -> f64 {
     let Ok(value) = observation.value else { return f64::INFINITY };
     match criterion.op {
+        _ if criterion.metric.is_drift() => value.abs(),
         Op::Less | Op::LessOrEqual => value,
         Op::Greater | Op::GreaterOrEqual => -value,
         Op::Equal => (value - criterion.threshold).abs(),
@@ -89,6 +120,7 @@ fn reason(
         return if why.is_empty() { "over the whole test".to_owned() } else { why.clone() };
     };
     match verdict {
+        Verdict::Pass | Verdict::Fail if worst.spread.is_some() => format!("{level}: {why}"),
         Verdict::Pass if judged == 1 => format!("held on the judged level, {level}"),
         Verdict::Pass => format!("held on all {judged} judged levels, tightest on {level}"),
         Verdict::Fail if judged == 1 => format!("did not hold on the judged level, {level}"),

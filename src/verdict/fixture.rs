@@ -241,6 +241,7 @@ fn tests(plan: &Plan) -> Vec<TestEvidence> {
             ended_us: Some(START_US + after_s as i64 * 1_000_000),
             drain_s: Some(3.25),
             finished: true,
+            windows: TestWindows::default(),
             blocked: None,
             actions: Vec::new(),
             cloudwatch: BTreeMap::from([

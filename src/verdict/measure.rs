@@ -5,6 +5,8 @@ use crate::cost::Cost;
 use crate::evidence::model::{Dist, Evidence, LevelDelivery, LevelEvidence, TestEvidence};
 use crate::plan::{Metric, StageKind, Stat};
 
+use super::windows;
+
 /// Keys of `cloudwatch` that criteria and findings read.
 pub(super) mod key {
     pub const WRITE_EXCEEDED: &str = "kinesis.WriteProvisionedThroughputExceeded.Sum";
@@ -20,7 +22,7 @@ pub(super) mod key {
     pub const DLQ_DEPTH: &str = "dlq.ApproximateNumberOfMessagesVisible.Maximum";
 }
 
-const NOT_MEASURED: &str = "delivery was not measured: no receipts";
+pub(super) const NOT_MEASURED: &str = "delivery was not measured: no receipts";
 
 /// What a criterion is judged over: one test, or all tests of the run.
 pub(super) struct Scope<'a> {
@@ -45,12 +47,47 @@ pub(super) struct Observation {
     /// The true value lies within this distance of `value`.
     pub error: f64,
     pub doubt: Option<Doubt>,
+    /// An estimate, which is judged by its whole interval.
+    pub spread: Option<Spread>,
+    /// What the reader should know beside the value.
+    pub told: Option<String>,
+}
+
+/// An interval that holds the true change with 95 % confidence, percent of the level.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Spread {
+    pub low: f64,
+    pub high: f64,
+    /// A change within this is not told from none.
+    pub told_apart: f64,
+    /// Windows that it rests on.
+    pub windows: usize,
+}
+
+impl Observation {
+    /// Nothing was observed of the whole test, and why.
+    pub fn unknown(why: String) -> Observation {
+        Observation { level: None, value: Err(why), error: 0.0, doubt: None, spread: None, told: None }
+    }
+
+    pub fn doubted(self, doubt: Option<Doubt>) -> Observation {
+        Observation { doubt, ..self }
+    }
+
+    pub fn told(self, told: String) -> Observation {
+        Observation { told: Some(told), ..self }
+    }
+
+    /// Named after its test where several are judged together.
+    pub fn on(self, scope: &Scope<'_>, test: &TestEvidence) -> Observation {
+        Observation { level: (scope.tests.len() > 1).then(|| test.id.clone()), ..self }
+    }
 }
 
 /// Samples below which a percentile says nothing: one sample must be expected beyond it.
 pub fn percentile_needs_samples(stat: Stat) -> u64 {
     match stat {
-        Stat::Avg | Stat::Max => 1,
+        Stat::Avg | Stat::Max | Stat::Min => 1,
         Stat::P50 => 2,
         Stat::P95 => 20,
         Stat::P99 => 100,
@@ -87,6 +124,16 @@ pub fn mean_target_rps(level: &LevelEvidence) -> f64 {
 
 /// Everything that was observed of a metric: one entry a judged level, or one for the whole test.
 pub(super) fn observe(metric: Metric, stat: Option<Stat>, scope: &Scope<'_>) -> Vec<Observation> {
+    let over_windows = match metric {
+        _ if metric.is_drift() => windows::drifts(metric, stat, scope),
+        Metric::RecoveryPutLatency | Metric::RecoveryE2eLatency => windows::recoveries(metric, stat, scope),
+        Metric::ScalingTime => windows::scaling_times(scope),
+        Metric::CloudwatchCostRatio => vec![windows::cloudwatch_cost_ratio(scope)],
+        _ => Vec::new(),
+    };
+    if !over_windows.is_empty() {
+        return over_windows;
+    }
     if is_whole(metric, stat) {
         return vec![whole(metric, stat, scope)];
     }
@@ -97,8 +144,7 @@ pub(super) fn observe(metric: Metric, stat: Option<Stat>, scope: &Scope<'_>) -> 
         }
     }
     if observations.is_empty() {
-        let value = Err("no level to judge".to_owned());
-        observations.push(Observation { level: None, value, error: 0.0, doubt: None });
+        observations.push(Observation::unknown("no level to judge".to_owned()));
     }
     observations
 }
@@ -122,6 +168,7 @@ fn on_level(
         Metric::ThroughputRatio | Metric::GeneratorLag if level.users.is_some() => {
             Err("a closed loop has no target rate, and its generator cannot lag".to_owned())
         }
+        Metric::ThroughputRatio if stat == Some(Stat::Min) => windows::worst_throughput(test, level),
         Metric::ThroughputRatio => Ok(level.achieved_rps / mean_target_rps(level) * 100.0),
         Metric::ColdStartRate => percent(level.cold_starts, level.invocations, "no receipt came"),
         _ => stat_of(dist_of(metric, level), stat),
@@ -138,10 +185,11 @@ fn on_level(
         }
     }
     let doubt = level_doubt(metric, level);
-    Observation { level: Some(level_name(scope, test, level)), value, error, doubt }
+    let level = Some(level_name(scope, test, level));
+    Observation { level, value, error, doubt, spread: None, told: None }
 }
 
-fn level_doubt(metric: Metric, level: &LevelEvidence) -> Option<Doubt> {
+pub(super) fn level_doubt(metric: Metric, level: &LevelEvidence) -> Option<Doubt> {
     let reason = if level.started_us.is_none() {
         "the level was never started".to_owned()
     } else if !level.finished {
@@ -155,7 +203,7 @@ fn level_doubt(metric: Metric, level: &LevelEvidence) -> Option<Doubt> {
 }
 
 /// The level's name, after the test's id where several tests are judged together.
-fn level_name(scope: &Scope<'_>, test: &TestEvidence, level: &LevelEvidence) -> String {
+pub(super) fn level_name(scope: &Scope<'_>, test: &TestEvidence, level: &LevelEvidence) -> String {
     if scope.tests.len() > 1 { format!("{} {}", test.id, level.name) } else { level.name.clone() }
 }
 
@@ -176,7 +224,7 @@ fn dist_of(metric: Metric, level: &LevelEvidence) -> Option<&Dist> {
     }
 }
 
-fn stat_of(dist: Option<&Dist>, stat: Option<Stat>) -> Result<f64, String> {
+pub(super) fn stat_of(dist: Option<&Dist>, stat: Option<Stat>) -> Result<f64, String> {
     let dist = dist.filter(|dist| dist.count > 0).ok_or("no sample")?;
     let stat = stat.ok_or("the criterion names no statistic")?;
     let needed = percentile_needs_samples(stat);
@@ -190,6 +238,7 @@ fn stat_of(dist: Option<&Dist>, stat: Option<Stat>) -> Result<f64, String> {
         Stat::P999 => dist.p999,
         Stat::Avg => dist.avg,
         Stat::Max => dist.max,
+        Stat::Min => return Err("no least value is kept".to_owned()),
     })
 }
 
@@ -234,7 +283,7 @@ fn whole(metric: Metric, stat: Option<Stat>, scope: &Scope<'_>) -> Observation {
             largest(maxima).ok_or_else(|| "no sample".to_owned())
         }
     };
-    Observation { level: None, value, error, doubt }
+    Observation { level: None, value, error, doubt, spread: None, told: None }
 }
 
 /// A test that did not run to its end, or whose judged levels are void, was not put under the load of its

@@ -10,8 +10,12 @@ mod findings;
 #[cfg(test)]
 pub(crate) mod fixture;
 mod measure;
+mod statistics;
 #[cfg(test)]
 mod tests;
+mod windows;
+#[cfg(test)]
+mod windows_tests;
 
 use std::fmt;
 
@@ -19,7 +23,9 @@ use crate::cost::Cost;
 use crate::evidence::model::{Evidence, RunEnd, TestEvidence};
 use crate::plan::Unit;
 
-pub use findings::{Change, EvidenceItem, Finding, Findings, KnownUpTo, Limit, findings};
+pub use findings::{
+    BreakingPoint, Change, EvidenceItem, Finding, Findings, KnownUpTo, Limit, breaking_point, findings,
+};
 pub use measure::{judged_levels, mean_target_rps, percentile_needs_samples};
 
 /// Ordered from best to worst: the verdict of many is their maximum.
@@ -65,6 +71,8 @@ pub struct CriterionVerdict {
     pub verdict: Verdict,
     /// The worst judged level's value, or that of the whole test; `None` where nothing was measured.
     pub observed: Option<f64>,
+    /// Of an estimate: the true value lies between these with 95 % confidence.
+    pub interval: Option<(f64, f64)>,
     pub threshold: f64,
     pub unit: Unit,
     /// In words: which level decided, or why nothing could be decided.

@@ -8,7 +8,7 @@ use super::{Files, clocks, cloudwatch_values, dist};
 use crate::evidence::accounting::LevelRange;
 use crate::evidence::hlog::LoadMetric;
 use crate::evidence::model::{
-    Dist, GENERATOR_LAG_P99_MAX_MS, LevelDelivery, LevelEvidence, PutBytes, TestEvidence,
+    Dist, GENERATOR_LAG_P99_MAX_MS, LevelDelivery, LevelEvidence, PutBytes, TestEvidence, TestWindows,
 };
 use crate::evidence::sends::LevelCounters;
 use crate::load::outcome::FailReason;
@@ -56,6 +56,7 @@ fn test(
         ended_us: times.ended_us,
         drain_s: times.drained_s,
         finished: times.complete,
+        windows: TestWindows::default(),
         blocked: None,
         actions: Vec::new(),
         cloudwatch,

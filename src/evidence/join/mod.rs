@@ -12,6 +12,7 @@ mod receipt_sums;
 mod series;
 mod timeline;
 mod usage;
+mod windows;
 
 #[cfg(test)]
 mod tests;
@@ -33,6 +34,7 @@ use super::sends::Sends;
 use crate::plan::{self, Plan, ReadFile};
 use receipt_sums::ReceiptSums;
 use timeline::Timeline;
+use windows::WindowSums;
 
 /// Tells the index of the partition key of a sequence.
 pub type Picker = Box<dyn Fn(u64) -> u32>;
@@ -65,8 +67,7 @@ struct Files {
 pub fn load_with(dir: &Path, rooms: &Rooms<'_>) -> Result<Evidence, EvidenceError> {
     let dir = RunDir::open(dir)?;
     let mut notes = Vec::new();
-    let (files, seen) = read(&dir, rooms, &mut notes)?;
-    let timeline = Timeline::new(&files.events, &files.plan, files.sends.last_us);
+    let (files, timeline, windows, seen) = read(&dir, rooms, &mut notes)?;
     let tests: Vec<&plan::Test> = files.plan.tests().collect();
     let planned = timeline.planned();
     notes.extend(shapes(&tests, &timeline));
@@ -80,6 +81,7 @@ pub fn load_with(dir: &Path, rooms: &Rooms<'_>) -> Result<Evidence, EvidenceErro
     notes.extend(accounting.notes);
     let seconds = series::read(&dir.series_csv(), &mut notes)?;
     let mut tests = levels::tests(&files, &timeline, &accounting.levels);
+    windows.finish(&seconds, &files.sends.generator_mb, &mut tests);
     let sources = blocks::Sources {
         dir: &dir,
         index: &seen.index,
@@ -135,7 +137,7 @@ fn read(
     dir: &RunDir,
     rooms: &Rooms<'_>,
     notes: &mut Vec<String>,
-) -> Result<(Files, accounting::Seen), EvidenceError> {
+) -> Result<(Files, Timeline, WindowSums, accounting::Seen), EvidenceError> {
     let header = dir.read_run()?;
     let kept = KeptFiles { dir, header: &header };
     let mut plan = (rooms.parse)(&header.plan_text, &kept).map_err(EvidenceError::Plan)?;
@@ -148,11 +150,18 @@ fn read(
     let ranges = accounting::level_ranges(&events);
     let sampling = clocks::Sampling::new(&ranges);
     let sends = Sends::read(&dir.sends_jsonl(), notes, |sequence| sampling.keeps(sequence))?;
-    let intervals = read_totals(&dir.intervals_hlog(), notes)?;
+    let timeline = Timeline::new(&events, &plan, sends.last_us);
+    let mut windows = WindowSums::new(&timeline, &plan);
+    let intervals = read_totals(&dir.intervals_hlog(), notes, |interval| {
+        if interval.metric == LoadMetric::PutLatency {
+            windows.put(interval.middle_us, &interval.histogram);
+        }
+    })?;
     let seen = accounting::seen(dir, &ranges, notes)?;
-    let receipts = ReceiptSums::read(&dir.receipts_jsonl(), &seen.index, &sampling)?;
+    let receipts = ReceiptSums::read(&dir.receipts_jsonl(), &seen.index, &sampling, &mut windows)?;
     let pulled = dir.read_metrics()?;
-    Ok((Files { header, environment, plan, events, sends, intervals, receipts, pulled }, seen))
+    let files = Files { header, environment, plan, events, sends, intervals, receipts, pulled };
+    Ok((files, timeline, windows, seen))
 }
 
 /// What the figures of a test with unusual arrivals or keys must not be read without.

@@ -6,6 +6,7 @@ use std::path::Path;
 use hdrhistogram::Histogram;
 
 use super::clocks::Sampling;
+use super::windows::WindowSums;
 use crate::evidence::error::EvidenceError;
 use crate::evidence::hlog::histogram;
 use crate::evidence::model::ReceiptSecond;
@@ -58,6 +59,7 @@ impl ReceiptSums {
         path: &Path,
         index: &ReceiptIndex,
         sampling: &Sampling,
+        windows: &mut WindowSums,
     ) -> Result<ReceiptSums, EvidenceError> {
         let mut sums = ReceiptSums {
             levels: BTreeMap::new(),
@@ -75,6 +77,7 @@ impl ReceiptSums {
             sums.sqs_requests += 2 * (message_bytes as u64).max(1).div_ceil(SQS_BILLED_CHUNK_BYTES) + 1;
             sums.take(&receipt, &mut in_parts);
             seconds.take(&receipt);
+            windows.receipt(&receipt);
             for record in receipt.records.iter().filter(|record| is_failed(record)) {
                 if sampling.is_planned(record.sequence) {
                     sums.failed.insert(record.sequence);

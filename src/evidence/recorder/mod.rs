@@ -19,10 +19,16 @@ use super::sequences::SequenceSet;
 use crate::load::outcome::{Outcome, Recorder};
 use crate::plan::RateStep;
 use crate::platform::clock::{Clock, WallUs};
+use crate::platform::memory;
 use state::State;
 
 /// Runs shorter than this keep intervals of a second, longer ones of ten.
 const FINE_INTERVALS_BELOW: Duration = Duration::from_secs(3_600);
+
+/// Seconds in an interval of the log of a run that is meant to take `planned`.
+pub(super) fn interval_s(planned: Duration) -> i64 {
+    if planned < FINE_INTERVALS_BELOW { 1 } else { 10 }
+}
 
 /// What a level is meant to do: for the target column of the series.
 #[derive(Clone, Debug, PartialEq)]
@@ -83,7 +89,6 @@ impl LoadRecorder {
         planned: Duration,
     ) -> Result<LoadRecorder, EvidenceError> {
         let base_us = clock.now_us();
-        let interval_s = if planned < FINE_INTERVALS_BELOW { 1 } else { 10 };
         let open = |path: &Path, header: &str| {
             let mut file = AppendFile::open(path)?;
             file.lines(header.as_bytes());
@@ -96,7 +101,7 @@ impl LoadRecorder {
         };
         Ok(LoadRecorder {
             clock,
-            state: Mutex::new(State::new(base_us, interval_s)),
+            state: Mutex::new(State::new(base_us, interval_s(planned))),
             files: Mutex::new(files),
         })
     }
@@ -123,7 +128,8 @@ impl LoadRecorder {
     }
 
     fn write(&self, now_us: WallUs, last: bool) -> Result<(), EvidenceError> {
-        let taken = self.state().take(now_us, last);
+        let mut taken = self.state().take(now_us, last);
+        taken.line.generator_mb = memory::resident_mb();
         let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
         for row in &taken.rows {
             files.series.line(row);

@@ -224,6 +224,7 @@ impl State {
             at_us: now_us,
             highest: self.pending.highest,
             failed: std::mem::take(&mut self.failed),
+            generator_mb: None,
             pending: self.pending.ranges(),
             samples: std::mem::take(&mut self.samples),
             levels,

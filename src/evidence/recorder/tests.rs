@@ -70,7 +70,7 @@ async fn a_run_can_be_told_from_the_files_of_any_second() {
     assert_eq!((counters.put_payload_units, counters.acked_bytes_rounded_1k), (91, 91 * 1_024));
     let sampled: Vec<_> = sends.samples.iter().map(|sample| sample.0).collect();
     assert_eq!(sampled, [0, 32, 64]);
-    let totals = read_totals(&dir.intervals_hlog(), &mut notes).expect("read");
+    let totals = read_totals(&dir.intervals_hlog(), &mut notes, |_| {}).expect("read");
     assert_eq!(totals[&(0, LoadMetric::PutLatency)].len(), 91);
     assert_eq!(totals[&(0, LoadMetric::GeneratorLag)].len(), 95);
     assert_eq!(totals[&(0, LoadMetric::ServiceTime)].len(), 96);
@@ -153,7 +153,7 @@ async fn intervals_add_up_whatever_the_ticks() {
         }
     }
     recorder.finish(clock.now_us()).expect("finish");
-    let totals = read_totals(&dir.intervals_hlog(), &mut Vec::new()).expect("read");
+    let totals = read_totals(&dir.intervals_hlog(), &mut Vec::new(), |_| {}).expect("read");
     assert_eq!(totals[&(0, LoadMetric::PutLatency)].len(), 500);
     let series = fs_err::read_to_string(dir.series_csv()).expect("read");
     let mut last_ms = 0;

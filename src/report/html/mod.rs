@@ -9,6 +9,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use crate::verdict::Verdict;
 
+use super::breaking_point;
 use super::model::*;
 use super::text::{self, NONE, count, number, or_none, rate, usd};
 use plot::Series;
@@ -128,6 +129,7 @@ fn test_section(test: &TestReport) -> Markup {
         }
         @if let Some(text) = &test.closed_loop { p { (text) } }
         (tables::criteria(&test.criteria))
+        @if let Some(found) = &test.breaking_point { p { (breaking_point::sentence(found)) } }
         (charts(test))
         (tables::levels(&test.levels))
         @if !test.actions.is_empty() { (tables::actions(&test.actions)) }

@@ -176,7 +176,7 @@ fn put_criteria(plan: &Plan) -> Vec<&Criterion> {
 /// `slow_ms` that of the slow ones, which only the upper statistics see.
 fn breaks(criterion: &Criterion, usual_ms: f64, slow_ms: f64) -> bool {
     let observed_ms = match criterion.stat {
-        Some(Stat::P50 | Stat::Avg) | None => usual_ms,
+        Some(Stat::P50 | Stat::Avg | Stat::Min) | None => usual_ms,
         Some(Stat::P95 | Stat::P99 | Stat::P999 | Stat::Max) => slow_ms,
     };
     !criterion.op.holds(observed_ms, criterion.threshold)

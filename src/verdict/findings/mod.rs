@@ -3,6 +3,7 @@
 
 mod behind;
 mod blocked;
+mod breaking_point;
 mod change;
 mod function;
 mod generator;
@@ -20,6 +21,7 @@ use crate::platform::clock::WallUs;
 
 use super::{Verdicts, judged_levels};
 
+pub use breaking_point::{BreakingPoint, breaking_point};
 pub use change::Change;
 
 /// CloudWatch's finest period here.

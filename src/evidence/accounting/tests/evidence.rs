@@ -97,6 +97,7 @@ fn sends(pipeline: &Pipeline, dir: &RunDir) {
             pending.push((sequence, sequence));
         }
         let line = SendsLine {
+            generator_mb: None,
             v: 1,
             at_us: pipeline.settings.due_us(sequence),
             highest: Some(sequence),

@@ -100,3 +100,21 @@ fn pure_rooms_are_pure() {
         }
     }
 }
+
+/// `println!` and `print!` panic when the reader closes the pipe, as `| head` does.
+#[test]
+fn standard_output_is_written_in_one_place() {
+    let mut files = Vec::new();
+    rust_files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut files);
+    let prints = |line: &str| {
+        let code = line.split("//").next().unwrap_or_default();
+        ["println!(", "print!("].iter().any(|call| {
+            code.match_indices(call).any(|(at, _)| !code[..at].ends_with(|c: char| c.is_alphanumeric()))
+        })
+    };
+    for file in files.iter().filter(|file| !file.ends_with("cli/out.rs")) {
+        let text = std::fs::read_to_string(file).unwrap();
+        let found = text.lines().position(prints);
+        assert_eq!(found, None, "{}: say! of cli/out.rs instead, line from 0", file.display());
+    }
+}

@@ -264,7 +264,7 @@ mod tests {
         };
         assert_snapshot!(
             plain(&nothing_yet),
-            @"1.1 hold 10/s: target 0/s achieved 0/s, put p50/p95/p99 -/-/- ms, success -, throttled 0, iterator age -, delivered 0 of 0, USD 5.00, 1:00 left, then drain"
+            @"1.1 hold 10/s: target - achieved 0/s, put p50/p95/p99 -/-/- ms, success -, throttled 0, iterator age -, delivered 0 of 0, USD 5.00, 1:00 left, then drain"
         );
     }
 

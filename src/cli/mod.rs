@@ -7,6 +7,7 @@ mod exit;
 mod input;
 mod life;
 mod live_text;
+mod out;
 mod overview;
 mod progress;
 mod raise;

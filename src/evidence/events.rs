@@ -106,6 +106,9 @@ pub enum Event {
     Watched {
         metrics_requested: u64,
         queue_requests: u64,
+        /// Messages in the on-failure queue; `None` where it was not asked, or did not answer.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        dlq_depth: Option<u64>,
     },
     /// A setting of an existing pipeline is another than at the look before, at `from_us`.
     Changed {

@@ -128,6 +128,8 @@ pub struct TestEvidence {
     pub finished: bool,
     /// The test by stretches of time.
     pub windows: TestWindows,
+    /// The most messages seen in the on-failure queue from the test's start to its end; `None`: it was never asked.
+    pub dlq_depth_max: Option<u64>,
     /// What failing batches held up; `None` where nothing failed and the plan poisoned nothing.
     pub blocked: Option<Blocked>,
     /// What the plan changed in the pipeline meanwhile, in its order.

@@ -106,6 +106,7 @@ impl Lookout {
         let cost = Event::Watched {
             metrics_requested: metrics_requested - self.told.0,
             queue_requests: queue_requests - self.told.1,
+            dlq_depth: seen.dlq_depth,
         };
         self.told = (metrics_requested, queue_requests);
         let problem = seen.problem.clone().filter(|_| !self.problem_told);

@@ -242,6 +242,7 @@ fn tests(plan: &Plan) -> Vec<TestEvidence> {
             drain_s: Some(3.25),
             finished: true,
             windows: TestWindows::default(),
+            dlq_depth_max: None,
             blocked: None,
             actions: Vec::new(),
             cloudwatch: BTreeMap::from([

@@ -256,7 +256,7 @@ fn whole(metric: Metric, stat: Option<Stat>, scope: &Scope<'_>) -> Observation {
         M::ReadThrottles => cloudwatch_sum(scope, key::READ_EXCEEDED),
         M::LambdaThrottles => cloudwatch_sum(scope, key::LAMBDA_THROTTLES),
         M::LambdaErrors => cloudwatch_sum(scope, key::LAMBDA_ERRORS),
-        M::DlqDepth => cloudwatch_max(scope, &[key::DLQ_DEPTH]).ok_or_else(|| missing(key::DLQ_DEPTH)),
+        M::DlqDepth => dlq_depth(scope),
         M::IteratorAge => iterator_age(stat, scope),
         M::DrainTime if !scope.evidence.delivery.measured => Err(NOT_MEASURED.to_owned()),
         M::DrainTime => super::drain::time_s(scope),
@@ -343,6 +343,12 @@ fn iterator_age(stat: Option<Stat>, scope: &Scope<'_>) -> Result<f64, String> {
         (largest(levels.map(|level| level.iterator_age_max_ms)), pulled)
     };
     largest([seen, pulled]).ok_or_else(|| "neither receipts nor CloudWatch have it".to_owned())
+}
+
+/// Seen in the queue itself, and by CloudWatch, which has nothing of a queue that was never used: the larger.
+fn dlq_depth(scope: &Scope<'_>) -> Result<f64, String> {
+    let seen = largest(scope.tests.iter().map(|test| test.dlq_depth_max.map(|depth| depth as f64)));
+    largest([seen, cloudwatch_max(scope, &[key::DLQ_DEPTH])]).ok_or_else(|| missing(key::DLQ_DEPTH))
 }
 
 fn memory_used(scope: &Scope<'_>, used_mb: Option<f64>) -> Result<f64, String> {

@@ -1,5 +1,6 @@
 //! A campaign on the command line: what `run` goes on from, and the table of `status PLAN`.
 
+use crate::cli::out::say;
 use std::path::Path;
 
 use serde_json::{Value, json};
@@ -161,10 +162,10 @@ fn rows<'c>(plan: &'c Plan, campaign: Option<&'c Campaign>) -> Vec<Row<'c>> {
 fn show(global: &Global, file: &Path, plan: &Plan, campaign: Option<&Campaign>, notes: &[String]) {
     let rows = rows(plan, campaign);
     match global.format {
-        Format::Json => println!("{:#}", document(global, plan, campaign, &rows, notes)),
+        Format::Json => say!("{:#}", document(global, plan, campaign, &rows, notes)),
         Format::Human => {
             tell(global, file, plan, campaign, &rows);
-            notes.iter().for_each(|note| println!("{note}"));
+            notes.iter().for_each(|note| say!("{note}"));
         }
     }
 }
@@ -227,12 +228,12 @@ fn tell(global: &Global, file: &Path, plan: &Plan, campaign: Option<&Campaign>, 
             or_dash(run_of(standing).map(String::from)),
         ]);
     }
-    println!("{table}");
+    say!("{table}");
     let runs = match campaign.map_or(0, |campaign| campaign.runs.len()) {
         1 => "1 run".to_owned(),
         runs => format!("{runs} runs"),
     };
-    println!(
+    say!(
         "'{}' on '{}': {} of {} tests have finished, in {runs}",
         plan.name,
         global.env,
@@ -240,7 +241,7 @@ fn tell(global: &Global, file: &Path, plan: &Plan, campaign: Option<&Campaign>, 
         rows.len()
     );
     if finished(rows) < rows.len() {
-        println!("{}", resume_hint(global, file, true));
+        say!("{}", resume_hint(global, file, true));
     }
 }
 

@@ -1,5 +1,6 @@
 //! `doctor`: what would keep a plan from working, before anything is created.
 
+use crate::cli::out::say;
 use serde_json::{Value, json};
 
 use crate::cli::args::{DoctorArgs, Format, Global, TargetArg};
@@ -49,7 +50,7 @@ pub async fn run(global: &Global, args: &DoctorArgs) -> Result<Exit, CliError> {
         endpoint.stop().await;
     }
     match global.format {
-        Format::Json => println!("{:#}", document(global, plan.as_ref(), &findings)),
+        Format::Json => say!("{:#}", document(global, plan.as_ref(), &findings)),
         Format::Human => tell(&findings),
     }
     Ok(exit(&findings))
@@ -126,9 +127,9 @@ fn tell(findings: &[Finding]) {
             finding.needed.as_deref().unwrap_or_default(),
         ]);
     }
-    println!("{table}");
+    say!("{table}");
     for (level, hint, checks) in hints(findings) {
-        println!("{} {}: {hint}", level.as_str(), checks.join(", "));
+        say!("{} {}: {hint}", level.as_str(), checks.join(", "));
     }
 }
 

@@ -1,5 +1,6 @@
 //! `down`: take down what `up` made.
 
+use crate::cli::out::say;
 use serde_json::json;
 
 use crate::cli::args::{Format, Global, TargetArg};
@@ -54,8 +55,8 @@ pub async fn run(global: &Global) -> Result<Exit, CliError> {
 
 fn told(global: &Global, line: &str) -> Exit {
     match global.format {
-        Format::Json => println!("{:#}", json!({"env": global.env, "up": false, "left": []})),
-        Format::Human => println!("{line}"),
+        Format::Json => say!("{:#}", json!({"env": global.env, "up": false, "left": []})),
+        Format::Human => say!("{line}"),
     }
     Exit::Done
 }
@@ -91,7 +92,7 @@ pub async fn take_down(
     let left = left?;
     if !left.is_empty() {
         if global.format == Format::Json {
-            println!("{:#}", json!({"env": global.env, "up": true, "left": left}));
+            say!("{:#}", json!({"env": global.env, "up": true, "left": left}));
         }
         return Err(SessionError::LeftBehind { env: global.env.clone(), left }.into());
     }

@@ -1,5 +1,6 @@
 //! `local`: the endpoint in the foreground; and the reaper.
 
+use crate::cli::out::say;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -36,7 +37,7 @@ pub async fn run(global: &Global, args: &LocalArgs) -> Result<Exit, CliError> {
     };
     let kept = keep_state(&state, args.state_file.as_deref())?;
     // One line on stdout, then it is ready: scripts wait for it.
-    println!("streamgauge local: {} (region {region}, any credentials)", endpoint.url);
+    say!("streamgauge local: {} (region {region}, any credentials)", endpoint.url);
     let _ = std::io::stdout().flush();
     let cloud = Arc::clone(&endpoint.cloud);
     tokio::select! {

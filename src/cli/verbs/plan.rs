@@ -1,5 +1,6 @@
 //! `plan check`, `plan show`.
 
+use crate::cli::out::say;
 use std::path::Path;
 use std::time::Duration;
 
@@ -32,17 +33,11 @@ fn check(global: &Global, path: &Path) -> Result<Exit, CliError> {
         }
     }
     match global.format {
-        Format::Json => println!(
-            "{}",
-            json!({"plan": plan.name, "tests": tests, "records": records, "duration_s": seconds})
-        ),
+        Format::Json => {
+            say!("{}", json!({"plan": plan.name, "tests": tests, "records": records, "duration_s": seconds}))
+        }
         Format::Human => {
-            println!(
-                "{}: ok: {tests} tests, {}, {}",
-                path.display(),
-                shown(&plan, records),
-                duration(seconds)
-            )
+            say!("{}: ok: {tests} tests, {}, {}", path.display(), shown(&plan, records), duration(seconds))
         }
     }
     Ok(Exit::Done)
@@ -93,10 +88,10 @@ fn show(global: &Global, path: &Path) -> Result<Exit, CliError> {
     let book = shown_plan::book(global)?;
     let overview = Overview::new(&plan, &book, global.region.as_deref().unwrap_or(&book.region));
     match global.format {
-        Format::Json => println!("{:#}", as_json(&plan, &overview)),
+        Format::Json => say!("{:#}", as_json(&plan, &overview)),
         Format::Human => {
             print_plan(&plan);
-            print!("\n{}", overview.text());
+            crate::cli::out::print(format_args!("\n{}", overview.text()));
         }
     }
     Ok(Exit::Done)
@@ -138,12 +133,12 @@ fn as_json(plan: &Plan, overview: &Overview<'_>) -> serde_json::Value {
 
 fn print_plan(plan: &Plan) {
     if plan.existing.is_some() {
-        println!("{}: on a pipeline that stands already", plan.name);
+        say!("{}: on a pipeline that stands already", plan.name);
     } else {
         print_environment(plan);
     }
     for phase in &plan.phases {
-        println!("\nWeek {}: {}", phase.week, phase.name);
+        say!("\nWeek {}: {}", phase.week, phase.name);
         for test in &phase.tests {
             print_test(test);
         }
@@ -159,7 +154,7 @@ fn print_environment(plan: &Plan) {
         }
         StreamMode::OnDemand => "on demand".to_owned(),
     };
-    println!(
+    say!(
         "{}: stream {shards}; function {} MB, timeout {} s, batches of {}, window {} s, parallelization {}",
         plan.name,
         function.memory_mb,
@@ -176,7 +171,7 @@ fn print_test(test: &Test) {
         PutMode::Record => "PutRecord",
         PutMode::Batch => "PutRecords",
     };
-    println!(
+    say!(
         "\n{} {}: {} ({}) by {put}, {} in {}",
         test.id,
         test.name,
@@ -186,7 +181,7 @@ fn print_test(test: &Test) {
         duration(test.duration().as_secs_f64())
     );
     if let Some(shape) = test.shape() {
-        println!("  {shape}");
+        say!("  {shape}");
     }
     let mut table = crate::cli::table(if test.users.is_some() {
         ["level", "from users", "to users", "starts", "lasts", "records, at most"]
@@ -207,9 +202,9 @@ fn print_test(test: &Test) {
             level.count.to_string(),
         ]);
     }
-    println!("{table}");
+    say!("{table}");
     for criterion in &test.criteria {
-        println!("  must hold: {}", criterion.text);
+        say!("  must hold: {}", criterion.text);
     }
 }
 

@@ -1,6 +1,6 @@
 //! `report`: render the reports of a run again.
 
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
 
 use crate::cli::args::{Format, Global, RunRef};
 use crate::cli::exit::{CliError, Exit};
@@ -30,8 +30,7 @@ pub fn print(global: &Global, published: &Published) {
             text
         }
     };
-    // A reader that closed the pipe has seen enough.
-    let _ = stdout.lock().write_all(text.as_bytes()).and_then(|()| stdout.lock().flush());
+    crate::cli::out::print(format_args!("{text}"));
 }
 
 /// What the verdict makes of the exit code. How the run ended is for the caller to weigh.

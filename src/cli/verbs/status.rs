@@ -1,5 +1,6 @@
 //! `status`: what stands, since when, what it has cost, when it ends, and what the planted faults did so far.
 
+use crate::cli::out::say;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -63,7 +64,7 @@ pub async fn run(global: &Global) -> Result<Exit, CliError> {
     let changed = changed(&clients, clock, &global.env).await;
     let shown = Shown { status, cost, local, changed, now_us: clock.now_us() };
     match global.format {
-        Format::Json => println!("{:#}", document(global, &shown)),
+        Format::Json => say!("{:#}", document(global, &shown)),
         Format::Human => {
             if let Some(local) = &shown.local {
                 tell_endpoint(local);
@@ -146,12 +147,12 @@ fn document(global: &Global, shown: &Shown) -> Value {
 }
 
 fn tell_endpoint(Local { state, struck }: &Local) {
-    println!("local endpoint {} (process {})", state.url, state.pid);
+    say!("local endpoint {} (process {})", state.url, state.pid);
     for fault in &state.faults {
-        println!("fault: {fault}");
+        say!("fault: {fault}");
     }
     for (kind, struck) in struck.iter().flat_map(|found| &found.struck) {
-        println!("struck so far: {kind} {} ({} records)", struck.strikes, struck.records);
+        say!("struck so far: {kind} {} ({} records)", struck.strikes, struck.records);
     }
 }
 
@@ -166,26 +167,26 @@ fn tell_stacks(global: &Global, shown: &Shown) {
             stack.resources.len().to_string(),
         ]);
     }
-    println!("{table}");
+    say!("{table}");
     for stack in &status.stacks {
         if let Some(reason) = &stack.reason {
-            println!("{}: {reason}", stack.name);
+            say!("{}: {reason}", stack.name);
         }
     }
-    status.leftovers.found.iter().for_each(|one| println!("outside its stacks: {one}"));
-    status.leftovers.unseen.iter().for_each(|line| println!("{line}"));
-    shown.changed.iter().for_each(|line| println!("{line}"));
+    status.leftovers.found.iter().for_each(|one| say!("outside its stacks: {one}"));
+    status.leftovers.unseen.iter().for_each(|line| say!("{line}"));
+    shown.changed.iter().for_each(|line| say!("{line}"));
     if let Some(cost) = &shown.cost {
         let (least, place) = match (cost.pipeline.incomplete || cost.test.incomplete, global.target) {
             (true, _) => ("at least ", ""),
             (false, TargetArg::Local) => ("", ", were it on AWS"),
             (false, TargetArg::Aws) => ("", ""),
         };
-        println!("standing has cost {least}USD {} so far{place}, load not counted", cost::usd(cost.total()));
+        say!("standing has cost {least}USD {} so far{place}, load not counted", cost::usd(cost.total()));
     }
-    println!("{}\nend it: streamgauge down --env {}", end(global, shown), global.env);
+    say!("{}\nend it: streamgauge down --env {}", end(global, shown), global.env);
     if let Some((line, _)) = campaign::last(global) {
-        println!("{line}");
+        say!("{line}");
     }
 }
 
@@ -204,11 +205,11 @@ fn nothing(global: &Global) -> Exit {
     let (line, campaign) = campaign::last(global).unzip();
     match global.format {
         Format::Json => {
-            println!("{:#}", json!({"env": global.env, "up": false, "stacks": [], "campaign": campaign}));
+            say!("{:#}", json!({"env": global.env, "up": false, "stacks": [], "campaign": campaign}));
         }
         Format::Human => {
-            println!("'{}' is not up; streamgauge up --env {0} makes it", global.env);
-            line.iter().for_each(|line| println!("{line}"));
+            say!("'{}' is not up; streamgauge up --env {0} makes it", global.env);
+            line.iter().for_each(|line| say!("{line}"));
         }
     }
     Exit::Done

@@ -1,5 +1,6 @@
 //! `sweep`: find and delete what any earlier run left in an account.
 
+use crate::cli::out::say;
 use std::io::IsTerminal;
 
 use serde_json::{Value, json};
@@ -94,9 +95,9 @@ fn confirm(global: &Global) -> Result<(), CliError> {
 fn report(global: &Global, places: &[Place], left: &[String]) -> Result<Exit, CliError> {
     let count: usize = places.iter().map(|place| place.found.remains.len()).sum();
     match global.format {
-        Format::Json => println!("{:#}", document(places, left)),
-        Format::Human if count == 0 => println!("nothing is left of any earlier run"),
-        Format::Human => println!("swept {count} environments, {} things are left", left.len()),
+        Format::Json => say!("{:#}", document(places, left)),
+        Format::Human if count == 0 => say!("nothing is left of any earlier run"),
+        Format::Human => say!("swept {count} environments, {} things are left", left.len()),
     }
     match left.is_empty() {
         true => Ok(Exit::Done),
@@ -139,9 +140,9 @@ async fn sweep_local(global: &Global) -> Result<Exit, CliError> {
         }
     }
     match global.format {
-        Format::Json => println!("{:#}", json!({"ended": ended, "left": []})),
-        Format::Human if ended.is_empty() => println!("nothing is left of any earlier run"),
-        Format::Human => println!("ended the local environments {}", ended.join(", ")),
+        Format::Json => say!("{:#}", json!({"ended": ended, "left": []})),
+        Format::Human if ended.is_empty() => say!("nothing is left of any earlier run"),
+        Format::Human => say!("ended the local environments {}", ended.join(", ")),
     }
     Ok(Exit::Done)
 }

@@ -1,5 +1,6 @@
 //! `up`: stand the pipeline up and leave it standing.
 
+use crate::cli::out::say;
 use serde_json::json;
 
 use crate::cli::args::{Format, Global, TargetArg, UpArgs};
@@ -76,7 +77,7 @@ pub async fn run(global: &Global, args: &UpArgs) -> Result<Exit, CliError> {
 fn print(global: &Global, clients: &Clients, raised: &Raised) {
     let standing = &raised.standing;
     match global.format {
-        Format::Json => println!(
+        Format::Json => say!(
             "{:#}",
             json!({
                 "env": global.env, "target": clients.target, "region": clients.region,
@@ -84,7 +85,7 @@ fn print(global: &Global, clients: &Clients, raised: &Raised) {
                 "changed": raised.shown.is_change(), "plan": raised.shown.json(),
             })
         ),
-        Format::Human => println!(
+        Format::Human => say!(
             "'{}' is up{}: stream {}, function {}\nrun a plan: streamgauge run PLAN --env {0}\nend it:     streamgauge down --env {0}",
             global.env,
             if raised.shown.is_change() { "" } else { " already, as asked" },

@@ -100,8 +100,7 @@ impl LiveReceipts {
         }
         if self.last_started_us <= Some(receipt.started_us) {
             self.last_started_us = Some(receipt.started_us);
-            let age_ms = receipt.started_us as f64 / 1e3 - receipt.arrival_ms.0 as f64;
-            self.iterator_age_ms = Some(age_ms.max(0.0));
+            self.iterator_age_ms = Some(receipt.iterator_age_ms());
         }
         self.duration_max_us = self.duration_max_us.max(receipt.duration_us);
         self.memory_used_mb_max = self.memory_used_mb_max.max(receipt.memory_used_mb);

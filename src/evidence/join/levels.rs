@@ -57,6 +57,7 @@ fn test(
         drain_s: times.drained_s,
         finished: times.complete,
         windows: TestWindows::default(),
+        dlq_depth_max: None,
         blocked: None,
         actions: Vec::new(),
         cloudwatch,

@@ -27,11 +27,12 @@ use super::error::EvidenceError;
 use super::events::{Event, Logged, read_events};
 use super::existing;
 use super::hlog::{LoadMetric, read_totals};
-use super::model::{CloudWatch, Dist, EnvironmentInfo, Evidence, FlagRaised, RunInfo};
+use super::model::{CloudWatch, Dist, EnvironmentInfo, Evidence, FlagRaised, RunInfo, TestEvidence};
 use super::pulled::Pulled;
 use super::rundir::{KeptFiles, RunDir, RunHeader};
 use super::sends::Sends;
 use crate::plan::{self, Plan, ReadFile};
+use crate::platform::clock::WallUs;
 use receipt_sums::ReceiptSums;
 use timeline::Timeline;
 use windows::WindowSums;
@@ -59,6 +60,16 @@ struct Files {
     pulled: Option<Pulled>,
 }
 
+fn dlq_depth_max(events: &[Logged], test: &TestEvidence) -> Option<u64> {
+    let during = test.started_us?..=test.ended_us.unwrap_or(WallUs::MAX);
+    let depths = events.iter().filter(|logged| during.contains(&logged.at_us));
+    let depths = depths.filter_map(|logged| match logged.event {
+        Event::Watched { dlq_depth, .. } => dlq_depth,
+        _ => None,
+    });
+    depths.max()
+}
+
 /// Reads the run directory at `dir` and joins its files. Same directory, same evidence.
 ///
 /// # Errors
@@ -82,6 +93,9 @@ pub fn load_with(dir: &Path, rooms: &Rooms<'_>) -> Result<Evidence, EvidenceErro
     let seconds = series::read(&dir.series_csv(), &mut notes)?;
     let mut tests = levels::tests(&files, &timeline, &accounting.levels);
     windows.finish(&seconds, &files.sends.generator_mb, &mut tests);
+    for test in &mut tests {
+        test.dlq_depth_max = dlq_depth_max(&files.events, test);
+    }
     let sources = blocks::Sources {
         dir: &dir,
         index: &seen.index,

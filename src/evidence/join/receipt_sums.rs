@@ -99,7 +99,7 @@ impl ReceiptSums {
             self.invocations += 1;
             self.duration_us += receipt.duration_us;
         }
-        let age_ms = (receipt.started_us as f64 / 1e3 - receipt.arrival_ms.0 as f64).max(0.0);
+        let age_ms = receipt.iterator_age_ms();
         let mut records: BTreeMap<u32, u64> = BTreeMap::new();
         for record in receipt.records.iter().filter(|record| record.level != PROBE_LEVEL) {
             *records.entry(record.level).or_default() += 1;
@@ -176,7 +176,7 @@ impl Seconds {
         row.at_ms = second * 1_000;
         row.records += records - receipt.records.iter().filter(|record| is_failed(record)).count() as u64;
         row.invocations += u64::from(receipt.part == 0);
-        let age_ms = receipt.started_us as f64 / 1e3 - receipt.arrival_ms.0 as f64;
+        let age_ms = receipt.iterator_age_ms();
         row.iterator_age_max_ms = row.iterator_age_max_ms.max(age_ms);
         if new {
             self.open.insert(second, BTreeMap::new());

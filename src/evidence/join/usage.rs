@@ -40,7 +40,7 @@ pub(super) fn usage(files: &Files, timeline: &Timeline, delivery: &Delivery) -> 
         usage.dlq_requests = pulled.dlq_depth.unwrap_or(0);
     }
     for logged in &files.events {
-        if let Event::Watched { metrics_requested, queue_requests } = &logged.event {
+        if let Event::Watched { metrics_requested, queue_requests, .. } = &logged.event {
             usage.metrics_requested += metrics_requested;
             usage.dlq_requests += queue_requests;
         }

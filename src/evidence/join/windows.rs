@@ -69,7 +69,7 @@ impl WindowSums {
         if receipt.records.iter().all(|record| record.level == PROBE_LEVEL) {
             return;
         }
-        let age_ms = (receipt.started_us as f64 / 1e3 - receipt.arrival_ms.0 as f64).max(0.0);
+        let age_ms = receipt.iterator_age_ms();
         for grid in self.tests.iter_mut().flatten() {
             let Some(index) = grid.at(receipt.started_us) else { continue };
             let window = &mut grid.windows[index];

@@ -142,6 +142,12 @@ impl Part {
 }
 
 impl Receipt {
+    /// Age of the batch's last record when the function started, ms: what AWS calls iterator age (Lambda developer
+    /// guide, "Types of metrics": "the age of the last record in the event"). Never negative.
+    pub fn iterator_age_ms(&self) -> f64 {
+        (self.started_us as f64 / 1e3 - self.arrival_ms.1 as f64).max(0.0)
+    }
+
     /// The SQS message bodies of this receipt: one where it fits `max_bytes`, otherwise as many parts as it
     /// takes. A part passes `max_bytes` only where a single level's histograms do so by themselves; an SQS
     /// message is large enough for every one of them. `self.part` and `self.parts` are not read.

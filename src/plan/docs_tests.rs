@@ -89,6 +89,28 @@ fn the_shipped_plans_ask_for_what_they_say() {
     let breaking = read("breaking-point.yaml");
     assert_eq!(holds(&breaking), [600.0, 900.0, 1_100.0, 1_500.0]);
     assert_eq!(breaking.tests().next().unwrap().put_attempts, 2);
+    // The published size of the four-week plan: ten tests, and 3.3 beside them.
+    let weekly = read("weekly.yaml");
+    let ten: Vec<&Test> = weekly.tests().filter(|test| test.id != "3.3").collect();
+    let seconds: u64 = ten.iter().map(|test| test.duration().as_secs()).sum();
+    let records = |is_wanted: fn(&Stage) -> bool| -> f64 {
+        let stages = ten.iter().flat_map(|test| &test.stages).filter(|stage| is_wanted(stage));
+        stages.map(|stage| (stage.from_rps + stage.target_rps) / 2.0 * stage.duration.as_secs_f64()).sum()
+    };
+    assert_eq!((ten.len(), seconds), (10, 27 * 3_600 + 22 * 60));
+    assert_eq!((records(|_| true) / 1e4).round(), 627.0);
+    assert_eq!((records(|stage| stage.kind == StageKind::Hold) / 1e4).round(), 506.0);
+    let matrix = read("matrix.yaml");
+    assert_eq!((matrix.tests().count(), holds(&matrix).len()), (5, 35));
+}
+
+#[test]
+fn every_shipped_plan_names_its_schema_for_editors() {
+    for (path, text) in shipped_plans() {
+        let named =
+            text.lines().any(|line| line == "# yaml-language-server: $schema=../schemas/plan-v1.schema.json");
+        assert!(named, "{}", path.display());
+    }
 }
 
 #[test]

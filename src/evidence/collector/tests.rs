@@ -140,7 +140,7 @@ fn receipt(run: &str, id: u128, level: u32, sequences: std::ops::Range<u64>, sta
         cold_start: id == 1,
         memory_used_mb: 60,
         memory_limit_mb: 512,
-        arrival_ms: (started_us / 1_000 - 250, started_us / 1_000),
+        arrival_ms: (started_us / 1_000 - 250, started_us / 1_000 - 40),
         sink_errors: 0,
         records,
         levels: vec![histograms],
@@ -219,7 +219,7 @@ async fn receipts_are_on_disk_before_they_are_deleted_and_others_stay() {
     assert_eq!(end, CollectionEnd { complete: true, unreadable: 1, receipts: 100 });
     let last = live.borrow().clone();
     assert_eq!((last.records_seen, last.invocations, last.cold_starts), (980, 100, 1));
-    assert_eq!((last.iterator_age_ms, last.e2e_p95_ms), (Some(250.0), Some(20.015)));
+    assert_eq!((last.iterator_age_ms, last.e2e_p95_ms), (Some(40.0), Some(20.015)));
     assert_eq!((last.memory_used_mb_max, last.memory_limit_mb, last.duration_max_us), (60, 512, 700));
     let collected = bench.collected();
     assert_eq!(collected.len(), 100);

@@ -250,7 +250,7 @@ impl Bench {
                 cold_start: batch == 0,
                 memory_used_mb: 60 + batch as u32,
                 memory_limit_mb: 512,
-                arrival_ms: (started_us / 1_000 - 20 - batch as i64, started_us / 1_000 - 20),
+                arrival_ms: (started_us / 1_000 - 200, started_us / 1_000 - 20 - batch as i64),
                 sink_errors: 0,
                 records: sequences()
                     .map(|sequence| RecordSeen {

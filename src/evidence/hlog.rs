@@ -138,11 +138,13 @@ fn read_interval(line: &[u8], base_us: WallUs) -> Option<Interval> {
     let mut entries = hdrhistogram::serialization::interval_log::IntervalLogIterator::new(&whole);
     let LogEntry::Interval(entry) = entries.next()?.ok()? else { return None };
     let (level, metric) = entry.tag()?.as_str().split_once('/')?;
-    let middle = entry.start_timestamp() + entry.duration() / 2;
+    // What a damaged line says may be any number.
+    let middle = entry.start_timestamp().checked_add(entry.duration() / 2)?;
+    let middle_us = base_us.checked_add(WallUs::try_from(middle.as_micros()).ok()?)?;
     Some(Interval {
         level: level.parse().ok()?,
         metric: metric.parse().ok()?,
-        middle_us: base_us + middle.as_micros() as WallUs,
+        middle_us,
         histogram: crate::wire::receipt::decode_histogram(entry.encoded_histogram()).ok()?,
     })
 }

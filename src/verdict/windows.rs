@@ -13,7 +13,7 @@ const BAND_PART: f64 = 0.2;
 const BAND_MS: f64 = 10.0;
 /// Windows on end that must be inside the band.
 const BACK_WINDOWS: usize = 6;
-/// Scaling has answered when the iterator age stays below this ...
+/// Scaling has answered when the iterator age, of the last record of a batch, stays below this ...
 const AGE_MAX_MS: f64 = 1_000.0;
 /// ... for so long.
 const AGE_CALM_US: i64 = 30_000_000;
@@ -152,7 +152,7 @@ fn recovery(
         |value, doubt| Observation { value: Ok(value), doubt, ..Observation::unknown(String::new()) };
     let told = format!("in the band up to {limit:.1} ms ({normal:.1} ms in the 60 s before the spike)");
     if inside == BACK_WINDOWS {
-        let doubt = level_doubt(metric, before).map(|doubt| Doubt { only_grows: false, ..doubt });
+        let doubt = level_doubt(metric, before).or_else(|| level_doubt(metric, top));
         return Ok(observation(first.map_or(0.0, seconds), doubt).told(told).on(scope, test));
     }
     if judged < BACK_WINDOWS {
@@ -228,6 +228,8 @@ fn scaling_time(scope: &Scope<'_>, test: &TestEvidence) -> Result<Observation, S
             only_grows: true,
         })
     });
+    // The load of a void ramp was not what the plan asks for.
+    let doubt = ends.iter().find_map(|(_, level)| level_doubt(Metric::ScalingTime, level)).or(doubt);
     let value = Ok((calm_us - end_us) as f64 / 1e6);
     let told = format!("after the ramp {}", level.name);
     Ok(Observation { value, doubt, ..Observation::unknown(String::new()) }.told(told).on(scope, test))

@@ -221,6 +221,13 @@ fn scaling_time_is_that_of_the_worst_ramp() {
 }
 
 #[test]
+fn a_void_ramp_says_nothing_of_scaling() {
+    let mut evidence = aged(|_| Some(400.0));
+    evidence.tests[0].levels[2].void = Some("the generator was late".into());
+    assert_eq!(scaling_within(10.0, &evidence).verdict, Verdict::Inconclusive);
+}
+
+#[test]
 fn scaling_that_was_not_watched_long_enough_is_open() {
     let to_the_end = aged(|second| Some(if second > 400 { 5_000.0 } else { 400.0 }));
     let verdict = scaling_within(1_000.0, &to_the_end);

@@ -148,6 +148,9 @@ fn every_verb_has_help_with_an_example() {
         &["local"],
     ] {
         let done = bench.run(&[verb, &["--help"]].concat()).expect_code(0);
-        assert!(["Example:", "Examples:"].iter().any(|word| done.stdout.contains(word)), "{verb:?} has no example");
+        assert!(
+            ["Example:", "Examples:"].iter().any(|word| done.stdout.contains(word)),
+            "{verb:?} has no example"
+        );
     }
 }

@@ -96,7 +96,7 @@ pub(super) fn block(level: &LiveLevel, look: Look) -> String {
 
 fn progress(level: &LiveLevel, look: Look) -> Line {
     let part = if level.planned_s > 0.0 { (level.elapsed_s / level.planned_s).clamp(0.0, 1.0) } else { 0.0 };
-    let tail = format!("{:>3.0} %   {}   USD {}", part * 100.0, left(level), usd(level.cost_usd));
+    let tail = format!("{:>3.0} %   {}   USD {}", part * 100.0, left(level), cost(level));
     let room = look.width.saturating_sub(tail.len() + 4).min(BAR_MAX);
     let line = Line::new(look).part("", "  ");
     if room < BAR_MIN {
@@ -133,9 +133,14 @@ pub(super) fn plain(level: &LiveLevel) -> String {
         ms(level.iterator_age_ms),
         whole(level.delivered),
         whole(level.acked),
-        usd(level.cost_usd),
+        cost(level),
         left(level),
     )
+}
+
+/// So far, to a hundredth of a cent: more digits would only flicker.
+fn cost(level: &LiveLevel) -> String {
+    usd(level.cost_usd.round_dp(4))
 }
 
 /// Virtual users have no target rate.

@@ -70,6 +70,10 @@ impl Progress for Stderr {
     }
 
     fn live(&self, level: &LiveLevel) {
+        // Asked for, but not begun.
+        if level.level.is_empty() {
+            return;
+        }
         match &self.bar {
             Some(bar) => {
                 bar.set_message(block(level, self.look()));

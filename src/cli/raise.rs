@@ -4,7 +4,7 @@
 use std::io::Write;
 use std::time::Duration;
 
-use crate::cli::args::Global;
+use crate::cli::args::{Global, TargetArg};
 use crate::cli::connect;
 use crate::cli::exit::{CliError, Exit};
 use crate::cli::life;
@@ -84,7 +84,9 @@ impl Raising<'_> {
             return Ok(());
         }
         self.progress.settle();
-        eprint!("{}", shown.text());
+        // On this machine nothing costs anything, and nobody is asked: the resources would only be in the way.
+        let is_local = self.global.target == TargetArg::Local;
+        eprint!("{}", if is_local && self.global.verbose == 0 { shown.summary() } else { shown.text() });
         if !asks {
             return Ok(());
         }

@@ -81,6 +81,16 @@ impl ShownPlan {
         self.stacks.iter().any(|stack| stack.action != StackAction::Keep)
     }
 
+    /// [`ShownPlan::text`] in one line.
+    pub fn summary(&self) -> String {
+        let resources: usize = self.stacks.iter().map(|stack| stack.changes.len()).sum();
+        format!(
+            "plan for '{}': {resources} resources in {} stacks (-v lists them)\n",
+            self.env,
+            self.stacks.len()
+        )
+    }
+
     /// For people, with a newline at the end.
     pub fn text(&self) -> String {
         let mut text = format!("plan for '{}' in {}:\n", self.env, self.region);

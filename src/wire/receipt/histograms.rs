@@ -7,8 +7,9 @@ use std::io::Read;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use flate2::read::ZlibDecoder;
+use flate2::{Compress, Compression, FlushCompress, Status};
 use hdrhistogram::Histogram;
-use hdrhistogram::serialization::{Deserializer, Serializer, V2DeflateSerializer};
+use hdrhistogram::serialization::{Deserializer, Serializer, V2Serializer};
 
 /// Longest latency told apart: 2^45 microseconds, just over the longest retention of a stream (365 days).
 pub const HISTOGRAM_MAX_US: u64 = 1 << 45;
@@ -25,11 +26,45 @@ const INFLATED_MAX_BYTES: usize = V2_HEADER_BYTES + 36_864 * 9;
 /// Bounds each count and the length of a run of zeros, so that no sum of them can overflow.
 const COUNT_MAX: i64 = 1 << 40;
 
+/// Makes what [`V2DeflateSerializer`](hdrhistogram::serialization::V2DeflateSerializer) makes, with one compressor for
+/// all of it. That one makes a compressor of 380 KB for each histogram, and each left a hole in the function's heap:
+/// behind it lay the trace id that the Lambda runtime sets as a variable for every invocation and that glibc never frees
+/// (setenv(3)). The function grew by half a megabyte a second.
+struct Encoder {
+    serializer: V2Serializer,
+    compress: Compress,
+    plain: Vec<u8>,
+}
+
+/// The cookie has the word size in it, 1 for all of V2's variable-length counts.
+const V2_DEFLATE_WRITTEN: u32 = V2_DEFLATE_COOKIE | 0x10;
+/// What zlib may add to data that does not compress: 5 bytes a block of 16 KB, header and checksum.
+const ZLIB_SPARE_BYTES: usize = 256;
+
 thread_local! {
-    /// Kept, for its buffers of 380 KB: made and freed in each invocation, each left a hole in the function's heap. The
-    /// trace id that the Lambda runtime sets as a variable for every invocation is never freed by glibc
-    /// (setenv(3)), and lay behind each hole: the function grew by half a megabyte a second.
-    static SERIALIZER: RefCell<V2DeflateSerializer> = RefCell::new(V2DeflateSerializer::new());
+    static ENCODER: RefCell<Encoder> = RefCell::new(Encoder {
+        serializer: V2Serializer::new(),
+        compress: Compress::new(Compression::default(), true),
+        plain: Vec::new(),
+    });
+}
+
+impl Encoder {
+    fn encode(&mut self, histogram: &Histogram<u64>) -> Vec<u8> {
+        self.plain.clear();
+        self.serializer
+            .serialize(histogram, &mut self.plain)
+            .expect("writing to a vector cannot fail, and our counts are below 2^63");
+        self.compress.reset();
+        let mut bytes = V2_DEFLATE_WRITTEN.to_be_bytes().to_vec();
+        bytes.extend_from_slice(&[0; 4]);
+        bytes.reserve(self.plain.len() + ZLIB_SPARE_BYTES);
+        let status = self.compress.compress_vec(&self.plain, &mut bytes, FlushCompress::Finish);
+        assert_eq!(status.ok(), Some(Status::StreamEnd), "there is room for all of it");
+        let length = u32::try_from(bytes.len() - 8).expect("a histogram is far below 4 GiB");
+        bytes[4..8].copy_from_slice(&length.to_be_bytes());
+        bytes
+    }
 }
 
 pub(super) fn empty() -> Histogram<u64> {
@@ -43,13 +78,7 @@ pub(super) fn encode(histogram: &Histogram<u64>) -> String {
     if histogram.is_empty() {
         return String::new();
     }
-    let mut bytes = Vec::new();
-    SERIALIZER.with_borrow_mut(|serializer| {
-        serializer
-            .serialize(histogram, &mut bytes)
-            .expect("writing to a vector cannot fail, and our counts are below 2^63");
-    });
-    STANDARD.encode(bytes)
+    STANDARD.encode(ENCODER.with_borrow_mut(|encoder| encoder.encode(histogram)))
 }
 
 /// Reads base64 of HdrHistogram V2, deflated or not; what it allocates is bounded.
@@ -138,6 +167,7 @@ fn split_leb128_9(bytes: &[u8]) -> Option<(i64, &[u8])> {
 
 #[cfg(test)]
 mod tests {
+    use hdrhistogram::serialization::V2DeflateSerializer;
     use proptest::prelude::*;
 
     use super::*;
@@ -173,6 +203,18 @@ mod tests {
         bytes.extend_from_slice(&(deflated.len() as u32).to_be_bytes());
         bytes.extend_from_slice(&deflated);
         assert!(decode(&STANDARD.encode(bytes)).unwrap_err().contains("inflates"));
+    }
+
+    /// The library's own serializer is the reference.
+    #[test]
+    fn what_is_written_is_what_the_library_writes() {
+        for values in [vec![1_u64], vec![5, 5, 900, 1_000_000], (0..5_000).map(|i| i * i).collect()] {
+            let mut histogram = empty();
+            values.iter().for_each(|value| record_us(&mut histogram, *value as i64));
+            let mut theirs = Vec::new();
+            V2DeflateSerializer::new().serialize(&histogram, &mut theirs).expect("writes");
+            assert_eq!(STANDARD.decode(encode(&histogram)).expect("base64"), theirs);
+        }
     }
 
     proptest! {

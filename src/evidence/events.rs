@@ -106,7 +106,7 @@ pub enum Event {
     Watched {
         metrics_requested: u64,
         queue_requests: u64,
-        /// Messages in the on-failure queue; `None` where it was not asked, or did not answer.
+        /// Messages in the on-failure queue when it last answered; `None` until it did.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         dlq_depth: Option<u64>,
     },

@@ -69,8 +69,10 @@ impl KeyPicker {
     /// The hash key that this record is to be put under, where the key's own hash does not decide. It goes with the
     /// key, so that the records of a key stay in one shard and in order.
     pub fn hash_key(&self, sequence: u64) -> Option<Arc<str>> {
-        let turn = self.index(sequence) as usize % self.hash_keys.len().max(1);
-        self.hash_keys.get(turn).cloned()
+        if self.hash_keys.is_empty() {
+            return None;
+        }
+        self.hash_keys.get(self.index(sequence) as usize % self.hash_keys.len()).cloned()
     }
 }
 

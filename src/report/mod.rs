@@ -1,5 +1,5 @@
 //! Report: one model, one rendering a file. Every writer is a pure function of the model and returns text,
-//! so that the same run directory always gives the same report. `docs/reports.md` describes each file.
+//! so that the same run directory always gives the same report. `docs/report.md` describes each file.
 
 mod actions;
 mod blocked;

@@ -292,7 +292,7 @@ fn every_key_is_documented() {
     let mut found = std::collections::BTreeSet::new();
     keys(&serde_json::from_str(&json(&fixture())).expect("JSON"), &mut found);
     assert!(found.len() > 100, "{}", found.len());
-    let document = include_str!("../../docs/reports.md");
+    let document = include_str!("../../docs/report.md");
     let missing: Vec<&String> = found.iter().filter(|key| !document.contains(&format!("`{key}`"))).collect();
     assert!(missing.is_empty(), "{missing:?}");
 }

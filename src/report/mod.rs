@@ -16,6 +16,8 @@ pub mod model;
 mod summary;
 mod terminal;
 #[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
 mod tests;
 mod text;
 

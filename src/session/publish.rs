@@ -5,7 +5,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use crate::cost::{self, PriceBook};
-use crate::evidence;
+use crate::evidence::{self, model::Evidence};
 use crate::report::{self, ReportModel};
 use crate::verdict::{self, Verdict};
 
@@ -18,8 +18,20 @@ pub struct Published {
     pub files: Vec<PathBuf>,
 }
 
+/// A run directory, read and worked out.
+pub struct Worked {
+    pub evidence: Evidence,
+    /// The run's own price book.
+    pub book: PriceBook,
+    pub model: ReportModel,
+    pub overall: Verdict,
+}
+
 /// Reads `dir` and works the report out; writes nothing.
-fn work_out(dir: &Path) -> Result<(ReportModel, Verdict), SessionError> {
+///
+/// # Errors
+/// The evidence or the price book cannot be read.
+pub fn work_out(dir: &Path) -> Result<Worked, SessionError> {
     let evidence = evidence::load(dir)?;
     let prices_path = dir.join("prices.yaml");
     let prices = std::fs::read_to_string(&prices_path)
@@ -29,7 +41,8 @@ fn work_out(dir: &Path) -> Result<(ReportModel, Verdict), SessionError> {
     let cost = cost::price(&evidence.usage, &book);
     let verdicts = verdict::judge(&evidence, &cost);
     let findings = verdict::findings(&evidence, &book, &verdicts);
-    Ok((report::build(&evidence, &cost, &verdicts, &findings), verdicts.overall))
+    let model = report::build(&evidence, &cost, &verdicts, &findings);
+    Ok(Worked { model, overall: verdicts.overall, evidence, book })
 }
 
 /// The verdict of one test of the run in `dir`: the report's where there is one, otherwise worked out. `None` where it
@@ -42,7 +55,7 @@ pub fn verdict_of_test(dir: &Path, id: &str) -> Option<Verdict> {
     {
         return Some(test.verdict);
     }
-    let (model, _) = work_out(dir).ok()?;
+    let Worked { model, .. } = work_out(dir).ok()?;
     model.tests.iter().find(|test| test.id == id && test.finished).map(|test| test.verdict)
 }
 
@@ -61,7 +74,7 @@ struct KeptTest {
 
 /// Reads `dir`, works the report out, and writes every format into `dir`.
 pub fn publish(dir: &Path) -> Result<Published, SessionError> {
-    let (model, overall) = work_out(dir)?;
+    let Worked { model, overall, .. } = work_out(dir)?;
     let formats = [
         ("report.json", report::json(&model)),
         ("report.md", report::markdown(&model)),

@@ -6,9 +6,9 @@ use std::path::Path;
 
 use crate::evidence::attempts::Attempts;
 use crate::evidence::error::EvidenceError;
-use crate::evidence::rundir::{RunDir, RunHeader};
+use crate::evidence::rundir::{KeptFiles, RunDir, RunHeader};
 use crate::plan::compare::{PlanChanges, changes, is_same_test};
-use crate::plan::{Plan, parse};
+use crate::plan::{Plan, parse_with};
 use crate::platform::clock::WallUs;
 use crate::wire::run_id::RunId;
 
@@ -315,7 +315,8 @@ fn chain(
         };
         next = header.parent.clone();
         let attempts = Attempts::read(&dir, notes)?;
-        let (plan, alive) = (parse(&header.plan_text).ok(), dir.is_alive());
+        let kept = KeptFiles { dir: &dir, header: &header };
+        let (plan, alive) = (parse_with(&header.plan_text, &kept).ok(), dir.is_alive());
         runs.push(PastRun { dir, header, plan, attempts, alive });
     }
     runs.reverse();

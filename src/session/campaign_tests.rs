@@ -1,4 +1,7 @@
+use std::collections::BTreeMap;
 use std::path::PathBuf;
+
+use bytes::Bytes;
 
 use super::*;
 use crate::evidence::events::{End, Event};
@@ -16,7 +19,7 @@ phases:
 const WHO: Who<'_> = Who { target: "local", env: "dev", plan: Some("weeks") };
 
 fn plan_of(text: &str) -> Plan {
-    parse(text).unwrap_or_else(|error| panic!("{error:?}\n{text}"))
+    parse_with(text, &crate::plan::NoFiles).unwrap_or_else(|error| panic!("{error:?}\n{text}"))
 }
 
 /// Run directories, made by hand.
@@ -209,4 +212,35 @@ fn other_environments_targets_and_plans_have_campaigns_of_their_own() {
     assert_eq!(campaign.mismatch("us-east-1", &[]), None);
     assert!(campaign.mismatch("eu-west-1", &[]).is_some_and(|why| why.contains("eu-west-1")));
     assert!(campaign.mismatch("us-east-1", &["drop:count=1".into()]).is_some_and(|why| why.contains("drop")));
+}
+
+#[test]
+fn a_test_that_replays_a_file_counts_as_long_as_the_file_says_the_same() {
+    let text = "schema: streamgauge/plan/v1
+name: weeks
+phases:
+  - name: One
+    tests:
+      - {id: a, name: A, rates: {file: s.csv}}
+";
+    let with = |text: &str, series: &'static str| {
+        let files = BTreeMap::from([("s.csv".to_owned(), Bytes::from_static(series.as_bytes()))]);
+        parse_with(text, &files).unwrap_or_else(|errors| panic!("{errors}"))
+    };
+    let ran = with(text, "time_s,rate\n0,10\n60,20\n");
+    let runs = Runs::new();
+    let header = RunHeader {
+        plan_hash: ran.hash.clone(),
+        plan_text: ran.text.clone(),
+        plan_files: ran.file_hashes(),
+        ..Runs::header(FIRST, 1, None, PLAN)
+    };
+    runs.add(&header, &[("a", Some(true))], true).write_files(&ran.files).expect("write");
+    let past = runs.past();
+    let state = |plan: &Plan| past.campaign.as_ref().expect("a run").standings(plan)[0].state;
+    assert_eq!(state(&ran), TestState::Finished);
+    let renamed = with(&text.replace("name: A", "name: Better"), "time_s,rate\n0,10\n60,20\n");
+    assert_ne!(renamed.hash, ran.hash);
+    assert_eq!(state(&renamed), TestState::Finished, "a name tells of a test, it does not make it");
+    assert_eq!(state(&with(text, "time_s,rate\n0,10\n60,30\n")), TestState::Outdated);
 }

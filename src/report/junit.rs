@@ -12,27 +12,36 @@ use super::text::observed;
 
 /// `junit.xml`.
 pub fn junit(model: &ReportModel, allow_inconclusive: bool) -> String {
-    let mut suites: Vec<(String, Option<&str>, &[CriterionReport])> = model
+    let mut list: Vec<(String, Option<&str>, &[CriterionReport])> = model
         .tests
         .iter()
         .map(|test| (format!("{} {}", test.id, test.name), test.started_at.as_deref(), &test.criteria[..]))
         .collect();
     if !model.criteria.is_empty() {
-        suites.push(("whole run".to_owned(), Some(&model.run.started_at), &model.criteria));
+        list.push(("whole run".to_owned(), Some(&model.run.started_at), &model.criteria));
     }
+    let planted = if model.run.faults.is_empty() { "" } else { ", with planted faults" };
+    let name = format!("{} ({}){planted}", model.run.plan, model.run.id);
+    suites(&name, &list, allow_inconclusive)
+}
+
+/// A document of suites: the name of each, when it started, and its criteria.
+pub(super) fn suites(
+    name: &str,
+    suites: &[(String, Option<&str>, &[CriterionReport])],
+    allow_inconclusive: bool,
+) -> String {
     let all = || suites.iter().flat_map(|(_, _, criteria)| criteria.iter());
     let (failures, skipped) = counted(all(), allow_inconclusive);
     let mut xml = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
-    let planted = if model.run.faults.is_empty() { "" } else { ", with planted faults" };
-    let name = escaped(&format!("{} ({}){planted}", model.run.plan, model.run.id));
-    let tests = all().count();
+    let (name, tests) = (escaped(name), all().count());
     line(
         &mut xml,
         &format!(
             "<testsuites name=\"{name}\" tests=\"{tests}\" failures=\"{failures}\" skipped=\"{skipped}\">"
         ),
     );
-    for (name, started_at, criteria) in &suites {
+    for (name, started_at, criteria) in suites {
         suite(&mut xml, name, *started_at, criteria, allow_inconclusive);
     }
     line(&mut xml, "</testsuites>");

@@ -13,6 +13,7 @@ mod json;
 mod junit;
 mod markdown;
 pub mod model;
+pub mod period;
 mod summary;
 mod terminal;
 #[cfg(test)]
@@ -22,7 +23,7 @@ mod tests;
 mod text;
 
 pub use build::{build, of};
-pub use html::html;
+pub use html::{html, period as period_html};
 pub use json::{json, schema};
 pub use junit::junit;
 pub use markdown::markdown;

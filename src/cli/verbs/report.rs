@@ -2,14 +2,18 @@
 
 use std::io::IsTerminal;
 
-use crate::cli::args::{Format, Global, RunRef};
+use crate::cli::args::{Format, Global, ReportArgs};
 use crate::cli::exit::{CliError, Exit};
 use crate::cli::input;
+use crate::cli::verbs::period;
 use crate::session::publish::{Published, publish};
 use crate::verdict::Verdict;
 
-pub fn run(global: &Global, run: &RunRef) -> Result<Exit, CliError> {
-    let dir = input::run_dir(&run.run)?;
+pub fn run(global: &Global, args: &ReportArgs) -> Result<Exit, CliError> {
+    if let Some(scope) = period::scope(args)? {
+        return period::run(global, &args.of, &scope);
+    }
+    let dir = input::run_dir(&args.of)?;
     let published = publish(&dir)?;
     print(global, &published);
     Ok(exit(global, &published))
@@ -21,8 +25,7 @@ pub fn print(global: &Global, published: &Published) {
     let text = match global.format {
         Format::Json => crate::report::json(&published.model),
         Format::Human => {
-            let width = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok()).unwrap_or(120);
-            let mut text = crate::report::terminal(&published.model, width, stdout.is_terminal());
+            let mut text = crate::report::terminal(&published.model, width(), stdout.is_terminal());
             text.push_str("\nReports:\n");
             for file in &published.files {
                 text.push_str(&format!("  {}\n", file.display()));
@@ -33,9 +36,19 @@ pub fn print(global: &Global, published: &Published) {
     crate::cli::out::print(format_args!("{text}"));
 }
 
+/// Columns of the terminal.
+pub fn width() -> u16 {
+    std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok()).unwrap_or(120)
+}
+
 /// What the verdict makes of the exit code. How the run ended is for the caller to weigh.
 pub fn exit(global: &Global, published: &Published) -> Exit {
-    match published.overall {
+    exit_of(global, published.overall)
+}
+
+/// The same of a verdict alone.
+pub fn exit_of(global: &Global, overall: Verdict) -> Exit {
+    match overall {
         Verdict::Pass => Exit::Done,
         Verdict::Inconclusive if global.allow_inconclusive => Exit::Done,
         Verdict::Inconclusive | Verdict::Fail => Exit::CriterionFailed,

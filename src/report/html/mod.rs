@@ -1,9 +1,12 @@
 //! `report.html`: one self-contained file. No script, nothing loaded, charts as inline SVG; light and dark
 //! by the reader's preference, printable, readable on a phone.
 
+mod heat;
+mod period;
 mod plot;
 mod rows;
 mod tables;
+mod trend;
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
@@ -12,6 +15,7 @@ use crate::verdict::Verdict;
 use super::breaking_point;
 use super::model::*;
 use super::text::{self, NONE, count, number, or_none, rate, usd};
+pub use period::html as period;
 use plot::Series;
 
 const STYLE: &str = include_str!("style.css");

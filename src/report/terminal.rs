@@ -106,8 +106,7 @@ impl Page {
         for row in rows {
             table.add_row(row.iter().enumerate().map(|(index, text)| aligned(text, index >= left)));
         }
-        let lines = table.lines().map(|line| format!("{}\n", line.trim_end()));
-        lines.collect()
+        finished(table)
     }
 
     /// The verdict as a word, coloured.

@@ -41,7 +41,8 @@ struct Axis {
 impl Axis {
     /// From zero on, or around the values where they are close together far from it (success).
     fn over(low: f64, high: f64, from_zero: bool) -> Axis {
-        let spread = if from_zero { high } else { high - low };
+        // Figures that hardly differ must not look as if they did.
+        let spread = if from_zero { high } else { (high - low).max(1.0) };
         let step = nice_step((spread / 4.0).max(1e-6));
         let from = if from_zero { 0.0 } else { ((low / step).floor() - 1.0) * step };
         let to = ((high / step).ceil() * step).max(from + step);

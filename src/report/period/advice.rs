@@ -122,6 +122,10 @@ pub(super) fn next(
 ) -> Vec<NextTest> {
     let run = |rest: String| format!("streamgauge run {}{rest}", request.run_arguments);
     let mut list = Vec::new();
+    if request.kind == Kind::Day {
+        // Of a day it is told what happened; the plan's tests are those of its weeks.
+        return list;
+    }
     for wanted in &gathered.wanted {
         let Some((week, why)) = wanted.week.zip(why(gathered, wanted, recommended)) else { continue };
         let command = run(format!(" --test {}", wanted.id));

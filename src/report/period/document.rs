@@ -6,6 +6,9 @@ use super::complete::ProfileCell;
 use super::model::*;
 use super::tables;
 
+const BREAKING_POINT_NONE: &str = "No test shows one: none of their loads rose through several rates until something left its band. Limits that showed all the same \
+     stand under Bottlenecks.";
+
 /// One heading and what stands under it.
 pub(crate) struct Section<'m> {
     pub title: &'static str,
@@ -99,7 +102,7 @@ fn bottlenecks(model: &PeriodModel) -> Section<'_> {
     let mut blocks =
         vec![or_text(tables::bottlenecks(model), "Nothing limited the pipeline in these tests.")];
     blocks.push(Block::List(
-        model.known_up_to.iter().map(|known| format!("{} (run {})", known.text, known.run)).collect(),
+        model.known_up_to.iter().map(|known| format!("Run {}: {}", known.run, known.text)).collect(),
     ));
     Section { title: "Bottlenecks", blocks }
 }
@@ -162,7 +165,7 @@ fn complete(model: &PeriodModel) -> Vec<Section<'_>> {
             .collect(),
     )];
     if complete.breaking_points.is_empty() {
-        broke.push(Block::Text("No rising load broke the pipeline.".to_owned()));
+        broke.push(Block::Text(BREAKING_POINT_NONE.to_owned()));
     }
     let steady =
         or_text(tables::stability(complete), "No test has a criterion on how figures went over time.");

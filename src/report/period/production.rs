@@ -4,7 +4,7 @@ use rust_decimal::Decimal;
 
 use crate::report::model::{EnvironmentReport, Exact};
 use crate::report::text::rate;
-use crate::verdict::Change;
+use crate::verdict::{Change, Limit};
 
 use super::advice::setting;
 use super::complete::{Production, Setting};
@@ -33,11 +33,15 @@ pub(super) fn recommended(request: &Request<'_>, gathered: &Gathered) -> Product
     };
     let costs = needed.iter().map(|(found, _)| found.finding.monthly_cost_of_change.map(|cost| cost.0));
     let later = furthest(changes().filter(|(found, change)| !is_needed(found) && is_of_pipeline(*change)));
+    let is_unexplained = |found: &&PlacedFinding<'_>| {
+        found.change.is_none() && is_needed(found) && !is_of_generator(&found.finding.limit)
+    };
+    let unexplained: Vec<&PlacedFinding<'_>> = findings.iter().filter(is_unexplained).collect();
     Production {
         expected_rps,
         settings: settings(&newest.model.environment, &needed),
         monthly_cost_of_changes: costs.sum::<Option<Decimal>>().map(Exact),
-        statements: statements(request, gathered, &findings, &later),
+        statements: statements(request, gathered, &unexplained, &later, findings.is_empty()),
     }
 }
 
@@ -60,6 +64,10 @@ fn furthest<'f, 'g>(
 /// Changes of the load generator say nothing about production.
 fn is_of_pipeline(change: Change) -> bool {
     !matches!(change, Change::PutBatch | Change::GeneratorHost | Change::MaxInFlight { .. })
+}
+
+fn is_of_generator(limit: &str) -> bool {
+    [Limit::Generator, Limit::InFlight].iter().any(|each| each.as_str() == limit)
 }
 
 fn settings(environment: &EnvironmentReport, needed: &[(&PlacedFinding<'_>, Change)]) -> Vec<Setting> {
@@ -123,37 +131,37 @@ fn why(found: &PlacedFinding<'_>) -> String {
 fn statements(
     request: &Request<'_>,
     gathered: &Gathered,
-    findings: &[PlacedFinding<'_>],
+    unexplained: &[&PlacedFinding<'_>],
     later: &[(&PlacedFinding<'_>, Change)],
+    is_clean: bool,
 ) -> Vec<String> {
     let mut list = Vec::new();
     let known = super::advice::known_up_to(gathered).into_iter().max_by(|a, b| a.rps.total_cmp(&b.rps));
     match (request.plan.expected_peak_rps, &known) {
         (Some(expected), Some(known)) if known.rps >= expected => list.push(format!(
-            "The plan expects {} records/s at its peak, and that was carried: {} (run {}).",
+            "The plan expects {} records/s at its peak, and that was carried. {} That is from run {}.",
             rate(expected),
             known.text,
             known.run
         )),
         (Some(expected), Some(known)) => list.push(format!(
-            "The plan expects {} records/s at its peak, and no run carried that much without a finding: {} (run {}). \
-             Nothing is claimed above it.",
+            "The plan expects {} records/s at its peak, and no run carried that much without a finding. {} That is \
+             from run {}, and nothing is claimed above it.",
             rate(expected),
             known.text,
             known.run
         )),
         (None, Some(known)) => list.push(format!(
             "The plan names no expected_peak, so the changes below are those for the highest rates that were tested. {} \
-             (run {}).",
+             That is from run {}.",
             known.text, known.run
         )),
         (_, None) => list.push("No rate was carried without a finding: nothing is known to hold.".to_owned()),
     }
-    let without = findings.iter().filter(|found| found.change.is_none());
-    for found in without {
+    for found in unexplained {
         list.push(format!("{}: the numbers do not tell which change would move it.", why(found)));
     }
-    if findings.is_empty() {
+    if is_clean {
         list.push("No finding asks for a change; the configuration is the one that was measured.".to_owned());
     }
     for (found, change) in later {

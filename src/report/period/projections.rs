@@ -89,13 +89,21 @@ fn billed_ms(part: &Part) -> Option<Decimal> {
 
 /// The levels of the payload that was judged most often, the largest of those that come out alike: rates can only be
 /// compared at one size.
-fn of_main_payload(sources: Vec<Source<'_>>) -> Option<Vec<Source<'_>>> {
+fn of_main_payload(mut sources: Vec<Source<'_>>) -> Option<Vec<Source<'_>>> {
+    // A level that was beyond the pipeline has the batches of a backlog: it counts only where there is no other.
+    if sources.iter().any(carried) {
+        sources.retain(carried);
+    }
     let mut judged: BTreeMap<u64, usize> = BTreeMap::new();
     for source in &sources {
         *judged.entry(source.placed.test.payload.bytes).or_default() += 1;
     }
     let (main, _) = judged.into_iter().max_by_key(|(bytes, number)| (*number, *bytes))?;
     Some(sources.into_iter().filter(|source| source.placed.test.payload.bytes == main).collect())
+}
+
+fn carried(source: &Source<'_>) -> bool {
+    source.level.failed == 0 && source.level.throttled == 0
 }
 
 fn basis_of(source: &Source<'_>, rate_per_s: u32) -> ProjectionBasis {

@@ -169,7 +169,10 @@ fn cost(model: &PeriodModel) -> Option<String> {
     };
     let total = usd(Exact(cost.pipeline_total.0 + cost.test_total.0));
     let at_least = if cost.incomplete { "at least " } else { "" };
-    let runs = plural(model.runs.len() as u64, "run");
+    let runs = match model.runs.len() {
+        1 => "run".to_owned(),
+        runs => plural(runs as u64, "run"),
+    };
     let outside = model.runs.iter().any(|run| !run.counted);
     let outside = if outside { ", tests that are not in this report included" } else { "" };
     Some(format!("{each}; the {runs} cost {at_least}{currency} {total} in all{outside}."))

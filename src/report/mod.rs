@@ -15,6 +15,7 @@ mod markdown;
 pub mod model;
 pub mod period;
 mod summary;
+pub(crate) mod svg;
 mod terminal;
 #[cfg(test)]
 pub(crate) mod testing;

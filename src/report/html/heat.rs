@@ -2,12 +2,12 @@
 
 use maud::{Markup, html};
 
-use super::plot::fixed;
+use crate::report::svg::{WIDTH, cut, figure, fixed};
+use crate::report::text::number;
 
-const WIDTH: f64 = 640.0;
 const LEFT: f64 = 150.0;
 const TOP: f64 = 34.0;
-const ROW: f64 = 44.0;
+const ROW: f64 = 54.0;
 /// Opacity of the lowest and of the highest value: text stays readable on both.
 const FAINT: f64 = 0.06;
 const STRONG: f64 = 0.5;
@@ -28,7 +28,8 @@ pub(in crate::report) struct Cell {
 pub(in crate::report) struct HeatMap {
     pub title: String,
     pub unit: &'static str,
-    pub rows: Vec<String>,
+    /// The name of each row, and what stands under it.
+    pub rows: Vec<(String, String)>,
     pub columns: Vec<String>,
     pub cells: Vec<Vec<Option<Cell>>>,
     /// High values are good ones: the colour is for the low ones then.
@@ -45,26 +46,23 @@ pub(super) fn map(map: &HeatMap) -> Markup {
     };
     let width = (WIDTH - LEFT) / map.columns.len().max(1) as f64;
     let height = TOP + ROW * map.rows.len() as f64 + 2.0;
-    let (title, unit) = (&map.title, map.unit);
-    html! {
-        figure {
-            figcaption { (title) " " span { "(" (unit) "; columns: records/s)" } }
-            svg viewBox=(format!("0 0 {WIDTH} {height}")) role="img" aria-label=(format!("{title}, {unit}")) {
-                @for (column, name) in map.columns.iter().enumerate() {
-                    text x=(fixed(LEFT + width * (column as f64 + 0.5))) y=(fixed(TOP - 12.0)) text-anchor="middle" { (name) }
-                }
-                @for (row, name) in map.rows.iter().enumerate() {
-                    @let y = TOP + ROW * row as f64;
-                    text.strong x=(fixed(LEFT - 10.0)) y=(fixed(y + ROW / 2.0 + 5.0)) text-anchor="end" { (name) }
-                    @for (column, cell) in map.cells[row].iter().enumerate() {
-                        @if let Some(cell) = cell {
-                            (one(cell, (LEFT + width * column as f64, y), width, share(cell.value, low, high, map.high_is_good)))
-                        }
-                    }
+    let drawn = html! {
+        @for (column, name) in map.columns.iter().enumerate() {
+            text x=(fixed(LEFT + width * (column as f64 + 0.5))) y=(fixed(TOP - 12.0)) text-anchor="middle" { (cut(name, width)) }
+        }
+        @for (row, (name, under)) in map.rows.iter().enumerate() {
+            @let y = TOP + ROW * row as f64;
+            text.strong x=(fixed(LEFT - 10.0)) y=(fixed(y + 22.0)) text-anchor="end" { (cut(name, LEFT - 10.0)) }
+            text x=(fixed(LEFT - 10.0)) y=(fixed(y + 44.0)) text-anchor="end" { (cut(under, LEFT - 10.0)) }
+            @for (column, cell) in map.cells[row].iter().enumerate() {
+                @if let Some(cell) = cell {
+                    (one(cell, (LEFT + width * column as f64, y), width, share(cell.value, low, high, map.high_is_good)))
                 }
             }
         }
-    }
+    };
+    let spoken = format!("{}, {}: {} to {}", map.title, map.unit, number(low), number(high));
+    figure(&map.title, &format!("{}; columns: records/s", map.unit), &html! {}, height, &spoken, &drawn)
 }
 
 /// Where a value stands between the best (0) and the worst (1).

@@ -6,12 +6,12 @@ use rust_decimal::prelude::ToPrimitive;
 use crate::report::model::LevelReport;
 use crate::report::period::model::{PeriodModel, PeriodTest};
 use crate::report::period::{Block, ProfileCell, Table, axes, heat_text, sections};
-use crate::report::text::{NONE, number, rate};
+use crate::report::text::{NONE, count, number, rate};
 use crate::verdict::Verdict;
 
 use super::heat::{Cell, HeatMap};
 use super::trend::{Dot, Group};
-use super::{STYLE, heat, test_section, trend, verdict};
+use super::{STYLE, heat, svg, test_section, trend, verdict};
 
 /// The period's HTML file.
 pub fn html(model: &PeriodModel) -> String {
@@ -27,6 +27,7 @@ pub fn html(model: &PeriodModel) -> String {
                 style { (PreEscaped(STYLE)) }
             }
             body {
+                (svg::patterns())
                 header {
                     h1 { (period.title()) " " (verdict(period.verdict)) }
                     p.meta {
@@ -129,7 +130,10 @@ pub(super) fn profile(
             .iter()
             .map(|(payload, bytes)| columns.iter().map(|rps| cell_at(payload, *bytes, *rps)).collect())
             .collect(),
-        rows: rows.iter().map(|(payload, bytes)| format!("{payload}, {bytes} B")).collect(),
+        rows: rows
+            .iter()
+            .map(|(payload, bytes)| (payload.to_string(), format!("{} B", count(*bytes))))
+            .collect(),
         columns: columns.iter().map(|rps| rate(*rps)).collect(),
         high_is_good: unit == "%",
     })

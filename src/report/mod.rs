@@ -7,12 +7,17 @@ mod breaking_point;
 mod build;
 mod charts;
 mod closed_loop;
+mod csv;
+mod escape;
 mod existing;
 mod html;
 mod json;
 mod junit;
 mod markdown;
 pub mod model;
+mod short;
+#[cfg(test)]
+mod short_tests;
 mod summary;
 mod terminal;
 #[cfg(test)]
@@ -22,9 +27,11 @@ mod tests;
 mod text;
 
 pub use build::{build, of};
+pub use csv::csv;
 pub use html::html;
 pub use json::{json, schema};
 pub use junit::junit;
 pub use markdown::markdown;
 pub use model::ReportModel;
+pub use short::short;
 pub use terminal::terminal;

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use super::actions;
 use super::blocked;
 use super::breaking_point;
+pub(super) use super::escape::markdown as escaped;
 use super::existing::{ExistingReport, ForeignMinuteReport};
 use super::model::*;
 use super::text::{self, NONE, count, number, observed, or_none, percent, rate, usd};
@@ -47,22 +48,6 @@ pub fn markdown(model: &ReportModel) -> String {
 
 pub(super) fn line(out: &mut String, text: &str) {
     writeln!(out, "{text}").expect("writing to a string cannot fail");
-}
-
-/// A cell must not end the cell or start markup.
-pub(super) fn escaped(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for character in text.chars() {
-        match character {
-            '|' | '*' | '_' | '`' | '[' | ']' | '<' | '>' | '\\' | '#' => {
-                out.push('\\');
-                out.push(character);
-            }
-            '\n' | '\r' => out.push(' '),
-            other => out.push(other),
-        }
-    }
-    out
 }
 
 /// A table whose first `left` columns are aligned to the left.

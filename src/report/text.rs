@@ -138,3 +138,31 @@ pub fn units(one: bool, unit: &str) -> String {
 pub fn plural(number: u64, what: &str) -> String {
     if number == 1 { format!("1 {what}") } else { format!("{} {what}s", count(number)) }
 }
+
+/// `1 criterion`, `2 criteria`.
+pub fn criteria(number: u64) -> String {
+    plural(number, "criterion").replace("criterions", "criteria")
+}
+
+/// `1 more test`, `2 more tests`.
+pub fn more(number: u64, what: &str) -> String {
+    let counted = if what == "criterion" { criteria(number) } else { plural(number, what) };
+    counted.replacen(' ', " more ", 1)
+}
+
+/// `a`, `a and b`, `a, b and c`.
+pub fn listed(items: &[String]) -> String {
+    match items {
+        [] => String::new(),
+        [one] => one.clone(),
+        [first @ .., last] => format!("{} and {last}", first.join(", ")),
+    }
+}
+
+/// At most `length` characters; what was cut off shows as an ellipsis.
+pub fn clipped(text: &str, length: usize) -> String {
+    match text.char_indices().nth(length) {
+        None => text.to_owned(),
+        Some(_) => text.chars().take(length.saturating_sub(1)).chain(std::iter::once('\u{2026}')).collect(),
+    }
+}

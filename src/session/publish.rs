@@ -79,7 +79,9 @@ pub fn publish(dir: &Path) -> Result<Published, SessionError> {
     let formats = [
         ("report.json", report::json(&model)),
         ("report.md", report::markdown(&model)),
+        ("summary.md", report::short(&model)),
         ("report.html", report::html(&model)),
+        ("levels.csv", report::csv(&model)),
         ("junit.xml", report::junit(&model, false)),
     ];
     let mut files = Vec::new();

@@ -13,7 +13,7 @@ pub fn markdown(model: &PeriodModel) -> String {
     let mut out = String::new();
     line(&mut out, &format!("# {}: {}\n", escaped(&period.title()), period.verdict));
     let head = format!(
-        "Environment {} on {}{}, {} to {}; plan {}; {} of {} tests finished.\n",
+        "Environment {} on {}{}, {} to {}; plan {}; {} of {} tests finished.",
         period.environment,
         period.target,
         period.region.as_ref().map_or_else(String::new, |region| format!(" ({region})")),
@@ -23,7 +23,7 @@ pub fn markdown(model: &PeriodModel) -> String {
         period.finished,
         model.tests.len(),
     );
-    line(&mut out, &escaped(&head));
+    line(&mut out, &format!("{}\n", escaped(&head)));
     line(&mut out, "## Summary\n");
     for sentence in &model.summary {
         line(&mut out, &format!("- {}", escaped(sentence)));

@@ -211,7 +211,7 @@ pub(crate) fn projections(projections: &Projections) -> Table {
         "shards",
         "USD a month",
         "USD a million",
-        "on-demand is cheaper below, records/s on average",
+        "on-demand is cheaper below records/s",
     ];
     let rows = projections.rows.iter().map(|row| {
         let basis = projections.basis.iter().find(|basis| basis.rate_per_s == row.rate_per_s);

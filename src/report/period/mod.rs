@@ -18,6 +18,8 @@ mod projections;
 mod summary;
 mod tables;
 mod terminal;
+#[cfg(test)]
+mod tests;
 mod then_and_now;
 
 pub use build::build;

@@ -1,7 +1,6 @@
 use super::bars::{BarChart, Row, Segment};
 use super::lines::{Band, Line, LineChart, Mark, XAxis, YAxis, percentile};
 use super::scale::{Scale, nice_step, short, time_tick};
-use super::*;
 
 fn chart(lines: Vec<Line>) -> LineChart<'static> {
     LineChart {

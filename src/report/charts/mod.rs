@@ -1,10 +1,19 @@
-//! What the charts over time show: per-second rows of one test, thinned to a bounded number of points.
+//! What the charts of a test show: its per-second rows, thinned to a bounded number of points, and what each level did.
+
+mod capacity;
+mod marked;
+mod spectra;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 
+use crate::evidence::drawn::{self, FunctionSecond};
 use crate::evidence::model::{Evidence, ReceiptSecond, SecondRow, TestEvidence};
-use crate::plan::StageKind;
-use crate::platform::clock::WallUs;
+
+pub use capacity::{CAPACITIES, LevelUse, Share};
+pub use marked::{ActionSpan, FlagMark, LevelSpan};
+pub use spectra::{Spectra, Spectrum};
 
 /// Points of one line at most: more cannot be told apart on a screen.
 const POINTS_MAX: u64 = 300;
@@ -13,32 +22,34 @@ const POINTS_MAX: u64 = 300;
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct TestCharts {
     pub levels: Vec<LevelSpan>,
-    /// From asking for each action until it was asked to be reverted.
     pub actions: Vec<ActionSpan>,
+    pub flags: Vec<FlagMark>,
+    /// Flags beyond those marked.
+    pub flags_more: usize,
     pub points: Vec<Point>,
     /// Seconds that one point stands for.
     pub seconds_per_point: i64,
     pub duration_s: f64,
+    /// What CloudWatch says of the function, by its periods.
+    pub concurrency: Vec<Period>,
+    pub throttles: Vec<Period>,
+    /// Invocations that the mapping may run at once; `None` where that changed or is not known.
+    pub lanes: Option<f64>,
+    pub spectra: Spectra,
+    /// Of each level that ran.
+    pub used: Vec<LevelUse>,
 }
 
-#[derive(Clone, Debug, PartialEq)]
-pub struct LevelSpan {
-    pub name: String,
-    pub hold: bool,
-    pub void: bool,
+/// A value of CloudWatch over a period of its own, or the largest of several periods.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Period {
     pub from_s: f64,
     pub to_s: f64,
+    pub value: f64,
 }
 
-#[derive(Clone, Debug, PartialEq)]
-pub struct ActionSpan {
-    pub text: String,
-    pub from_s: f64,
-    pub to_s: f64,
-}
-
-/// Rates are means over the point's seconds, `p50` too; `p95` and ages are those of its worst second,
-/// because percentiles cannot be averaged.
+/// Rates are means over the point's seconds, `p50` too; `p95`, ages, the backlog and concurrency are those of its worst
+/// second, because percentiles cannot be averaged and a spike must not disappear. Cold starts are counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Point {
     pub at_s: f64,
@@ -49,6 +60,11 @@ pub struct Point {
     pub put_p95_ms: Option<f64>,
     pub e2e_p95_ms: Option<f64>,
     pub iterator_age_ms: Option<f64>,
+    /// Acked and not yet settled, at the end of a second.
+    pub backlog_records: Option<f64>,
+    /// Invocations running at once, on average over a second.
+    pub concurrency: Option<f64>,
+    pub cold_starts: Option<f64>,
 }
 
 /// What falls into one point.
@@ -56,6 +72,8 @@ pub struct Point {
 struct Bucket<'a> {
     sent: Vec<&'a SecondRow>,
     seen: Vec<&'a ReceiptSecond>,
+    function: Vec<&'a FunctionSecond>,
+    backlog: Option<u64>,
 }
 
 /// The time of a test that is drawn, ms since the epoch.
@@ -71,28 +89,51 @@ impl TestCharts {
     /// The charts of one test; empty where it never started.
     pub fn new(evidence: &Evidence, test: &TestEvidence) -> TestCharts {
         let Some(span) = Span::of(test) else { return TestCharts::default() };
-        let indices: Vec<u32> = test.levels.iter().map(|level| level.index).collect();
-        let rows = evidence.seconds.iter().filter(|row| indices.contains(&row.level));
-        // Receipts come in while the test drains, until it ended.
-        let seen = evidence
-            .receipt_seconds
-            .iter()
-            .filter(|row| row.at_ms >= span.base_ms && row.at_ms < span.end_ms);
         let drawn_ms = (span.end_ms - span.base_ms) as u64;
         let seconds_per_point = drawn_ms.div_ceil(1_000 * POINTS_MAX).max(1) as i64;
-        let mut points = points(rows, seen, &span, seconds_per_point);
+        let mut points = points(evidence, test, &span, seconds_per_point);
         if test.levels.iter().any(|level| level.users.is_some()) {
             // A closed loop asks for no rate.
             points.iter_mut().for_each(|point| point.target_rps = None);
         }
+        let (flags, flags_more) = marked::flags(evidence, test, span.base_ms);
         TestCharts {
-            levels: level_spans(test, span.base_ms),
-            actions: action_spans(test, span.base_ms),
+            levels: marked::levels(test, span.base_ms),
+            actions: marked::actions(test, span.base_ms),
+            flags,
+            flags_more,
             points,
             seconds_per_point,
             duration_s: drawn_ms as f64 / 1_000.0,
+            concurrency: periods(evidence, "lambda.ConcurrentExecutions.Maximum", &span),
+            throttles: periods(evidence, "lambda.Throttles.Sum", &span),
+            lanes: capacity::lanes(evidence, test).ok(),
+            spectra: spectra::of(test),
+            used: capacity::of(evidence, test),
         }
     }
+}
+
+/// The periods of a series that touch the test, at most [`POINTS_MAX`]: where there are more, the largest of several
+/// stands for them.
+fn periods(evidence: &Evidence, key: &str, span: &Span) -> Vec<Period> {
+    let Some(series) = evidence.cloudwatch.series.get(key) else { return Vec::new() };
+    let period_ms = i64::from(series.period_s.max(1)) * 1_000;
+    let at_s = |ms: i64| (ms.clamp(span.base_ms, span.end_ms) - span.base_ms) as f64 / 1_000.0;
+    let touching: Vec<&(i64, f64)> = series
+        .points
+        .iter()
+        .filter(|(at_ms, value)| {
+            at_ms + period_ms > span.base_ms && *at_ms < span.end_ms && value.is_finite()
+        })
+        .collect();
+    let each = touching.len().div_ceil(POINTS_MAX as usize).max(1);
+    let period = |several: &[&(i64, f64)]| {
+        let (first, last) = several.first().zip(several.last())?;
+        let value = several.iter().map(|(_, value)| *value).fold(f64::NEG_INFINITY, f64::max);
+        Some(Period { from_s: at_s(first.0), to_s: at_s(last.0 + period_ms), value })
+    };
+    touching.chunks(each).filter_map(period).collect()
 }
 
 impl Span {
@@ -116,46 +157,27 @@ impl Span {
     }
 }
 
-fn level_spans(test: &TestEvidence, base_ms: i64) -> Vec<LevelSpan> {
-    test.levels
-        .iter()
-        .filter_map(|level| {
-            let start_s = (level.started_us? / 1_000 - base_ms) as f64 / 1_000.0;
-            Some(LevelSpan {
-                name: level.name.clone(),
-                hold: level.kind == StageKind::Hold,
-                void: level.void.is_some(),
-                from_s: start_s,
-                to_s: start_s + level.planned_s,
-            })
-        })
-        .collect()
-}
-
-fn action_spans(test: &TestEvidence, base_ms: i64) -> Vec<ActionSpan> {
-    let spans = test.actions.iter().filter(|action| action.refused.is_none());
-    let at_s = |us: WallUs| (us / 1_000 - base_ms) as f64 / 1_000.0;
-    spans
-        .filter_map(|action| {
-            let (from_us, to_us) = action.started_us.zip(action.reverting_us)?;
-            Some(ActionSpan { text: action.text.clone(), from_s: at_s(from_us), to_s: at_s(to_us) })
-        })
-        .collect()
-}
-
-fn points<'a>(
-    rows: impl Iterator<Item = &'a SecondRow>,
-    seen: impl Iterator<Item = &'a ReceiptSecond>,
-    span: &Span,
-    seconds_per_point: i64,
-) -> Vec<Point> {
+fn points(evidence: &Evidence, test: &TestEvidence, span: &Span, seconds_per_point: i64) -> Vec<Point> {
+    let indices: Vec<u32> = test.levels.iter().map(|level| level.index).collect();
+    // Receipts come in while the test drains, until it ended.
+    let during = |at_ms: i64| at_ms >= span.base_ms && at_ms < span.end_ms;
     let bucket_of = |at_ms: i64| (at_ms - span.base_ms).max(0) / (1_000 * seconds_per_point);
     let mut buckets: BTreeMap<i64, Bucket<'_>> = BTreeMap::new();
-    for row in rows {
+    for row in evidence.seconds.iter().filter(|row| indices.contains(&row.level)) {
         buckets.entry(bucket_of(row.at_ms)).or_default().sent.push(row);
     }
-    for row in seen {
+    for row in evidence.receipt_seconds.iter().filter(|row| during(row.at_ms)) {
         buckets.entry(bucket_of(row.at_ms)).or_default().seen.push(row);
+    }
+    for row in evidence.function_seconds.iter().filter(|row| during(row.at_ms)) {
+        buckets.entry(bucket_of(row.at_ms)).or_default().function.push(row);
+    }
+    if evidence.delivery.measured {
+        let backlog = drawn::backlog(&evidence.seconds, &evidence.function_seconds);
+        for (at_ms, records) in backlog.range(span.base_ms..span.end_ms) {
+            let bucket = buckets.entry(bucket_of(*at_ms)).or_default();
+            bucket.backlog = bucket.backlog.max(Some(*records));
+        }
     }
     buckets
         .into_iter()
@@ -193,6 +215,10 @@ fn point(at_s: f64, loaded_s: f64, bucket: &Bucket<'_>) -> Point {
         put_p95_ms: answered().map(|row| row.put_p95_ms).reduce(f64::max),
         e2e_p95_ms: worst_seen(|row| row.e2e_p95_ms),
         iterator_age_ms: worst_seen(|row| row.iterator_age_max_ms),
+        backlog_records: bucket.backlog.map(|records| records as f64),
+        concurrency: bucket.function.iter().map(|row| row.busy_ms / 1_000.0).reduce(f64::max),
+        cold_starts: (!bucket.function.is_empty())
+            .then(|| bucket.function.iter().map(|row| row.cold_starts as f64).sum()),
     }
 }
 

@@ -203,8 +203,8 @@ fn html_escapes_names_and_shows_each_level_and_verdict() {
     for verdict in ["pass", "fail", "inconclusive"] {
         assert!(page.contains(&format!("<span class=\"verdict {verdict}\">{verdict}</span>")), "{verdict}");
     }
-    // Five charts a test and the cost by service.
-    assert_eq!(page.matches("<figure>").count(), 3 * 5 + 1);
+    // Ten charts a test and the cost by service.
+    assert_eq!(page.matches("<figure>").count(), 3 * 10 + 1);
     assert_eq!(page.matches("<figure>").count(), page.matches("</figure>").count());
     assert!(page.contains("unpriced"));
 }

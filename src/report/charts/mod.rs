@@ -172,9 +172,13 @@ fn points(evidence: &Evidence, test: &TestEvidence, span: &Span, seconds_per_poi
     for row in evidence.function_seconds.iter().filter(|row| during(row.at_ms)) {
         buckets.entry(bucket_of(row.at_ms)).or_default().function.push(row);
     }
+    // Nothing is known of what the function did after the last receipt that was collected.
+    let known_until_ms = evidence.function_seconds.last().map_or(i64::MIN, |row| row.at_ms);
     if evidence.delivery.measured {
         let backlog = drawn::backlog(&evidence.seconds, &evidence.function_seconds);
-        for (at_ms, records) in backlog.range(span.base_ms..span.end_ms) {
+        let is_known = |at_ms: i64| evidence.delivery.complete || at_ms <= known_until_ms;
+        let during = backlog.range(span.base_ms..span.end_ms).filter(|(at_ms, _)| is_known(**at_ms));
+        for (at_ms, records) in during {
             let bucket = buckets.entry(bucket_of(*at_ms)).or_default();
             bucket.backlog = bucket.backlog.max(Some(*records));
         }
@@ -185,7 +189,11 @@ fn points(evidence: &Evidence, test: &TestEvidence, span: &Span, seconds_per_poi
             let at_s = index * seconds_per_point;
             let from_ms = span.base_ms + at_s * 1_000;
             let loaded_s = span.loaded_s(from_ms, from_ms + seconds_per_point * 1_000);
-            point(at_s as f64, loaded_s, &bucket)
+            let idle = evidence.delivery.measured && from_ms <= known_until_ms;
+            Point {
+                concurrency: busiest(&bucket).or(idle.then_some(0.0)),
+                ..point(at_s as f64, loaded_s, &bucket)
+            }
         })
         .collect()
 }
@@ -216,10 +224,15 @@ fn point(at_s: f64, loaded_s: f64, bucket: &Bucket<'_>) -> Point {
         e2e_p95_ms: worst_seen(|row| row.e2e_p95_ms),
         iterator_age_ms: worst_seen(|row| row.iterator_age_max_ms),
         backlog_records: bucket.backlog.map(|records| records as f64),
-        concurrency: bucket.function.iter().map(|row| row.busy_ms / 1_000.0).reduce(f64::max),
+        concurrency: None,
         cold_starts: (!bucket.function.is_empty())
             .then(|| bucket.function.iter().map(|row| row.cold_starts as f64).sum()),
     }
+}
+
+/// Invocations at once in the busiest second.
+fn busiest(bucket: &Bucket<'_>) -> Option<f64> {
+    bucket.function.iter().map(|row| row.busy_ms / 1_000.0).reduce(f64::max)
 }
 
 fn mean(values: &[f64]) -> Option<f64> {

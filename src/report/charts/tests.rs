@@ -209,10 +209,9 @@ fn capacity_is_held_against_what_is_paid_for() {
 fn a_day() -> ReportModel {
     changed(|evidence| {
         held_up(evidence);
-        let (row, seen) =
-            (evidence.seconds[0].clone(), evidence.receipt_seconds[0].clone());
+        let (row, seen) = (evidence.seconds[0].clone(), evidence.receipt_seconds[0].clone());
         let start_ms = START_US / 1_000;
-        evidence.tests[0].levels[3].planned_s = 85_600.0;
+        evidence.tests[0].levels[3].planned_s = 86_040.0;
         evidence.tests[0].ended_us = Some((start_ms + 86_400_000) * 1_000);
         let noise = |second: i64| ((second * 7_919) % 1_000) as f64;
         evidence.seconds = (0..86_400)
@@ -228,6 +227,7 @@ fn a_day() -> ReportModel {
         evidence.receipt_seconds = (0..86_400)
             .map(|second| ReceiptSecond {
                 at_ms: start_ms + second * 1_000,
+                records: 900,
                 e2e_p95_ms: 400.0 + noise(second),
                 iterator_age_max_ms: 300.0 + noise(second),
                 ..seen.clone()
@@ -250,9 +250,15 @@ fn a_day() -> ReportModel {
 
 #[test]
 fn a_page_of_a_day_is_bounded() {
-    let page = html(&a_day());
+    let mut model = a_day();
+    let page = html(&model);
     assert!(page.contains("24 h</text>"), "whole hours at the axis");
+    assert_eq!(page.matches("<figure>").count(), 12, "everything is drawn");
     assert!(page.len() < 250_000, "{} bytes", page.len());
+    // As many as the weekly campaign has.
+    model.tests = vec![model.tests[0].clone(); 15];
+    let page = html(&model);
+    assert!(page.len() < 5_000_000, "{} bytes", page.len());
 }
 
 #[test]
@@ -260,13 +266,30 @@ fn look() {
     std::fs::create_dir_all("/tmp/g").unwrap();
     std::fs::write("/tmp/g/day.html", html(&a_day())).unwrap();
     std::fs::write("/tmp/g/fixture.html", html(&fixture())).unwrap();
-    std::fs::write("/tmp/g/held.html", html(&changed(|evidence| {
-        let flags: Vec<FlagRaised> = [50, 52, 300, 332].iter().map(|s| FlagRaised { at_us: START_US + s * 1_000_000, level: Some(1), ..evidence.flags[0].clone() }).collect();
-        held_up(evidence);
-        evidence.flags = flags;
-        evidence.cloudwatch.series.insert("lambda.Throttles.Sum".into(), series(&[(1, 0.0), (2, 4.0), (3, 2.0)]));
-        evidence.cloudwatch.series.insert("lambda.ConcurrentExecutions.Maximum".into(), series(&[(1, 1.0), (2, 4.0), (3, 2.0)]));
-    }))).unwrap();
+    std::fs::write(
+        "/tmp/g/held.html",
+        html(&changed(|evidence| {
+            let flags: Vec<FlagRaised> = [50, 52, 300, 332]
+                .iter()
+                .map(|s| FlagRaised {
+                    at_us: START_US + s * 1_000_000,
+                    level: Some(1),
+                    ..evidence.flags[0].clone()
+                })
+                .collect();
+            held_up(evidence);
+            evidence.flags = flags;
+            evidence
+                .cloudwatch
+                .series
+                .insert("lambda.Throttles.Sum".into(), series(&[(1, 0.0), (2, 4.0), (3, 2.0)]));
+            evidence.cloudwatch.series.insert(
+                "lambda.ConcurrentExecutions.Maximum".into(),
+                series(&[(1, 1.0), (2, 4.0), (3, 2.0)]),
+            );
+        })),
+    )
+    .unwrap();
     for run in ["20261121-072732-jj7k"] {
         let dir = std::path::PathBuf::from("/work/main/.streamgauge/runs").join(run);
         let evidence = crate::evidence::load(&dir).unwrap();

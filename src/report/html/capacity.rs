@@ -13,7 +13,7 @@ const WHOLE: f64 = 96.0;
 /// A bar may reach a fifth beyond its limit.
 const TRACK: f64 = WHOLE * 1.2;
 const HEAD: f64 = 52.0;
-const ROW: f64 = 70.0;
+const ROW: f64 = 72.0;
 const ROWS_MAX: usize = 20;
 /// From this share on a bar is drawn in the second colour: little is left.
 const NEAR_PERCENT: f64 = 80.0;
@@ -50,7 +50,7 @@ fn row(level: &LevelUse, y: f64) -> Markup {
         line.grid x1=(fixed(LEFT)) x2=(fixed(WIDTH - LEFT)) y1=(fixed(y)) y2=(fixed(y)) {}
         text.strong x=(fixed(LEFT)) y=(fixed(y + 18.0)) { (cut(&level.name, WIDTH - 2.0 * LEFT)) }
         @for (index, share) in level.shares.iter().enumerate() {
-            (bar(&name(index), share, column(index), y + 40.0))
+            (bar(&name(index), share, column(index), y + 41.0))
         }
     }
 }
@@ -90,7 +90,7 @@ fn in_words(share: &Share) -> String {
 
 /// What the bars are, and why some are missing.
 fn caption(levels: &[LevelUse], more: usize) -> String {
-    let mut text = "%; means of each level, and the most memory that an invocation used".to_owned();
+    let mut text = "%; mean of each level, memory at most".to_owned();
     let mut reasons: Vec<(&str, Vec<String>)> = Vec::new();
     for level in levels {
         for (index, share) in level.shares.iter().enumerate() {
@@ -103,7 +103,7 @@ fn caption(levels: &[LevelUse], more: usize) -> String {
         }
     }
     for (reason, names) in reasons {
-        text += &format!("; where {} is missing, {reason}", names.join(" or "));
+        text += &format!("; no {}: {reason}", names.join(", "));
     }
     if more > 0 {
         text += &format!("; {more} more levels are in the table");

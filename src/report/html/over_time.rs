@@ -43,7 +43,7 @@ pub(super) fn charts(charts: &TestCharts) -> Markup {
     let chart = |title, unit, series: &[Series]| over_time(charts, title, unit, series);
     html! {
         (chart("Rate over time", "records/s", RATES).draw())
-        (chart("Put latency over time", "ms, from the due time", PUT).draw())
+        (chart("Put latency over time", "ms from the due time", PUT).draw())
         (chart("End to end and iterator age over time", "ms", END_TO_END).draw())
         (chart("Backlog over time", "records", BACKLOG).draw())
         (function(charts))
@@ -79,7 +79,7 @@ fn over_time<'a>(charts: &TestCharts, title: &'a str, unit: &'a str, series: &[S
     LineChart {
         title,
         unit,
-        x: XAxis::Time { to_s: charts.duration_s, since: "the load began" },
+        x: XAxis::Time { to_s: charts.duration_s, of: "the test" },
         y: YAxis::Linear,
         lines: series.iter().map(|series| line(charts, series)).collect(),
         bars: None,

@@ -28,14 +28,14 @@ pub(super) fn latency_ranges(test: &TestReport) -> Markup {
     };
     let levels = test.levels.iter().filter_map(|level| Some((level.name.as_str(), level.put_latency_ms?)));
     let rows: Vec<Row> = levels.map(row).collect();
-    let caption = "ms, logarithmic, from the due time; the line reaches to p99.9";
+    let caption = "ms from the due time, logarithmic; the line: p50 to p99.9";
     BarChart { title: "Put latency by level", caption, tick: &short, log: true, rows: &rows }.draw()
 }
 
 /// Where a record's time goes: the means of the stages add up, their percentiles do not, so that those stand beside.
 pub(super) fn stages(test: &TestReport) -> Markup {
     let rows: Vec<Row> = test.levels.iter().filter_map(stages_of).collect();
-    let caption = "ms; bars: mean of each stage; marks: end to end, whole";
+    let caption = "ms; bars: means of the stages";
     BarChart { title: "Where the time goes", caption, tick: &short, log: false, rows: &rows }.draw()
 }
 

@@ -17,7 +17,7 @@ pub(super) fn chart(spectra: &Spectra) -> Markup {
     let furthest = lines.iter().flat_map(|line| &line.points).map(|(at, _)| *at).fold(0.0, f64::max);
     let chart = LineChart {
         title: "Put latency by percentile",
-        unit: "ms, from the due time",
+        unit: "ms from the due time",
         x: XAxis::Percentiles { decades: furthest.ceil() as u32 },
         y: YAxis::LogIfWide,
         lines,

@@ -6,7 +6,7 @@ fn chart(lines: Vec<Line>) -> LineChart<'static> {
     LineChart {
         title: "Rate",
         unit: "records/s",
-        x: XAxis::Time { to_s: 20.0, since: "the start" },
+        x: XAxis::Time { to_s: 20.0, of: "the test" },
         y: YAxis::Linear,
         lines,
         bars: None,

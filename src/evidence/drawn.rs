@@ -61,7 +61,12 @@ pub fn spectrum(histogram: &Histogram<u64>) -> Vec<Quantile> {
         let quantile = 1.0 - 10f64.powf(-f64::from(step) / f64::from(STEPS));
         Quantile { quantile, ms: histogram.value_at_quantile(quantile) as f64 / 1e3 }
     };
-    (0..=steps).map(at).collect()
+    let mut spectrum: Vec<Quantile> = (0..=steps).map(at).collect();
+    let highest = 1.0 - 1.0 / histogram.len() as f64;
+    if spectrum.last().is_some_and(|last| last.quantile < highest) {
+        spectrum.push(Quantile { quantile: highest, ms: histogram.value_at_quantile(highest) as f64 / 1e3 });
+    }
+    spectrum
 }
 
 #[cfg(test)]
@@ -77,9 +82,9 @@ mod tests {
         }
         let spectrum = spectrum(&histogram);
         let last = spectrum.last().expect("points");
-        assert!((last.quantile - 0.998).abs() < 0.0001, "{last:?}");
+        assert!((last.quantile - 0.998).abs() < 1e-9, "{last:?}");
         assert!((498.0..=500.0).contains(&last.ms), "{last:?}");
-        assert_eq!(spectrum.len(), 27);
+        assert_eq!(spectrum.len(), 28);
         // 90 % is a whole power of ten away, and the histogram has three digits.
         assert!((spectrum[10].quantile - 0.9).abs() < 1e-12 && (spectrum[10].ms - 450.0).abs() < 0.5);
         assert!((spectrum[0].ms - 1.0).abs() < 0.01);

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::evidence::drawn::FunctionSecond;
+use crate::wire::envelope::PROBE_LEVEL;
 use crate::wire::receipt::Receipt;
 
 /// No invocation runs longer than this: a receipt that says so is damaged. Lambda developer guide, "Lambda quotas".
@@ -16,9 +17,10 @@ pub(super) struct Busy {
 }
 
 impl Busy {
-    /// Spreads an invocation over the seconds in which it ran. A receipt in parts counts once.
+    /// Spreads an invocation over the seconds in which it ran. A receipt in parts counts once, one of nothing but
+    /// readiness probes not at all: they come before the load.
     pub(super) fn take(&mut self, receipt: &Receipt) {
-        if receipt.part != 0 {
+        if receipt.part != 0 || receipt.records.iter().all(|record| record.level == PROBE_LEVEL) {
             return;
         }
         let first = receipt.started_us.div_euclid(SECOND_US);
@@ -50,6 +52,7 @@ impl Busy {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::receipt::{RecordOutcome, RecordSeen};
 
     fn receipt(started_us: i64, duration_us: u64, part: u32, cold_start: bool) -> Receipt {
         Receipt {
@@ -67,7 +70,12 @@ mod tests {
             memory_limit_mb: 2,
             arrival_ms: (0, 0),
             sink_errors: 0,
-            records: Vec::new(),
+            records: vec![RecordSeen {
+                level: 0,
+                sequence: 1,
+                kinesis_sequence: "1".to_owned(),
+                outcome: RecordOutcome::Processed,
+            }],
             levels: Vec::new(),
             arrivals: Vec::new(),
         }
@@ -79,6 +87,9 @@ mod tests {
         busy.take(&receipt(1_700_000, 1_500_000, 0, true));
         busy.take(&receipt(1_700_000, 1_500_000, 1, true));
         busy.take(&receipt(2_000_000, 250_000, 0, false));
+        let mut probe = receipt(2_000_000, 500_000, 0, true);
+        probe.records[0].level = PROBE_LEVEL;
+        busy.take(&probe);
         let seconds = busy.finish(&[(2, 40), (7, 5)].into());
         let row = |second: i64, busy_ms, cold_starts, settled| FunctionSecond {
             at_ms: second * 1_000,

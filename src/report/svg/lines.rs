@@ -35,9 +35,10 @@ pub(crate) struct LineChart<'a> {
 
 /// What is counted to the right.
 pub(crate) enum XAxis {
-    /// Seconds since a start, up to this many.
-    Time { to_s: f64, since: &'static str },
+    /// Seconds of something, such as `the test`, up to this many.
+    Time { to_s: f64, of: &'static str },
     /// Things in a row, such as runs: a point's x is the index of its name, from 0.
+    #[allow(dead_code, reason = "reports on weeks and histories draw with it")]
     Names { of: &'static str, names: Vec<String> },
     /// Powers of ten of 1 / (1 - p): p 0 is 0, p 90 % is 1, p 99 % is 2. Up to this many.
     Percentiles { decades: u32 },
@@ -239,9 +240,9 @@ impl XAxis {
 
     fn caption(&self) -> String {
         match self {
-            XAxis::Time { to_s, since } => {
+            XAxis::Time { to_s, of } => {
                 let unit = if *to_s > 6.0 * 1_800.0 { "hours" } else { "min:s" };
-                format!("{unit} since {since}")
+                format!("{unit} of {of}")
             }
             XAxis::Names { of, .. } => format!("by {of}"),
             XAxis::Percentiles { .. } => "by percentile".to_owned(),

@@ -1,13 +1,12 @@
 use super::bars::{BarChart, Row, Segment};
 use super::lines::{Band, Line, LineChart, Mark, XAxis, YAxis, percentile};
 use super::scale::{Scale, nice_step, short, time_tick};
-use super::*;
 
 fn chart(lines: Vec<Line>) -> LineChart<'static> {
     LineChart {
         title: "Rate",
         unit: "records/s",
-        x: XAxis::Time { to_s: 20.0, since: "the start" },
+        x: XAxis::Time { to_s: 20.0, of: "the test" },
         y: YAxis::Linear,
         lines,
         bars: None,

@@ -119,8 +119,10 @@ pub enum Verb {
     #[command(after_help = "Example:\n  streamgauge metrics 20261121-013240-k3f9 --env mine")]
     Metrics(RunRef),
     /// Render the reports of a run again, from its directory alone.
-    #[command(after_help = "Example:\n  streamgauge report 20261121-013240-k3f9")]
-    Report(RunRef),
+    #[command(
+        after_help = "Examples:\n  streamgauge report 20261121-013240-k3f9\n  streamgauge report 20261121-013240-k3f9 --as short | gh pr comment 12 --body-file -"
+    )]
+    Report(ReportArgs),
     /// Look at a plan without running it.
     #[command(subcommand)]
     Plan(PlanVerb),
@@ -235,6 +237,34 @@ pub struct DoctorArgs {
 pub struct RunRef {
     /// Run id, or the path of a run directory.
     pub run: PathBuf,
+}
+
+/// What `report` can print; it writes every file whatever this is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Rendering {
+    /// For the person at the terminal.
+    Terminal,
+    /// A page of Markdown for a pull request: summary.md.
+    Short,
+    /// Everything as Markdown: report.md.
+    Markdown,
+    /// One self-contained page: report.html.
+    Html,
+    /// Everything, for programs: report.json.
+    Json,
+    /// One row a level: levels.csv.
+    Csv,
+    /// One case a criterion: junit.xml. With --allow-inconclusive what could not be judged is skipped.
+    Junit,
+}
+
+#[derive(Debug, Args)]
+pub struct ReportArgs {
+    #[command(flatten)]
+    pub run: RunRef,
+    /// What stdout carries; the files are all written in any case. [default: terminal, or json with --format json]
+    #[arg(long = "as", value_enum, value_name = "RENDERING")]
+    pub rendering: Option<Rendering>,
 }
 
 #[derive(Debug, Args)]

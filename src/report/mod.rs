@@ -10,15 +10,23 @@ mod closed_loop;
 mod csv;
 mod escape;
 mod existing;
+#[cfg(test)]
+mod formats_tests;
 mod html;
 mod json;
 mod junit;
 mod markdown;
 pub mod model;
+#[cfg(test)]
+mod planted_tests;
+#[cfg(test)]
+mod promise_tests;
 mod short;
 #[cfg(test)]
 mod short_tests;
 mod summary;
+#[cfg(test)]
+mod summary_tests;
 mod terminal;
 #[cfg(test)]
 pub(crate) mod testing;

@@ -93,6 +93,17 @@ pub fn xml(text: &str) -> String {
     out
 }
 
+/// Changes each text of a JSON document, keys aside.
+pub fn every_text(value: &mut serde_json::Value, change: &dyn Fn(&str) -> String) {
+    use serde_json::Value;
+    match value {
+        Value::String(text) => *text = change(text),
+        Value::Array(items) => items.iter_mut().for_each(|item| every_text(item, change)),
+        Value::Object(members) => members.values_mut().for_each(|member| every_text(member, change)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

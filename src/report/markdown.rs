@@ -65,19 +65,17 @@ fn head(out: &mut String, model: &ReportModel) {
     let run = &model.run;
     line(out, &format!("# {}: {}\n", escaped(&run.plan), run.verdict));
     let rehearsal = if run.rehearsal { " Rehearsed in virtual time." } else { "" };
-    line(
-        out,
-        &format!(
-            "Run {} on {} ({}), {} to {}; plan {}, streamgauge {}.{rehearsal}\n",
-            run.id,
-            run.target,
-            run.region,
-            run.started_at,
-            run.ended_at.as_deref().unwrap_or(NONE),
-            &run.plan_hash.get(..12).unwrap_or(&run.plan_hash),
-            run.tool_version
-        ),
+    let told = format!(
+        "Run {} on {} ({}), {} to {}; plan {}, streamgauge {}.{rehearsal}",
+        run.id,
+        run.target,
+        run.region,
+        run.started_at,
+        run.ended_at.as_deref().unwrap_or(NONE),
+        run.plan_hash.get(..12).unwrap_or(&run.plan_hash),
+        run.tool_version
     );
+    line(out, &format!("{}\n", escaped(&told)));
     line(out, "## Summary\n");
     for sentence in &model.summary {
         line(out, &format!("- {}", escaped(sentence)));
@@ -276,7 +274,7 @@ fn findings(out: &mut String, model: &ReportModel) {
         }
         if let Some(change) = &finding.change {
             let cost = text::change_cost(finding.monthly_cost_of_change, &model.cost.currency);
-            line(out, &format!("   - change: {} ({cost})", escaped(change)));
+            line(out, &format!("   - change: {}", escaped(&format!("{change} ({cost})"))));
         }
     }
     if let Some(known) = &model.known_up_to {
@@ -320,10 +318,13 @@ fn delivery(out: &mut String, delivery: Option<&DeliveryReport>) {
 }
 
 fn cost(out: &mut String, cost: &CostReport) {
-    let currency = &cost.currency;
+    let currency = &escaped(&cost.currency);
     line(out, "\n## Cost\n");
     let each = or_none(cost.pipeline.per_million_records, |each| format!("{currency} {}", usd(each)));
-    line(out, &format!("Per million delivered records: {each}. Prices as of {}.\n", cost.prices_as_of));
+    line(
+        out,
+        &format!("Per million delivered records: {each}. Prices as of {}.\n", escaped(&cost.prices_as_of)),
+    );
     for (title, lines, total, incomplete) in [
         ("Pipeline", &cost.pipeline.lines, cost.pipeline.total, cost.pipeline.incomplete),
         ("Test", &cost.test.lines, cost.test.total, cost.test.incomplete),

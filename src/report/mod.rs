@@ -10,16 +10,24 @@ mod closed_loop;
 mod csv;
 mod escape;
 mod existing;
+#[cfg(test)]
+mod formats_tests;
 mod html;
 mod json;
 mod junit;
 mod markdown;
 pub mod model;
 pub mod period;
+#[cfg(test)]
+mod planted_tests;
+#[cfg(test)]
+mod promise_tests;
 mod short;
 #[cfg(test)]
 mod short_tests;
 mod summary;
+#[cfg(test)]
+mod summary_tests;
 pub(crate) mod svg;
 mod terminal;
 #[cfg(test)]

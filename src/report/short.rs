@@ -39,7 +39,7 @@ pub fn short(model: &ReportModel) -> String {
             cell(&run.target, NAME),
             cell(&run.region, NAME),
             run.started_at,
-            run.ended_at.as_deref().unwrap_or("no end"),
+            run.ended_at.as_deref().unwrap_or("an unknown end"),
             cell(&run.tool_version, NAME)
         ),
     );

@@ -5,11 +5,6 @@ use super::*;
 const BYTES_MAX: usize = 10_000;
 
 #[test]
-fn short_of_the_fixture() {
-    insta::assert_snapshot!(short(&fixture()));
-}
-
-#[test]
 fn short_of_a_run_that_passed() {
     insta::assert_snapshot!(short(&changed(complete)));
 }

@@ -117,54 +117,48 @@ fn asked(model: &ReportModel) -> String {
 
 fn held(model: &ReportModel) -> Option<String> {
     let begun: Vec<&TestReport> = model.tests.iter().filter(|test| test.started_at.is_some()).collect();
-    if begun.is_empty() {
-        return None;
-    }
-    let tests = tally(begun.iter().map(|test| test.verdict));
-    let tests = match (begun.len(), tests.as_slice()) {
-        (1, [(_, verdict)]) => {
-            format!("It {}", word(*verdict, "passed", "failed", "could not be judged in full"))
-        }
-        (2, [(_, verdict)]) => {
-            format!("Both {}", word(*verdict, "passed", "failed", "could not be judged in full"))
-        }
-        (all, [(_, verdict)]) => {
-            format!("All {all} {}", word(*verdict, "passed", "failed", "could not be judged in full"))
-        }
-        (_, several) => {
-            let part = |(number, verdict): &(u64, Verdict)| {
-                format!(
-                    "{} {}",
-                    count(*number),
-                    word(*verdict, "passed", "failed", "could not be judged in full")
-                )
-            };
-            text::listed(&several.iter().map(part).collect::<Vec<_>>())
-        }
+    let whole = |verdict| word(verdict, "passed", "failed", "could not be judged in full");
+    let verdicts = tally(begun.iter().map(|test| test.verdict));
+    let tests = match verdicts.as_slice() {
+        [] => return None,
+        [(number, verdict)] => format!("{} {}", all_of(*number, &begun, model.tests.len()), whole(*verdict)),
+        several => each(several, whole),
     };
-    let judged = tally(all_criteria(model).map(|(_, criterion)| criterion.verdict));
-    let criteria = match judged.as_slice() {
+    let single = |verdict| word(verdict, "held", "failed", "could not be judged");
+    let criteria = match tally(all_criteria(model).map(|(_, criterion)| criterion.verdict)).as_slice() {
         [] => String::new(),
-        [(1, verdict)] => {
-            format!(": the criterion {}", word(*verdict, "held", "failed", "could not be judged"))
-        }
-        [(_, verdict)] => {
-            format!(
-                ": {}",
-                word(*verdict, "every criterion held", "no criterion held", "no criterion could be judged")
-            )
-        }
-        several => {
-            let part = |(number, verdict): &(u64, Verdict)| {
-                format!("{} {}", count(*number), word(*verdict, "held", "failed", "could not be judged"))
-            };
-            format!("; of the criteria {}", text::listed(&several.iter().map(part).collect::<Vec<_>>()))
-        }
+        [(1, verdict)] => format!(": the criterion {}", single(*verdict)),
+        [(_, Verdict::Pass)] => ": every criterion held".to_owned(),
+        [(_, Verdict::Fail)] => ": no criterion held".to_owned(),
+        [(_, Verdict::Inconclusive)] => ": no criterion could be judged".to_owned(),
+        several => format!("; of the criteria {}", each(several, single)),
     };
     Some(format!("{tests}{criteria}."))
 }
 
-fn word<'w>(verdict: Verdict, pass: &'w str, fail: &'w str, inconclusive: &'w str) -> &'w str {
+/// The tests that began, which have one verdict: `It`, `Test 1.1` of several, `Both`, `All 3`, `The 2 that began`.
+fn all_of(number: u64, begun: &[&TestReport], asked: usize) -> String {
+    match (number, begun, asked) {
+        (1, _, 1) => "It".to_owned(),
+        (_, [only], _) => whose(&only.id),
+        (2, _, 2) => "Both".to_owned(),
+        (_, _, asked) if begun.len() == asked => format!("All {}", count(number)),
+        _ => format!("The {} that began", count(number)),
+    }
+}
+
+/// `1 passed, 2 failed and 1 could not be judged`.
+fn each(tally: &[(u64, Verdict)], word: impl Fn(Verdict) -> &'static str) -> String {
+    let parts = tally.iter().map(|(number, verdict)| format!("{} {}", count(*number), word(*verdict)));
+    text::listed(&parts.collect::<Vec<_>>())
+}
+
+fn word(
+    verdict: Verdict,
+    pass: &'static str,
+    fail: &'static str,
+    inconclusive: &'static str,
+) -> &'static str {
     match verdict {
         Verdict::Pass => pass,
         Verdict::Fail => fail,
@@ -263,7 +257,8 @@ fn was(number: u64) -> String {
 fn cost(model: &ReportModel) -> String {
     let cost = &model.cost;
     let incomplete = cost.pipeline.incomplete || cost.test.incomplete;
-    let at_least = if incomplete { "at least " } else { "" };
+    // How long the rest stood after a kill is not known.
+    let at_least = if incomplete || model.run.end == "killed" { "at least " } else { "" };
     let each = match cost.pipeline.per_million_records {
         Some(each) if cost.pipeline.incomplete => {
             format!("A million records cost at least {} {} through the pipeline", cost.currency, usd(each))

@@ -11,6 +11,7 @@ use crate::verdict::Verdict;
 use super::actions;
 use super::blocked;
 use super::breaking_point;
+use super::escape;
 use super::model::*;
 use super::text::{self, NONE, count, number, observed, or_none, percent, rate, usd};
 
@@ -25,6 +26,7 @@ const COST_LINES: usize = 5;
 
 /// The report as text, lines at most `width` columns where words allow, with ANSI colours if `color`.
 pub fn terminal(model: &ReportModel, width: u16, color: bool) -> String {
+    let model = &defused(model);
     let page = Page::new(width, color);
     let mut out = String::new();
     head(&mut out, model, &page);
@@ -45,6 +47,13 @@ pub fn terminal(model: &ReportModel, width: u16, color: bool) -> String {
         page.paragraph(&mut out, "note: ", note);
     }
     out
+}
+
+/// The same report without control characters in any of its texts: a name must not move the cursor or change colours.
+pub(super) fn defused<M: serde::Serialize + serde::de::DeserializeOwned>(model: &M) -> M {
+    let mut value = serde_json::to_value(model).expect("a report always serializes");
+    escape::every_text(&mut value, &|text| escape::plain(text));
+    serde_json::from_value(value).expect("a report reads back as itself")
 }
 
 pub(super) struct Page {

@@ -27,29 +27,6 @@ fn terminal_of_a_run_that_passed() {
 }
 
 #[test]
-fn markdown_of_the_fixture() {
-    insta::assert_snapshot!(markdown(&fixture()));
-}
-
-#[test]
-fn json_of_the_fixture() {
-    insta::assert_snapshot!(json(&fixture()));
-}
-
-#[test]
-fn junit_of_the_fixture() {
-    insta::assert_snapshot!(junit(&fixture(), false));
-}
-
-#[test]
-fn junit_passes_the_inconclusive_over_where_that_is_allowed() {
-    let xml = junit(&fixture(), true);
-    assert!(xml.contains("tests=\"9\" failures=\"1\" skipped=\"3\""), "{xml}");
-    assert_eq!(xml.matches("<skipped ").count(), 3);
-    assert!(!xml.contains("type=\"inconclusive\""));
-}
-
-#[test]
 fn colours_are_only_there_when_asked_for() {
     let model = fixture();
     assert!(!terminal(&model, 120, false).contains('\u{1b}'));

@@ -66,6 +66,12 @@ pub fn time(at_us: WallUs) -> String {
     whole.replace(".000000Z", "Z")
 }
 
+/// Seconds from one of the report's times to a later one; none where there is no end.
+pub fn seconds_between(from: &str, to: Option<&str>) -> Option<f64> {
+    let second = |at: &str| at.parse::<jiff::Timestamp>().ok().map(|at| at.as_second());
+    Some((second(to?)? - second(from)?).max(0) as f64)
+}
+
 /// `4:30`, `1:02:05`.
 pub fn span(seconds: f64) -> String {
     let whole = seconds.max(0.0).round() as u64;

@@ -3,12 +3,12 @@
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
-use crate::cli::args::{Format, Global, ReportArgs, TargetArg};
+use crate::cli::args::{Global, Rendering, ReportArgs, TargetArg};
 use crate::cli::exit::{CliError, Exit};
 use crate::cli::input;
 use crate::cli::verbs::{campaign, report};
 use crate::plan::Plan;
-use crate::report::period;
+use crate::report::period::{self, PeriodModel};
 use crate::session::period::{Asked, Reported, Scope, publish_period, work_out_period};
 
 /// The period that is asked for; `None` for the report of a run.
@@ -28,7 +28,7 @@ pub fn scope(args: &ReportArgs) -> Result<Option<Scope>, CliError> {
 }
 
 /// Works the report out, writes its files, and prints it.
-pub fn run(global: &Global, file: &Path, scope: &Scope) -> Result<Exit, CliError> {
+pub fn run(global: &Global, file: &Path, scope: &Scope, rendering: Rendering) -> Result<Exit, CliError> {
     let plan = input::plan(file)?;
     if let Scope::Week(week) = scope {
         check_week(&plan, *week)?;
@@ -53,19 +53,26 @@ pub fn run(global: &Global, file: &Path, scope: &Scope) -> Result<Exit, CliError
     };
     let folder = folder(&plan, global);
     let files = publish_period(&model, &folder, global.allow_inconclusive)?;
-    let text = match global.format {
-        Format::Json => period::json(&model),
-        Format::Human => {
-            let mut text = period::terminal(&model, report::width(), std::io::stdout().is_terminal());
-            text.push_str("\nReports:\n");
-            for file in &files {
-                text.push_str(&format!("  {}\n", file.display()));
-            }
-            text
-        }
+    let text = match rendering {
+        Rendering::Terminal => for_terminal(&model, &files),
+        Rendering::Short => period::short(&model),
+        Rendering::Markdown => period::markdown(&model),
+        Rendering::Html => crate::report::period_html(&model),
+        Rendering::Json => period::json(&model),
+        Rendering::Csv => period::csv(&model),
+        Rendering::Junit => period::junit(&model, global.allow_inconclusive),
     };
     crate::cli::out::print(format_args!("{text}"));
     Ok(report::exit_of(global, model.period.verdict))
+}
+
+fn for_terminal(model: &PeriodModel, files: &[PathBuf]) -> String {
+    let mut text = period::terminal(model, report::width(), std::io::stdout().is_terminal());
+    text.push_str("\nReports:\n");
+    for file in files {
+        text.push_str(&format!("  {}\n", file.display()));
+    }
+    text
 }
 
 fn check_week(plan: &Plan, week: u32) -> Result<(), CliError> {

@@ -42,6 +42,7 @@ pub fn html(model: &ReportModel) -> String {
                 (summary(model))
                 (contents(model))
                 (findings(model))
+                (period::maps(&model.tests))
                 @for (index, test) in model.tests.iter().enumerate() {
                     (test_section(test, index, &model.cost.currency))
                 }

@@ -3,9 +3,9 @@
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use rust_decimal::prelude::ToPrimitive;
 
-use crate::report::model::LevelReport;
+use crate::report::model::{LevelReport, TestReport};
 use crate::report::period::model::{PeriodModel, PeriodTest};
-use crate::report::period::{Block, ProfileCell, Table, axes, heat_text, sections};
+use crate::report::period::{Block, ProfileCell, Table, axes, cells, heat_text, sections};
 use crate::report::text::{NONE, count, number, rate};
 use crate::verdict::Verdict;
 
@@ -16,6 +16,7 @@ use super::{STYLE, heat, svg, test_section, trend, verdict};
 /// The period's HTML file.
 pub fn html(model: &PeriodModel) -> String {
     let period = &model.period;
+    let currency = model.cost.currency.as_deref().unwrap_or_default();
     let page = html! {
         (DOCTYPE)
         html lang="en" {
@@ -43,7 +44,7 @@ pub fn html(model: &PeriodModel) -> String {
                     // Maps stand side by side; each of the other blocks has a line of its own.
                     @let maps: Vec<Markup> = section.blocks.iter().filter_map(map_of).collect();
                     @if !maps.is_empty() { div.charts { @for map in maps { (map) } } }
-                    @for block in &section.blocks { (one_block(block)) }
+                    @for block in &section.blocks { (one_block(block, currency)) }
                 }
                 footer {
                     "streamgauge, plan " code { (period.plan_hash) } ". Every number of this report is in the JSON file beside it."
@@ -61,7 +62,7 @@ fn map_of(block: &Block<'_>) -> Option<Markup> {
     }
 }
 
-fn one_block(block: &Block<'_>) -> Markup {
+fn one_block(block: &Block<'_>, currency: &str) -> Markup {
     match block {
         Block::Text(text) => html! { @if !text.is_empty() { p { (text) } } },
         Block::List(items) => html! { @if !items.is_empty() { ul { @for item in items { li { (item) } } } } },
@@ -69,7 +70,9 @@ fn one_block(block: &Block<'_>) -> Markup {
         Block::Trends(model) => trends(model),
         Block::Heat { .. } => html! {},
         Block::Tests(tests) => html! {
-            @for report in tests.iter().filter_map(|test| test.report.as_ref()) { (test_section(report)) }
+            @for (index, report) in tests.iter().filter_map(|test| test.report.as_ref()).enumerate() {
+                (test_section(report, index, currency))
+            }
         },
     }
 }
@@ -103,6 +106,22 @@ fn table_of(table: &Table) -> Markup {
 
 fn as_verdict(cell: &str) -> Option<Verdict> {
     [Verdict::Pass, Verdict::Fail, Verdict::Inconclusive].into_iter().find(|verdict| verdict.as_str() == cell)
+}
+
+/// The maps of a run that tested several payloads at several rates; nothing of another.
+pub(super) fn maps(tests: &[TestReport]) -> Markup {
+    let cells = cells(tests.iter());
+    let (rows, columns) = axes(&cells);
+    html! {
+        @if rows.len() > 1 && columns.len() > 1 {
+            h2 { "By payload and rate" }
+            div.charts {
+                (profile("Put latency p95", "ms", &cells, |cell| cell.put_p95_ms))
+                (profile("Success", "%", &cells, |cell| cell.success_percent))
+            }
+            p.meta { "Holds only; of several levels in one cell the worst; hatched: void; blank: not tested." }
+        }
+    }
 }
 
 /// A figure by payload and rate; nothing without a cell that has it.

@@ -61,7 +61,8 @@ pub(crate) fn sections(model: &PeriodModel) -> Vec<Section<'_>> {
     }
     sections.push(Section { title: "Runs", blocks: vec![Block::Table(tables::runs(model))] });
     sections.push(Section { title: "Notes", blocks: vec![Block::List(model.notes.clone())] });
-    sections.retain(|section| !section.blocks.iter().all(Block::is_empty));
+    sections.iter_mut().for_each(|section| section.blocks.retain(|block| !block.is_empty()));
+    sections.retain(|section| !section.blocks.is_empty());
     sections
 }
 

@@ -15,6 +15,7 @@ mod observed;
 mod production;
 mod profile;
 mod projections;
+mod short;
 mod summary;
 mod tables;
 mod terminal;
@@ -31,6 +32,7 @@ pub use junit::junit;
 pub use markdown::markdown;
 pub use model::{Kind, PeriodModel, State};
 pub use profile::cells;
+pub use short::short;
 pub use terminal::terminal;
 
 pub(super) use document::{Block, Table, heat_text, sections};

@@ -87,7 +87,7 @@ impl PeriodHead {
         match (self.kind, self.week, &self.day) {
             (Kind::Week, Some(week), _) => format!("Week {week} of {}", self.plan),
             (Kind::Day, _, Some(day)) => format!("{} on {day}", self.plan),
-            _ => format!("{}: the whole campaign", self.plan),
+            _ => format!("{}, the whole campaign", self.plan),
         }
     }
 }

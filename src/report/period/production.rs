@@ -66,7 +66,8 @@ fn is_of_pipeline(change: Change) -> bool {
     !matches!(change, Change::PutBatch | Change::GeneratorHost | Change::MaxInFlight { .. })
 }
 
-fn is_of_generator(limit: &str) -> bool {
+/// Whether a finding is about what made the load.
+pub(super) fn is_of_generator(limit: &str) -> bool {
     [Limit::Generator, Limit::InFlight].iter().any(|each| each.as_str() == limit)
 }
 

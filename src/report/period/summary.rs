@@ -9,6 +9,7 @@ use super::advice::cost_text;
 use super::input::Request;
 use super::model::*;
 use super::observed::from_rate;
+use super::production::is_of_generator;
 
 /// Failed criteria that are spelled out; the rest is counted.
 const SPELLED_OUT: usize = 3;
@@ -41,7 +42,7 @@ fn asked(plan: &Plan, model: &PeriodModel) -> String {
     let tests = plural(ids.len() as u64, "test");
     let what = match (model.period.kind, model.period.week, &model.period.day) {
         (Kind::Week, Some(week), _) => format!("Week {week} asks for {tests}"),
-        (Kind::Day, _, Some(day)) => format!("On {day} {tests} began"),
+        (Kind::Day, _, Some(day)) => format!("On {day}, {tests} began"),
         _ => format!("The campaign asks for {tests}"),
     };
     let planned = plan.tests().filter(|test| ids.contains(&test.id.as_str()));
@@ -122,7 +123,9 @@ fn failures(model: &PeriodModel) -> Vec<String> {
 }
 
 fn gave_way(model: &PeriodModel) -> Option<String> {
-    let Some(first) = model.bottlenecks.first() else {
+    // What limited the generator alone says nothing about the pipeline.
+    let of_pipeline = model.bottlenecks.iter().find(|found| !is_of_generator(&found.limit));
+    let Some(first) = of_pipeline.or(model.bottlenecks.first()) else {
         let any = model.tests.iter().any(|test| test.report.is_some());
         return any.then(|| "Nothing gave way.".to_owned());
     };
@@ -148,9 +151,13 @@ fn to_change(model: &PeriodModel) -> Option<String> {
     (!told.is_empty()).then(|| format!("To move that: {}.", listed(&told)))
 }
 
+/// Of the run that carried most. Another one may have found a limit: then it is said whose words these are.
 fn known(model: &PeriodModel) -> Option<String> {
     let best = model.known_up_to.iter().max_by(|a, b| a.rps.total_cmp(&b.rps))?;
-    Some(best.text.clone())
+    Some(match model.runs.len() {
+        1 => best.text.clone(),
+        _ => format!("Of run {}: {}", best.run, best.text),
+    })
 }
 
 fn cost(model: &PeriodModel) -> Option<String> {

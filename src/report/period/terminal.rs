@@ -2,13 +2,14 @@
 
 use std::fmt::Write as _;
 
-use crate::report::terminal::Page;
+use crate::report::terminal::{Page, defused};
 use crate::report::text::{NONE, or_none, percent, rate, usd};
 
 use super::model::{PeriodModel, PeriodTest};
 
 /// The report as text, lines at most `width` columns where words allow, with ANSI colours if `color`.
 pub fn terminal(model: &PeriodModel, width: u16, color: bool) -> String {
+    let model = &defused(model);
     let page = Page::new(width, color);
     let period = &model.period;
     let mut out = String::new();

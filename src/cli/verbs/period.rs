@@ -52,7 +52,7 @@ pub fn run(global: &Global, file: &Path, scope: &Scope, rendering: Rendering) ->
         }
     };
     let folder = folder(&plan, global);
-    let files = publish_period(&model, &folder, global.allow_inconclusive)?;
+    let files = publish_period(&model, &folder)?;
     let text = match rendering {
         Rendering::Terminal => for_terminal(&model, &files),
         Rendering::Short => period::short(&model),

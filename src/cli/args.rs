@@ -118,9 +118,11 @@ pub enum Verb {
     /// Pull the metrics of a run again (CloudWatch gives some of them late) and report again.
     #[command(after_help = "Example:\n  streamgauge metrics 20261121-013240-k3f9 --env mine")]
     Metrics(RunRef),
-    /// Render the reports of a run again, from its directory alone.
-    #[command(after_help = "Example:\n  streamgauge report 20261121-013240-k3f9")]
-    Report(RunRef),
+    /// Render the reports of a run again, from its directory alone; or report on a day, a week or all of a plan's campaign.
+    #[command(
+        after_help = "Examples:\n  streamgauge report 20261121-013240-k3f9\n  streamgauge report 20261121-013240-k3f9 --as short | gh pr comment 12 --body-file -\n  streamgauge report --week 1 plans/weekly.yaml --env weeks"
+    )]
+    Report(ReportArgs),
     /// Look at a plan without running it.
     #[command(subcommand)]
     Plan(PlanVerb),
@@ -235,6 +237,44 @@ pub struct DoctorArgs {
 pub struct RunRef {
     /// Run id, or the path of a run directory.
     pub run: PathBuf,
+}
+
+/// What `report` can print; it writes every file whatever this is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Rendering {
+    /// For the person at the terminal.
+    Terminal,
+    /// A page of Markdown for a pull request: summary.md.
+    Short,
+    /// Everything as Markdown: report.md.
+    Markdown,
+    /// One self-contained page: report.html.
+    Html,
+    /// Everything, for programs: report.json.
+    Json,
+    /// One row a level: levels.csv.
+    Csv,
+    /// One case a criterion: junit.xml. With --allow-inconclusive what could not be judged is skipped.
+    Junit,
+}
+
+#[derive(Debug, Args)]
+pub struct ReportArgs {
+    /// Run id, or the path of a run directory; with --week, --day or --campaign the plan.
+    #[arg(value_name = "RUN|PLAN")]
+    pub of: PathBuf,
+    /// Report on the plan's tests of this week.
+    #[arg(long, value_name = "N", group = "period")]
+    pub week: Option<u32>,
+    /// Report on the plan's tests that began on this day, in UTC.
+    #[arg(long, value_name = "YYYY-MM-DD", group = "period")]
+    pub day: Option<String>,
+    /// Report on the plan's whole campaign: profile, breaking point, stability, cost projections.
+    #[arg(long, group = "period")]
+    pub campaign: bool,
+    /// What stdout carries; the files are all written in any case. [default: terminal, or json with --format json]
+    #[arg(long = "as", value_enum, value_name = "RENDERING")]
+    pub rendering: Option<Rendering>,
 }
 
 #[derive(Debug, Args)]

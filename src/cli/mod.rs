@@ -51,7 +51,7 @@ fn dispatch(cli: Cli) -> Result<Exit, CliError> {
     // These need no runtime.
     match &cli.verb {
         Verb::Plan(verb) => return verbs::plan::run(&global, verb),
-        Verb::Report(run) => return verbs::report::run(&global, run),
+        Verb::Report(args) => return verbs::report::run(&global, args),
         Verb::Status(StatusArgs { plan: Some(plan) }) => return verbs::campaign::status(&global, plan),
         Verb::Reap(reap) => return verbs::local::reap(reap),
         _ => {}

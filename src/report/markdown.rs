@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use super::actions;
 use super::blocked;
 use super::breaking_point;
+pub(super) use super::escape::markdown as escaped;
 use super::existing::{ExistingReport, ForeignMinuteReport};
 use super::model::*;
 use super::text::{self, NONE, count, number, observed, or_none, percent, rate, usd};
@@ -45,28 +46,12 @@ pub fn markdown(model: &ReportModel) -> String {
     out
 }
 
-fn line(out: &mut String, text: &str) {
+pub(super) fn line(out: &mut String, text: &str) {
     writeln!(out, "{text}").expect("writing to a string cannot fail");
 }
 
-/// A cell must not end the cell or start markup.
-fn escaped(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for character in text.chars() {
-        match character {
-            '|' | '*' | '_' | '`' | '[' | ']' | '<' | '>' | '\\' | '#' => {
-                out.push('\\');
-                out.push(character);
-            }
-            '\n' | '\r' => out.push(' '),
-            other => out.push(other),
-        }
-    }
-    out
-}
-
 /// A table whose first `left` columns are aligned to the left.
-fn table(out: &mut String, header: &[&str], left: usize, rows: impl Iterator<Item = Vec<String>>) {
+pub(super) fn table(out: &mut String, header: &[&str], left: usize, rows: impl Iterator<Item = Vec<String>>) {
     line(out, &format!("| {} |", header.join(" | ")));
     let rule: Vec<&str> = (0..header.len()).map(|index| if index < left { "---" } else { "---:" }).collect();
     line(out, &format!("| {} |", rule.join(" | ")));
@@ -80,26 +65,24 @@ fn head(out: &mut String, model: &ReportModel) {
     let run = &model.run;
     line(out, &format!("# {}: {}\n", escaped(&run.plan), run.verdict));
     let rehearsal = if run.rehearsal { " Rehearsed in virtual time." } else { "" };
-    line(
-        out,
-        &format!(
-            "Run {} on {} ({}), {} to {}; plan {}, streamgauge {}.{rehearsal}\n",
-            run.id,
-            run.target,
-            run.region,
-            run.started_at,
-            run.ended_at.as_deref().unwrap_or(NONE),
-            &run.plan_hash.get(..12).unwrap_or(&run.plan_hash),
-            run.tool_version
-        ),
+    let told = format!(
+        "Run {} on {} ({}), {} to {}; plan {}, streamgauge {}.{rehearsal}",
+        run.id,
+        run.target,
+        run.region,
+        run.started_at,
+        run.ended_at.as_deref().unwrap_or(NONE),
+        run.plan_hash.get(..12).unwrap_or(&run.plan_hash),
+        run.tool_version
     );
+    line(out, &format!("{}\n", escaped(&told)));
     line(out, "## Summary\n");
     for sentence in &model.summary {
         line(out, &format!("- {}", escaped(sentence)));
     }
 }
 
-fn test_section(out: &mut String, test: &TestReport) {
+pub(super) fn test_section(out: &mut String, test: &TestReport) {
     let payload = &test.payload;
     line(out, &format!("\n## {} {}: {}\n", escaped(&test.id), escaped(&test.name), test.verdict));
     let unfinished = if test.finished { "" } else { " It did not finish." };
@@ -291,7 +274,7 @@ fn findings(out: &mut String, model: &ReportModel) {
         }
         if let Some(change) = &finding.change {
             let cost = text::change_cost(finding.monthly_cost_of_change, &model.cost.currency);
-            line(out, &format!("   - change: {} ({cost})", escaped(change)));
+            line(out, &format!("   - change: {}", escaped(&format!("{change} ({cost})"))));
         }
     }
     if let Some(known) = &model.known_up_to {
@@ -335,10 +318,13 @@ fn delivery(out: &mut String, delivery: Option<&DeliveryReport>) {
 }
 
 fn cost(out: &mut String, cost: &CostReport) {
-    let currency = &cost.currency;
+    let currency = &escaped(&cost.currency);
     line(out, "\n## Cost\n");
     let each = or_none(cost.pipeline.per_million_records, |each| format!("{currency} {}", usd(each)));
-    line(out, &format!("Per million delivered records: {each}. Prices as of {}.\n", cost.prices_as_of));
+    line(
+        out,
+        &format!("Per million delivered records: {each}. Prices as of {}.\n", escaped(&cost.prices_as_of)),
+    );
     for (title, lines, total, incomplete) in [
         ("Pipeline", &cost.pipeline.lines, cost.pipeline.total, cost.pipeline.incomplete),
         ("Test", &cost.test.lines, cost.test.total, cost.test.incomplete),

@@ -7,13 +7,28 @@ mod breaking_point;
 mod build;
 mod charts;
 mod closed_loop;
+mod csv;
+mod escape;
 mod existing;
+#[cfg(test)]
+mod formats_tests;
 mod html;
 mod json;
 mod junit;
 mod markdown;
 pub mod model;
+pub mod period;
+#[cfg(test)]
+mod planted_tests;
+#[cfg(test)]
+mod promise_tests;
+mod short;
+#[cfg(test)]
+mod short_tests;
 mod summary;
+#[cfg(test)]
+mod summary_tests;
+pub(crate) mod svg;
 mod terminal;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -22,9 +37,11 @@ mod tests;
 mod text;
 
 pub use build::{build, of};
-pub use html::html;
+pub use csv::csv;
+pub use html::{html, period as period_html};
 pub use json::{json, schema};
 pub use junit::junit;
 pub use markdown::markdown;
 pub use model::ReportModel;
+pub use short::short;
 pub use terminal::terminal;

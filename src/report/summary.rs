@@ -1,18 +1,25 @@
 //! The executive summary: a few plain sentences, worked out from what the model holds.
+//!
+//! In this order: whether the figures can be taken as they are (stopped early, void, planted faults), what was asked,
+//! what held, what did not, what gave way first and what moves it, what is known, what arrived, what it cost.
 
 use crate::verdict::Verdict;
 
 use super::model::*;
-use super::text::{self, observed, plural, rate, usd};
+use super::text::{self, count, criteria, observed, plural, rate, usd};
 
 /// Failed criteria that are spelled out; the rest is counted.
-const SPELLED_OUT: usize = 3;
+const SPELLED_OUT: usize = 2;
+/// Tests that are named in a list; the rest is counted.
+const NAMED: usize = 6;
 
-/// In this order: what happened, under which planted faults, what failed, what limits, what is known, what arrived, what it cost.
 pub fn sentences(model: &ReportModel) -> Vec<String> {
-    let mut sentences = vec![outcome(model)];
-    sentences.extend(planted(model));
+    let mut sentences: Vec<String> =
+        [early(model), void(model), planted(model)].into_iter().flatten().collect();
+    sentences.push(asked(model));
+    sentences.extend(held(model));
     sentences.extend(failures(model));
+    sentences.extend(open_question(model));
     sentences.extend(limit(model));
     sentences.extend(model.known_up_to.clone());
     sentences.push(delivered(model));
@@ -20,40 +27,44 @@ pub fn sentences(model: &ReportModel) -> Vec<String> {
     sentences
 }
 
-fn outcome(model: &ReportModel) -> String {
-    let ran = || model.tests.iter().filter(|test| test.started_at.is_some());
-    let of = |verdict| ran().filter(|test| test.verdict == verdict).count() as u64;
-    let parts: Vec<String> = [
-        (of(Verdict::Pass), "passed"),
-        (of(Verdict::Fail), "failed"),
-        (of(Verdict::Inconclusive), "could not be judged in full"),
-    ]
-    .into_iter()
-    .filter(|(number, _)| *number > 0)
-    .map(|(number, what)| format!("{number} {what}"))
-    .collect();
-    let mut early =
-        if model.run.end == "completed" { String::new() } else { format!(" The run was {}.", model.run.end) };
-    early.push_str(&not_to_their_end(model));
-    if parts.is_empty() {
-        return format!("No test ran.{early}");
-    }
-    format!("{} ran: {}.{early}", plural(ran().count() as u64, "test"), parts.join(", "))
+/// What makes every figure below one of a part only.
+fn early(model: &ReportModel) -> Option<String> {
+    let end = match model.run.end.as_str() {
+        "completed" => None,
+        "killed" => Some("The run was killed: no end of it was written.".to_owned()),
+        stopped => Some(format!("The run was {stopped}.")),
+    };
+    let parts: Vec<String> = end.into_iter().chain(not_to_their_end(model)).collect();
+    (!parts.is_empty()).then(|| parts.join(" "))
 }
 
 /// Which tests were asked for and have no result that counts: `--resume` runs them.
-fn not_to_their_end(model: &ReportModel) -> String {
-    let ids = |started: bool| -> Vec<&str> {
+fn not_to_their_end(model: &ReportModel) -> Vec<String> {
+    let told = |started: bool, one: &str, many: &str| {
         let tests = model.tests.iter().filter(|test| !test.finished && test.started_at.is_some() == started);
-        tests.map(|test| test.id.as_str()).collect()
+        let mut ids: Vec<String> = tests.map(|test| test.id.clone()).collect();
+        if ids.len() > NAMED + 1 {
+            let others = count((ids.len() - NAMED) as u64);
+            ids.truncate(NAMED);
+            ids.push(format!("{others} others"));
+        }
+        match ids.as_slice() {
+            [] => None,
+            [id] => Some(format!("Test {id} {one}.")),
+            _ => Some(format!("The tests {} {many}.", text::listed(&ids))),
+        }
     };
-    let told = |ids: Vec<&str>, one: &str, many: &str| match ids.as_slice() {
-        [] => String::new(),
-        [id] => format!(" Test {id} {one}."),
-        _ => format!(" The tests {} {many}.", ids.join(", ")),
-    };
-    let begun = told(ids(true), "did not come to its end", "did not come to their end");
-    begun + &told(ids(false), "was not begun", "were not begun")
+    let begun = told(true, "did not come to its end", "did not come to their end");
+    begun.into_iter().chain(told(false, "was not begun", "were not begun")).collect()
+}
+
+/// Where no level at all says anything about the pipeline.
+fn void(model: &ReportModel) -> Option<String> {
+    let ran = || model.tests.iter().flat_map(|test| &test.levels).filter(|level| level.started_at.is_some());
+    let first = ran().next()?.void.as_ref()?;
+    ran()
+        .all(|level| level.void.is_some())
+        .then(|| format!("Every level is void, so that nothing here tells of the pipeline: {first}."))
 }
 
 /// Whoever reads figures made under faults must not take them for the pipeline's own.
@@ -67,7 +78,7 @@ fn planted(model: &ReportModel) -> Option<String> {
 }
 
 /// Every criterion of the report, with the test that it belongs to.
-fn criteria(model: &ReportModel) -> impl Iterator<Item = (&str, &CriterionReport)> {
+fn all_criteria(model: &ReportModel) -> impl Iterator<Item = (&str, &CriterionReport)> + Clone {
     let of_tests = model
         .tests
         .iter()
@@ -75,43 +86,142 @@ fn criteria(model: &ReportModel) -> impl Iterator<Item = (&str, &CriterionReport
     of_tests.chain(model.criteria.iter().map(|criterion| ("", criterion)))
 }
 
+fn asked(model: &ReportModel) -> String {
+    if model.tests.is_empty() {
+        return "No test ran.".to_owned();
+    }
+    let levels = || model.tests.iter().flat_map(|test| &test.levels);
+    let rps = levels().filter_map(|level| Some(level.target_rps?.max(level.from_rps?))).reduce(f64::max);
+    let users = levels().filter_map(|level| Some(level.users?.from.max(level.users?.target))).max();
+    let load: Vec<String> = [
+        rps.map(|rps| format!("up to {} records/s", rate(rps))),
+        users.map(|users| format!("up to {}", plural(users.into(), "virtual user"))),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    let load = if load.is_empty() { "no load".to_owned() } else { text::listed(&load) };
+    let bytes = || model.tests.iter().map(|test| test.payload.bytes);
+    let (least, most) = (bytes().min().unwrap_or(0), bytes().max().unwrap_or(0));
+    let size = if least == most {
+        plural(most, "byte")
+    } else {
+        format!("{} to {}", count(least), plural(most, "byte"))
+    };
+    let set = match all_criteria(model).count() as u64 {
+        0 => "no criterion".to_owned(),
+        number => criteria(number),
+    };
+    format!("{} asked for {load} of {size}, and set {set}.", plural(model.tests.len() as u64, "test"))
+}
+
+fn held(model: &ReportModel) -> Option<String> {
+    let begun: Vec<&TestReport> = model.tests.iter().filter(|test| test.started_at.is_some()).collect();
+    let whole = |verdict| word(verdict, "passed", "failed", "could not be judged in full");
+    let verdicts = tally(begun.iter().map(|test| test.verdict));
+    let tests = match verdicts.as_slice() {
+        [] => return None,
+        [(number, verdict)] => format!("{} {}", all_of(*number, &begun, model.tests.len()), whole(*verdict)),
+        several => each(several, whole),
+    };
+    let single = |verdict| word(verdict, "held", "failed", "could not be judged");
+    let criteria = match tally(all_criteria(model).map(|(_, criterion)| criterion.verdict)).as_slice() {
+        [] => String::new(),
+        [(1, verdict)] => format!(": the criterion {}", single(*verdict)),
+        [(_, Verdict::Pass)] => ": every criterion held".to_owned(),
+        [(_, Verdict::Fail)] => ": no criterion held".to_owned(),
+        [(_, Verdict::Inconclusive)] => ": no criterion could be judged".to_owned(),
+        several => format!("; of the criteria {}", each(several, single)),
+    };
+    Some(format!("{tests}{criteria}."))
+}
+
+/// The tests that began, which have one verdict: `It`, `Test 1.1` of several, `Both`, `All 3`, `The 2 that began`.
+fn all_of(number: u64, begun: &[&TestReport], asked: usize) -> String {
+    match (number, begun, asked) {
+        (1, _, 1) => "It".to_owned(),
+        (_, [only], _) => whose(&only.id),
+        (2, _, 2) => "Both".to_owned(),
+        (_, _, asked) if begun.len() == asked => format!("All {}", count(number)),
+        _ => format!("The {} that began", count(number)),
+    }
+}
+
+/// `1 passed, 2 failed and 1 could not be judged`.
+fn each(tally: &[(u64, Verdict)], word: impl Fn(Verdict) -> &'static str) -> String {
+    let parts = tally.iter().map(|(number, verdict)| format!("{} {}", count(*number), word(*verdict)));
+    text::listed(&parts.collect::<Vec<_>>())
+}
+
+fn word(
+    verdict: Verdict,
+    pass: &'static str,
+    fail: &'static str,
+    inconclusive: &'static str,
+) -> &'static str {
+    match verdict {
+        Verdict::Pass => pass,
+        Verdict::Fail => fail,
+        Verdict::Inconclusive => inconclusive,
+    }
+}
+
+/// How many there are of each verdict; those that do not occur are left out.
+fn tally(verdicts: impl Iterator<Item = Verdict> + Clone) -> Vec<(u64, Verdict)> {
+    [Verdict::Pass, Verdict::Fail, Verdict::Inconclusive]
+        .into_iter()
+        .map(|verdict| (verdicts.clone().filter(|each| *each == verdict).count() as u64, verdict))
+        .filter(|(number, _)| *number > 0)
+        .collect()
+}
+
+fn whose(test: &str) -> String {
+    if test.is_empty() { "The run".to_owned() } else { format!("Test {test}") }
+}
+
 fn failures(model: &ReportModel) -> Vec<String> {
     let failed: Vec<(&str, &CriterionReport)> =
-        criteria(model).filter(|(_, criterion)| criterion.verdict == Verdict::Fail).collect();
+        all_criteria(model).filter(|(_, criterion)| criterion.verdict == Verdict::Fail).collect();
     let mut sentences: Vec<String> = failed
         .iter()
         .take(SPELLED_OUT)
         .map(|(test, criterion)| {
-            let whose = if test.is_empty() { "The run".to_owned() } else { format!("Test {test}") };
-            format!(
-                "{whose} failed \"{}\" with {}: {}.",
-                criterion.text,
-                observed(criterion),
-                criterion.reason
-            )
+            let (text, observed) = (&criterion.text, observed(criterion));
+            format!("{} failed \"{text}\" with {observed}: {}.", whose(test), criterion.reason)
         })
         .collect();
     if failed.len() > SPELLED_OUT {
-        let more = (failed.len() - SPELLED_OUT) as u64;
-        sentences
-            .push(format!("{} more failed.", plural(more, "criterion").replace("criterions", "criteria")));
+        sentences.push(format!("{} failed.", text::more((failed.len() - SPELLED_OUT) as u64, "criterion")));
     }
     sentences
+}
+
+/// Where nothing failed, why it is still not a pass.
+fn open_question(model: &ReportModel) -> Option<String> {
+    if all_criteria(model).any(|(_, criterion)| criterion.verdict == Verdict::Fail) {
+        return None;
+    }
+    let (test, first) =
+        all_criteria(model).find(|(_, criterion)| criterion.verdict == Verdict::Inconclusive)?;
+    Some(format!("{} leaves \"{}\" open: {}.", whose(test), first.text, first.reason))
 }
 
 fn limit(model: &ReportModel) -> Option<String> {
     let first = model.findings.first()?;
     let from = first.from_rps.map_or_else(String::new, |from| format!(" from {} records/s on", rate(from)));
-    let change = first.change.as_ref().map_or_else(String::new, |change| {
-        let cost = text::change_cost(first.monthly_cost_of_change, &model.cost.currency);
-        format!(" To move it: {change} ({cost}).")
-    });
+    let change = match &first.change {
+        Some(change) => {
+            let cost = text::change_cost(first.monthly_cost_of_change, &model.cost.currency);
+            format!("To move it: {change} ({cost}).")
+        }
+        None => "The numbers do not tell which change would move it.".to_owned(),
+    };
     let others = match model.findings.len() - 1 {
         0 => String::new(),
         1 => " One further finding follows.".to_owned(),
         others => format!(" {others} further findings follow."),
     };
-    Some(format!("What gave way first: {}{from}.{change}{others}", first.limit))
+    Some(format!("What gave way first: {}{from}. {change}{others}", first.limit))
 }
 
 fn delivered(model: &ReportModel) -> String {
@@ -119,32 +229,44 @@ fn delivered(model: &ReportModel) -> String {
         return "Delivery was not measured: without receipts nothing can be said about single records."
             .to_owned();
     };
+    if delivery.acked == 0 && delivery.delivered == 0 {
+        return "No record was acked, and none arrived.".to_owned();
+    }
     let acked = plural(delivery.acked, "acked record");
-    let seen = text::count(delivery.delivered);
+    let seen = was(delivery.delivered);
     let dead = match delivery.dead_lettered {
         0 => String::new(),
         dead => format!(" The mapping gave up {}: see the on-failure queue.", plural(dead, "record")),
     };
     match delivery.lost {
-        Some(0) => format!("Of {acked}, {seen} were delivered and none was lost.{dead}"),
-        Some(lost) => format!("Of {acked}, {seen} were delivered and {} lost.{dead}", text::count(lost)),
+        Some(0) => format!("Of {acked}, {seen} delivered and none was lost.{dead}"),
+        Some(lost) => format!("Of {acked}, {seen} delivered and {} lost.{dead}", was(lost)),
         None => format!(
-            "Of {acked}, {seen} were seen to arrive; the collection of receipts did not end, so nothing is said \
-             about losses ({} unconfirmed).",
-            text::count(delivery.unconfirmed)
+            "Of {acked}, {seen} seen to arrive; the collection of receipts did not end, so nothing is said about \
+             losses ({} unconfirmed).{dead}",
+            count(delivery.unconfirmed)
         ),
     }
+}
+
+/// `1 was`, `2 were`.
+fn was(number: u64) -> String {
+    format!("{} {}", count(number), if number == 1 { "was" } else { "were" })
 }
 
 fn cost(model: &ReportModel) -> String {
     let cost = &model.cost;
     let incomplete = cost.pipeline.incomplete || cost.test.incomplete;
-    let at_least = if incomplete { "at least " } else { "" };
+    // How long the rest stood after a kill is not known.
+    let at_least = if incomplete || model.run.end == "killed" { "at least " } else { "" };
     let each = match cost.pipeline.per_million_records {
         Some(each) if cost.pipeline.incomplete => {
             format!("A million records cost at least {} {} through the pipeline", cost.currency, usd(each))
         }
         Some(each) => format!("A million records cost {} {} through the pipeline", cost.currency, usd(each)),
+        None if model.delivery.is_none() => {
+            "What a million delivered records cost is not known without receipts".to_owned()
+        }
         None => "Nothing was delivered, so a million records have no cost".to_owned(),
     };
     let total = Exact(cost.pipeline.total.0 + cost.test.total.0);

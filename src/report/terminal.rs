@@ -11,6 +11,7 @@ use crate::verdict::Verdict;
 use super::actions;
 use super::blocked;
 use super::breaking_point;
+use super::escape;
 use super::model::*;
 use super::text::{self, NONE, count, number, observed, or_none, percent, rate, usd};
 
@@ -25,7 +26,8 @@ const COST_LINES: usize = 5;
 
 /// The report as text, lines at most `width` columns where words allow, with ANSI colours if `color`.
 pub fn terminal(model: &ReportModel, width: u16, color: bool) -> String {
-    let page = Page { width: width.max(WIDTH_MIN), color };
+    let model = &defused(model);
+    let page = Page::new(width, color);
     let mut out = String::new();
     head(&mut out, model, &page);
     for test in &model.tests {
@@ -47,14 +49,25 @@ pub fn terminal(model: &ReportModel, width: u16, color: bool) -> String {
     out
 }
 
-struct Page {
+/// The same report without control characters in any of its texts: a name must not move the cursor or change colours.
+pub(super) fn defused<M: serde::Serialize + serde::de::DeserializeOwned>(model: &M) -> M {
+    let mut value = serde_json::to_value(model).expect("a report always serializes");
+    escape::every_text(&mut value, &|text| escape::plain(text));
+    serde_json::from_value(value).expect("a report reads back as itself")
+}
+
+pub(super) struct Page {
     width: u16,
     color: bool,
 }
 
 impl Page {
+    pub(super) fn new(width: u16, color: bool) -> Page {
+        Page { width: width.max(WIDTH_MIN), color }
+    }
+
     /// Wraps at words; lines after the first are indented by the width of `lead`.
-    fn paragraph(&self, out: &mut String, lead: &str, text: &str) {
+    pub(super) fn paragraph(&self, out: &mut String, lead: &str, text: &str) {
         let indent = lead.trim_start_matches('\n').chars().count();
         let mut column = indent;
         out.push_str(lead);
@@ -91,8 +104,22 @@ impl Page {
         table
     }
 
+    /// A table of text whose first `left` columns hold words.
+    pub(super) fn rows(
+        &self,
+        header: &[&str],
+        left: usize,
+        rows: impl Iterator<Item = Vec<String>>,
+    ) -> String {
+        let mut table = self.table(header, left);
+        for row in rows {
+            table.add_row(row.iter().enumerate().map(|(index, text)| aligned(text, index >= left)));
+        }
+        finished(table)
+    }
+
     /// The verdict as a word, coloured.
-    fn word(&self, verdict: Verdict) -> String {
+    pub(super) fn word(&self, verdict: Verdict) -> String {
         let word = verdict.as_str().to_uppercase();
         if !self.color {
             return word;

@@ -4,7 +4,9 @@ use serde_json::Value;
 
 use crate::cost::{BUILTIN_PRICES, PriceBook};
 use crate::evidence::actions::ActionEvidence;
-use crate::evidence::model::{Block, Blocked, Dist, Evidence, RunEnd};
+use crate::evidence::model::{
+    Block, Blocked, Delivery, Dist, EnvironmentInfo, Evidence, LevelEvidence, RunEnd, Usage,
+};
 use crate::verdict::fixture::evidence;
 
 use super::*;
@@ -14,11 +16,83 @@ const SCHEMA_FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/schemas/report-v
 /// The model of the fixture's run, with a price book that has no price for a dashboard: it has levels that
 /// passed, failed, are void and never started, metrics that are missing and a line without a price.
 pub(crate) fn fixture() -> ReportModel {
+    of(&evidence(), &book_without_dashboards())
+}
+
+fn book_without_dashboards() -> PriceBook {
     let text = BUILTIN_PRICES;
     let start = text.find("  cloudwatch_dashboard_month:").expect("entry");
     let end = text.find("  cloudwatch_custom_metric_month:").expect("entry");
-    let book = PriceBook::parse(&format!("{}{}", &text[..start], &text[end..])).expect("book");
-    of(&evidence(), &book)
+    PriceBook::parse(&format!("{}{}", &text[..start], &text[end..])).expect("book")
+}
+
+/// Everything that a report can have: the fixture with blocked shards, actions, reasons, CloudWatch by level, a sink, and
+/// planted faults. One second in twenty is drawn, to keep the snapshot of the page small.
+pub(crate) fn rich() -> ReportModel {
+    rich_with(|_| {})
+}
+
+/// The rich report after a further change.
+pub(crate) fn rich_with(change: impl FnOnce(&mut Evidence)) -> ReportModel {
+    let mut evidence = evidence();
+    block(&mut evidence);
+    act(&mut evidence);
+    evidence.run.faults = vec!["throttle:rate=5%".into()];
+    evidence.run.generator_peak_mb = Some(41.5);
+    let level = &mut evidence.tests[0].levels[3];
+    level.stage_sink = level.stage_function;
+    let unaligned = Err("no whole minute inside the level".to_owned());
+    level.cloudwatch.insert("lambda.Duration.Average".into(), Ok(9.25));
+    level.cloudwatch.insert("lambda.Duration.Maximum".into(), unaligned);
+    evidence.seconds.retain(|row| row.at_ms / 1_000 % 20 == 0);
+    evidence.receipt_seconds.retain(|row| row.at_ms / 1_000 % 20 == 0);
+    change(&mut evidence);
+    of(&evidence, &book_without_dashboards())
+}
+
+/// As little as a run can leave behind: killed in its first second, before any record, receipt or metric, and nothing
+/// known of the environment.
+pub(crate) fn poor() -> ReportModel {
+    changed(|evidence| {
+        unmeasured(evidence);
+        evidence.run.end = RunEnd::Killed;
+        evidence.run.ended_us = None;
+        // As the plan has it, since nothing else is known.
+        let (none, known) = (EnvironmentInfo::default(), std::mem::take(&mut evidence.environment));
+        let EnvironmentInfo { account, stream_name, function_name, architecture, up_us, down_us, .. } = none;
+        evidence.environment = EnvironmentInfo {
+            account,
+            stream_name,
+            function_name,
+            architecture,
+            up_us,
+            down_us,
+            alarms: 0,
+            dashboards: 0,
+            ..known
+        };
+        evidence.delivery = Delivery::default();
+        evidence.cloudwatch.unsettled = Some("there is no metrics.json".into());
+        let Usage { region, stream_mode, shards, retention_hours, memory_mb, .. } = evidence.usage.clone();
+        evidence.usage =
+            Usage { region, stream_mode, shards, retention_hours, memory_mb, ..Usage::default() };
+        (evidence.seconds, evidence.receipt_seconds) = (Vec::new(), Vec::new());
+        evidence.flags.clear();
+        let never = evidence.tests[2].levels[2].clone();
+        for test in &mut evidence.tests {
+            test.cloudwatch.clear();
+            (test.started_us, test.ended_us, test.drain_s, test.finished) = (None, None, None, false);
+            for level in &mut test.levels {
+                let LevelEvidence { index, name, kind, from_rps, target_rps, planned_s, .. } = level.clone();
+                *level =
+                    LevelEvidence { index, name, kind, from_rps, target_rps, planned_s, ..never.clone() };
+            }
+        }
+        // The first level began, and no record of it has an outcome.
+        let started_us = Some(evidence.run.started_us + 20_000_000);
+        evidence.tests[0].started_us = started_us;
+        evidence.tests[0].levels[0].started_us = started_us;
+    })
 }
 
 /// The fixture's report after a change to its evidence.
@@ -49,9 +123,13 @@ pub(crate) fn unmeasured(evidence: &mut Evidence) {
     }
 }
 
-/// A batch of 100 with one poisoned record, given up after five attempts; and a second that was not.
 pub(crate) fn poisoned(evidence: &mut Evidence) {
     complete(evidence);
+    block(evidence);
+}
+
+/// A batch of 100 with one poisoned record, given up after five attempts; and a second that was not.
+fn block(evidence: &mut Evidence) {
     let wait = |count: u64| Dist {
         count,
         avg: 3_770.0,
@@ -90,6 +168,11 @@ pub(crate) fn poisoned(evidence: &mut Evidence) {
 
 pub(crate) fn acted(evidence: &mut Evidence) {
     complete(evidence);
+    act(evidence);
+}
+
+/// Three actions: one that was caught up, one that was refused, one that was not begun.
+fn act(evidence: &mut Evidence) {
     let started_us = evidence.tests[0].started_us.expect("started") + 40_000_000;
     let off = ActionEvidence {
         level: 1,
@@ -120,14 +203,39 @@ pub(crate) fn acted(evidence: &mut Evidence) {
     evidence.tests[0].actions = vec![off, refused, late];
 }
 
-/// The schema as the repository holds it, which is as the code generates it.
+/// The schema as the repository holds it, which is as the code generates it, [closed](closed_schema).
 pub(crate) fn schema_of_the_repository() -> jsonschema::Validator {
     if std::env::var_os("STREAMGAUGE_BLESS").is_some() {
         std::fs::write(SCHEMA_FILE, schema()).expect("the schema can be written");
     }
     let text = std::fs::read_to_string(SCHEMA_FILE).expect("the schema is in the repository");
     assert_eq!(text, schema(), "not what the code generates: STREAMGAUGE_BLESS=1 rewrites it");
-    jsonschema::validator_for(&serde_json::from_str(&text).expect("JSON")).expect("a schema")
+    jsonschema::validator_for(&closed_schema()).expect("a schema")
+}
+
+/// The published schema, for ourselves: it allows no other keys and no other words than those that it lists.
+pub(crate) fn closed_schema() -> Value {
+    let mut schema = serde_json::from_str(&schema()).expect("JSON");
+    close(&mut schema);
+    schema
+}
+
+fn close(value: &mut Value) {
+    match value {
+        Value::Object(members) => {
+            if let Some(Value::Object(properties)) = members.get_mut("properties") {
+                for property in properties.values_mut().filter_map(Value::as_object_mut) {
+                    if let Some(words) = property.remove("examples") {
+                        property.insert("enum".into(), words);
+                    }
+                }
+                members.insert("additionalProperties".into(), false.into());
+            }
+            members.values_mut().for_each(close);
+        }
+        Value::Array(items) => items.iter_mut().for_each(close),
+        _ => {}
+    }
 }
 
 /// Every key of the JSON, wherever it stands, except the names of metrics and reasons.

@@ -66,6 +66,12 @@ pub fn time(at_us: WallUs) -> String {
     whole.replace(".000000Z", "Z")
 }
 
+/// Seconds from one of the report's times to a later one; none where there is no end.
+pub fn seconds_between(from: &str, to: Option<&str>) -> Option<f64> {
+    let second = |at: &str| at.parse::<jiff::Timestamp>().ok().map(|at| at.as_second());
+    Some((second(to?)? - second(from)?).max(0) as f64)
+}
+
 /// `4:30`, `1:02:05`.
 pub fn span(seconds: f64) -> String {
     let whole = seconds.max(0.0).round() as u64;
@@ -137,4 +143,32 @@ pub fn units(one: bool, unit: &str) -> String {
 /// `1 record`, `2 records`.
 pub fn plural(number: u64, what: &str) -> String {
     if number == 1 { format!("1 {what}") } else { format!("{} {what}s", count(number)) }
+}
+
+/// `1 criterion`, `2 criteria`.
+pub fn criteria(number: u64) -> String {
+    plural(number, "criterion").replace("criterions", "criteria")
+}
+
+/// `1 more test`, `2 more tests`.
+pub fn more(number: u64, what: &str) -> String {
+    let counted = if what == "criterion" { criteria(number) } else { plural(number, what) };
+    counted.replacen(' ', " more ", 1)
+}
+
+/// `a`, `a and b`, `a, b and c`.
+pub fn listed(items: &[String]) -> String {
+    match items {
+        [] => String::new(),
+        [one] => one.clone(),
+        [first @ .., last] => format!("{} and {last}", first.join(", ")),
+    }
+}
+
+/// At most `length` characters; what was cut off shows as an ellipsis.
+pub fn clipped(text: &str, length: usize) -> String {
+    match text.char_indices().nth(length) {
+        None => text.to_owned(),
+        Some(_) => text.chars().take(length.saturating_sub(1)).chain(std::iter::once('\u{2026}')).collect(),
+    }
 }

@@ -114,39 +114,54 @@ pub enum Resumed {
     NothingLeft,
 }
 
+/// Runs by their ids.
+type Headers = BTreeMap<RunId, (RunDir, RunHeader)>;
+
 impl Past {
     /// Reads the run directories under `root`. One that cannot be read is left out, with a note.
     ///
     /// # Errors
     /// `root` is there and cannot be read.
     pub fn read(root: &Path, who: Who<'_>) -> Result<Past, SessionError> {
-        let mut past = Past { next_number: 1, ..Past::default() };
-        let mut theirs: BTreeMap<RunId, (RunDir, RunHeader)> = BTreeMap::new();
+        let mut past = Past::default();
+        let mut theirs = past.runs_of(root, who)?;
+        past.campaign = newest_chain(&mut theirs, who.plan, &mut past.notes)?;
+        Ok(past)
+    }
+
+    /// Every campaign of the plan there, the newest first; each run is in one of them.
+    ///
+    /// # Errors
+    /// As [`Past::read`].
+    pub fn campaigns(root: &Path, who: Who<'_>) -> Result<(Vec<Campaign>, Vec<String>), SessionError> {
+        let mut past = Past::default();
+        let mut theirs = past.runs_of(root, who)?;
+        let mut campaigns = Vec::new();
+        while let Some(campaign) = newest_chain(&mut theirs, who.plan, &mut past.notes)? {
+            campaigns.push(campaign);
+        }
+        Ok((campaigns, past.notes))
+    }
+
+    /// The runs under `root` on that target and environment, of any plan; counts the runs and notes what cannot be read.
+    fn runs_of(&mut self, root: &Path, who: Who<'_>) -> Result<Headers, SessionError> {
+        let mut theirs = Headers::new();
+        self.next_number = 1;
         for path in entries(root)? {
             let header = RunDir::open(&path).and_then(|dir| dir.read_run().map(|header| (dir, header)));
             match header {
                 Ok((dir, header)) => {
-                    past.next_number = past.next_number.max(header.number + 1);
+                    self.next_number = self.next_number.max(header.number + 1);
                     if header.target == who.target && header.environment == who.env && !header.rehearsal {
                         theirs.insert(header.id.clone(), (dir, header));
                     }
                 }
                 Err(error) => {
-                    past.notes.push(format!("left out, a run that never began or is damaged: {error}"))
+                    self.notes.push(format!("left out, a run that never began or is damaged: {error}"))
                 }
             }
         }
-        let newest = theirs
-            .values()
-            .filter(|(_, header)| who.plan.is_none_or(|name| header.plan_name == name))
-            // By number: an id is a wall time, which may have been set back.
-            .max_by_key(|(_, header)| (header.number, &header.id))
-            .map(|(_, header)| header.id.clone());
-        if let Some(newest) = newest {
-            let runs = chain(newest, theirs, &mut past.notes)?;
-            past.campaign = Some(Campaign { runs });
-        }
-        Ok(past)
+        Ok(theirs)
     }
 
     /// What a run without `--resume` goes on from: one of the whole plan begins a campaign; one of a selection is a
@@ -299,10 +314,25 @@ fn entries(root: &Path) -> Result<Vec<std::path::PathBuf>, SessionError> {
     Ok(paths)
 }
 
+/// Takes the newest run of the plan and its ancestors out of `theirs`; `None` where it has none.
+fn newest_chain(
+    theirs: &mut Headers,
+    plan: Option<&str>,
+    notes: &mut Vec<String>,
+) -> Result<Option<Campaign>, EvidenceError> {
+    let newest = theirs
+        .values()
+        .filter(|(_, header)| plan.is_none_or(|name| header.plan_name == name))
+        // By number: an id is a wall time, which may have been set back.
+        .max_by_key(|(_, header)| (header.number, &header.id))
+        .map(|(_, header)| header.id.clone());
+    newest.map(|newest| Ok(Campaign { runs: chain(newest, theirs, notes)? })).transpose()
+}
+
 /// From the first ancestor that is there to `newest`.
 fn chain(
     newest: RunId,
-    mut theirs: BTreeMap<RunId, (RunDir, RunHeader)>,
+    theirs: &mut Headers,
     notes: &mut Vec<String>,
 ) -> Result<Vec<PastRun>, EvidenceError> {
     let mut runs: Vec<PastRun> = Vec::new();

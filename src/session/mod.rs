@@ -18,6 +18,7 @@ mod live;
 pub mod lock;
 mod lookups;
 pub mod metrics;
+pub mod period;
 pub mod progress;
 pub mod publish;
 pub mod readiness;

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::cost::{self, PriceBook};
 use crate::evidence::{self, model::Evidence};
 use crate::report::{self, ReportModel};
-use crate::verdict::{self, Verdict};
+use crate::verdict::{self, Findings, Verdict};
 
 use super::SessionError;
 
@@ -23,6 +23,7 @@ pub struct Worked {
     pub evidence: Evidence,
     /// The run's own price book.
     pub book: PriceBook,
+    pub findings: Findings,
     pub model: ReportModel,
     pub overall: Verdict,
 }
@@ -42,7 +43,7 @@ pub fn work_out(dir: &Path) -> Result<Worked, SessionError> {
     let verdicts = verdict::judge(&evidence, &cost);
     let findings = verdict::findings(&evidence, &book, &verdicts);
     let model = report::build(&evidence, &cost, &verdicts, &findings);
-    Ok(Worked { model, overall: verdicts.overall, evidence, book })
+    Ok(Worked { model, overall: verdicts.overall, evidence, book, findings })
 }
 
 /// The verdict of one test of the run in `dir`: the report's where there is one, otherwise worked out. `None` where it
@@ -78,7 +79,9 @@ pub fn publish(dir: &Path) -> Result<Published, SessionError> {
     let formats = [
         ("report.json", report::json(&model)),
         ("report.md", report::markdown(&model)),
+        ("summary.md", report::short(&model)),
         ("report.html", report::html(&model)),
+        ("levels.csv", report::csv(&model)),
         ("junit.xml", report::junit(&model, false)),
     ];
     let mut files = Vec::new();

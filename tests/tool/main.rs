@@ -9,4 +9,5 @@ mod existing;
 mod faults;
 mod kill;
 mod main_job;
+mod period;
 mod support;

@@ -34,13 +34,22 @@ fn test_measures_judges_reports_and_leaves_nothing() {
     assert!(bench.leftovers().is_empty(), "{:?}", bench.leftovers());
     assert_eq!(processes_under(bench.path()), Vec::<String>::new());
 
-    let names = ["report.json", "report.md", "report.html", "junit.xml"];
+    let names = ["report.json", "report.md", "summary.md", "report.html", "levels.csv", "junit.xml"];
     let read = || names.map(|name| std::fs::read(run.join(name)).unwrap());
     let first = read();
     let id = run.file_name().unwrap().to_string_lossy().into_owned();
     let again = bench.run(&["report", &id, "--format", "json"]).expect_code(0);
     assert!(first == read(), "two reports of one run differ");
     assert_eq!(serde_json::from_str::<Value>(&again.stdout).unwrap(), report);
+    for (rendering, file) in ["json", "markdown", "short", "html", "csv", "junit"].into_iter().zip(names) {
+        let printed = bench.run(&["report", &id, "--as", rendering]).expect_code(0).stdout;
+        assert!(
+            printed == std::fs::read_to_string(run.join(file)).unwrap(),
+            "--as {rendering} is not {file}"
+        );
+    }
+    let shown = bench.run(&["report", &id, "--as", "terminal"]).expect_code(0).stdout;
+    assert!(names.iter().all(|name| shown.contains(name)), "{shown}");
 }
 
 #[test]

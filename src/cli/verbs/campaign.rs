@@ -104,7 +104,8 @@ pub fn resume_hint(global: &Global, plan: &Path, stands: bool) -> String {
     }
 }
 
-fn options(global: &Global) -> String {
+/// The options that choose the environment, as a command has them.
+pub fn options(global: &Global) -> String {
     let target = if global.target == TargetArg::Aws { " --target aws" } else { "" };
     format!(" --env {}{target}", global.env)
 }

@@ -6,6 +6,7 @@ pub mod down;
 pub mod existing;
 pub mod local;
 pub mod metrics;
+pub mod period;
 pub mod plan;
 pub mod report;
 pub mod run;

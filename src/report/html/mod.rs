@@ -1,9 +1,14 @@
 //! `report.html`: one self-contained file. No script, nothing loaded, charts as inline SVG; light and dark
 //! by the reader's preference, printable, readable on a phone.
 
-mod plot;
+mod capacity;
+mod heat;
+pub(super) mod over_time;
+mod period;
 mod rows;
+mod spectrum;
 mod tables;
+mod trend;
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
@@ -11,8 +16,10 @@ use crate::verdict::Verdict;
 
 use super::breaking_point;
 use super::model::*;
+use super::svg;
 use super::text::{self, NONE, count, number, or_none, rate, usd};
-use plot::Series;
+
+pub use period::html as period;
 
 const STYLE: &str = include_str!("style.css");
 
@@ -30,12 +37,17 @@ pub fn html(model: &ReportModel) -> String {
                 style { (PreEscaped(STYLE)) }
             }
             body {
+                (svg::patterns())
                 (head(model))
                 (summary(model))
+                (contents(model))
                 (findings(model))
-                @for test in &model.tests { (test_section(test)) }
+                (period::maps(&model.tests))
+                @for (index, test) in model.tests.iter().enumerate() {
+                    (test_section(test, index, &model.cost.currency))
+                }
                 @if !model.criteria.is_empty() {
-                    h2 { "The whole run" }
+                    h2 id="run" { "The whole run" }
                     (tables::criteria(&model.criteria))
                 }
                 (delivery(model.delivery.as_ref()))
@@ -79,10 +91,31 @@ fn summary(model: &ReportModel) -> Markup {
     }
 }
 
+/// Where what stands, with the verdict of each test.
+fn contents(model: &ReportModel) -> Markup {
+    let link = |to: &str, name: &str| html! { a href=(format!("#{to}")) { (name) } };
+    html! {
+        nav aria-label="Contents" {
+            ul {
+                @if !model.findings.is_empty() { li { (link("findings", "Findings")) } }
+                @for (index, test) in model.tests.iter().enumerate() {
+                    li { (link(&format!("test-{}", index + 1), &format!("{} {}", test.id, test.name))) " " (verdict(test.verdict)) }
+                }
+                @if !model.criteria.is_empty() { li { (link("run", "The whole run")) } }
+                li { (link("delivery", "Delivery")) }
+                li { (link("cost", "Cost")) }
+                li { (link("environment", "Environment")) }
+                @if !model.flags.is_empty() { li { (link("flags", "Red flags")) } }
+                @if !model.notes.is_empty() { li { (link("notes", "Notes")) } }
+            }
+        }
+    }
+}
+
 fn findings(model: &ReportModel) -> Markup {
     html! {
         @if !model.findings.is_empty() {
-            h2 { "Findings" }
+            h2 id="findings" { "Findings" }
             @for finding in &model.findings { (one_finding(finding, &model.cost.currency)) }
         }
     }
@@ -115,9 +148,9 @@ fn one_finding(finding: &FindingReport, currency: &str) -> Markup {
     }
 }
 
-fn test_section(test: &TestReport) -> Markup {
+fn test_section(test: &TestReport, index: usize, currency: &str) -> Markup {
     html! {
-        h2 { (test.id) " " (test.name) " " (verdict(test.verdict)) }
+        h2 id=(format!("test-{}", index + 1)) { (test.id) " " (test.name) " " (verdict(test.verdict)) }
         p.meta {
             "Payload " (test.payload.name) " (" (count(test.payload.bytes)) " bytes); started "
             (test.started_at.as_deref().unwrap_or(NONE)) "; "
@@ -130,39 +163,34 @@ fn test_section(test: &TestReport) -> Markup {
         @if let Some(text) = &test.closed_loop { p { (text) } }
         (tables::criteria(&test.criteria))
         @if let Some(found) = &test.breaking_point { p { (breaking_point::sentence(found)) } }
-        (charts(test))
+        (charts(test, currency))
         (tables::levels(&test.levels))
         @if !test.actions.is_empty() { (tables::actions(&test.actions)) }
         @if let Some(blocked) = &test.blocked { (tables::blocked(blocked)) }
     }
 }
 
-fn charts(test: &TestReport) -> Markup {
-    let rates = [
-        Series { name: "target", class: "s0", value: |point| point.target_rps },
-        Series { name: "acked", class: "s1", value: |point| point.acked_rps },
-        Series { name: "refusals", class: "s2", value: |point| point.refused_rps },
-    ];
-    let put = [
-        Series { name: "p50", class: "s1", value: |point| point.put_p50_ms },
-        Series { name: "p95", class: "s4", value: |point| point.put_p95_ms },
-    ];
-    let end_to_end = [
-        Series { name: "end to end p95", class: "s5", value: |point| point.e2e_p95_ms },
-        Series { name: "iterator age, largest", class: "s3", value: |point| point.iterator_age_ms },
-    ];
+/// Folded away by whoever wants the tables: open for reading and for print.
+fn charts(test: &TestReport, currency: &str) -> Markup {
+    let charts = &test.charts;
     html! {
-        div.charts {
-            (plot::lines(&test.charts, "Rate over time", "records/s", &rates))
-            (plot::lines(&test.charts, "Put latency over time", "ms", &put))
-            (plot::lines(&test.charts, "End to end over time", "ms", &end_to_end))
-            (rows::latency_ranges(test))
-            (rows::stages(test))
-        }
-        @if test.charts.seconds_per_point > 1 {
-            p.meta {
-                "A point stands for " (test.charts.seconds_per_point)
-                " s: rates and p50 are means, p95 and ages those of its worst second."
+        details open {
+            summary { "Charts" }
+            (over_time::marked(charts))
+            div.charts {
+                (over_time::charts(charts))
+                (spectrum::chart(&charts.spectra))
+                (rows::latency_ranges(test))
+                (rows::stages(test))
+                (rows::cost_by_level(test, currency))
+                (capacity::chart(&charts.used))
+            }
+            (spectrum::left_out(&charts.spectra))
+            @if charts.seconds_per_point > 1 {
+                p.meta {
+                    "A point over time stands for " (charts.seconds_per_point)
+                    " s: rates and p50 are means, cold starts are counted, and all else is that of its worst second."
+                }
             }
         }
     }
@@ -170,7 +198,7 @@ fn charts(test: &TestReport) -> Markup {
 
 fn delivery(delivery: Option<&DeliveryReport>) -> Markup {
     html! {
-        h2 { "Delivery" }
+        h2 id="delivery" { "Delivery" }
         @match delivery {
             None => p { "Not measured: without receipts nothing can be said about single records." },
             Some(delivery) => {
@@ -187,7 +215,7 @@ fn cost(cost: &CostReport) -> Markup {
     let currency = &cost.currency;
     let forecast = &cost.forecast;
     html! {
-        h2 { "Cost" }
+        h2 id="cost" { "Cost" }
         p {
             "Per million delivered records: "
             strong { (or_none(cost.pipeline.per_million_records, |each| format!("{currency} {}", usd(each)))) }
@@ -209,7 +237,7 @@ fn cost(cost: &CostReport) -> Markup {
 
 fn environment(model: &ReportModel) -> Markup {
     html! {
-        h2 { "Environment" }
+        h2 id="environment" { "Environment" }
         (tables::environment(model))
         @if let Some(existing) = &model.environment.existing {
             h2 { "Existing pipeline" }
@@ -224,19 +252,12 @@ fn environment(model: &ReportModel) -> Markup {
 fn remarks(model: &ReportModel) -> Markup {
     html! {
         @if !model.flags.is_empty() {
-            h2 { "Red flags" }
+            h2 id="flags" { "Red flags" }
             (tables::flags(&model.flags))
         }
         @if !model.notes.is_empty() {
-            h2 { "Notes" }
+            h2 id="notes" { "Notes" }
             ul { @for note in &model.notes { li { (note) } } }
         }
     }
-}
-
-/// One line of target rates, for tests of the geometry.
-#[cfg(test)]
-pub(super) fn line_chart_for_tests(charts: &super::charts::TestCharts) -> String {
-    let target = Series { name: "target", class: "s0", value: |point| point.target_rps };
-    plot::lines(charts, "Rate", "records/s", &[target]).into_string()
 }

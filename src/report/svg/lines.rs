@@ -232,7 +232,9 @@ impl XAxis {
                 Scale::plain(-0.5, last as f64 + 0.5, ticks, at)
             }
             XAxis::Percentiles { decades } => {
-                let ticks = (0..=*decades).map(f64::from).collect();
+                // More than seven of so many digits would touch on a phone.
+                let step = decades.div_ceil(6).max(1) as usize;
+                let ticks = (0..=*decades).step_by(step).map(f64::from).collect();
                 Scale::plain(0.0, f64::from((*decades).max(1)), ticks, at)
             }
         }
@@ -245,7 +247,7 @@ impl XAxis {
                 format!("{unit} of {of}")
             }
             XAxis::Names { of, .. } => format!("by {of}"),
-            XAxis::Percentiles { .. } => "by percentile".to_owned(),
+            XAxis::Percentiles { .. } => "by percentile, %".to_owned(),
         }
     }
 
@@ -261,7 +263,7 @@ impl XAxis {
         let shown = |at: f64| match self {
             XAxis::Time { .. } => time_tick(at, &x.ticks),
             XAxis::Names { .. } => self.name(at),
-            XAxis::Percentiles { .. } => format!("{} %", percentile(at)),
+            XAxis::Percentiles { .. } => percentile(at),
         };
         let (from, to) = x.ends();
         html! {

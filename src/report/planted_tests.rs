@@ -214,3 +214,22 @@ fn json_gives_every_text_back_as_it_was() {
     planted.tests.iter_mut().for_each(|test| test.charts = Default::default());
     assert_eq!(read, planted);
 }
+
+/// Texts of the characters that mean something to one of the formats, and any others.
+fn hostile() -> impl proptest::strategy::Strategy<Value = String> {
+    proptest::prop_oneof!["[|*_`\\[\\]()<>\\\\#~$&;:@!=+'\"\r\n\t /.a-z0-9-]{0,40}", "\\PC{0,20}"]
+}
+
+proptest::proptest! {
+    #[test]
+    fn whatever_the_text_it_is_only_text(text in hostile()) {
+        let cell = |cell: &str| read(&format!("| a | b |\n| --- | --- |\n| {cell} | x |\n")).0;
+        proptest::prop_assert_eq!(cell(&escape::markdown(&text)), cell("text"));
+        let item = |item: &str| read(&format!("Begins: {item} ends.\n")).0;
+        proptest::prop_assert_eq!(item(&escape::markdown(&text)), item("text"));
+        let xml = format!("<a b=\"{}\"/>", escape::xml(&text));
+        let document = roxmltree::Document::parse(&xml).expect("well-formed");
+        let expected = escape::plain(&text).replace(['\u{fffe}', '\u{ffff}'], "\u{fffd}");
+        proptest::prop_assert_eq!(document.root_element().attribute("b"), Some(expected.as_str()));
+    }
+}

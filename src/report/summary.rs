@@ -64,7 +64,7 @@ fn void(model: &ReportModel) -> Option<String> {
     let first = ran().next()?.void.as_ref()?;
     ran()
         .all(|level| level.void.is_some())
-        .then(|| format!("Every level is void, so that nothing here tells of the pipeline: {first}."))
+        .then(|| format!("Nothing here tells of the pipeline, because every level is void: {first}."))
 }
 
 /// Whoever reads figures made under faults must not take them for the pipeline's own.

@@ -45,12 +45,12 @@ pub fn markdown(model: &ReportModel) -> String {
     out
 }
 
-fn line(out: &mut String, text: &str) {
+pub(super) fn line(out: &mut String, text: &str) {
     writeln!(out, "{text}").expect("writing to a string cannot fail");
 }
 
 /// A cell must not end the cell or start markup.
-fn escaped(text: &str) -> String {
+pub(super) fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for character in text.chars() {
         match character {
@@ -66,7 +66,7 @@ fn escaped(text: &str) -> String {
 }
 
 /// A table whose first `left` columns are aligned to the left.
-fn table(out: &mut String, header: &[&str], left: usize, rows: impl Iterator<Item = Vec<String>>) {
+pub(super) fn table(out: &mut String, header: &[&str], left: usize, rows: impl Iterator<Item = Vec<String>>) {
     line(out, &format!("| {} |", header.join(" | ")));
     let rule: Vec<&str> = (0..header.len()).map(|index| if index < left { "---" } else { "---:" }).collect();
     line(out, &format!("| {} |", rule.join(" | ")));

@@ -7,6 +7,7 @@ mod breaking_point;
 mod build;
 mod charts;
 mod closed_loop;
+pub mod compare;
 mod existing;
 mod html;
 mod json;

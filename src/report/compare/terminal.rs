@@ -1,0 +1,146 @@
+//! The comparison for a terminal.
+
+use crate::report::terminal::{Page, WIDTH_MIN, aligned, finished, line};
+use crate::report::text::NONE;
+use crate::verdict::compare::{Comparison, FigureChange, LevelChange, TestChange};
+
+use super::words;
+
+/// From this width on the absolute difference and the range of earlier runs have columns of their own.
+const WIDTH_ROOMY: u16 = 112;
+
+/// The comparison as text, lines at most `width` columns where words allow, with ANSI colours if `color`.
+pub fn terminal(comparison: &Comparison, width: u16, color: bool) -> String {
+    let page = Page { width: width.max(WIDTH_MIN), color };
+    let mut out = String::new();
+    head(&mut out, comparison, &page);
+    configuration(&mut out, comparison, &page);
+    for test in &comparison.tests {
+        test_section(&mut out, comparison, test, &page);
+    }
+    if !comparison.unmatched.is_empty() {
+        line(&mut out, "\nLevels that only one of the runs has");
+        for level in &comparison.unmatched {
+            page.paragraph(&mut out, "  ", &format!("{} / {}: only {}", level.test, level.title(), level.only_in));
+        }
+    }
+    for note in &comparison.notes {
+        page.paragraph(&mut out, "note: ", note);
+    }
+    out
+}
+
+fn head(out: &mut String, comparison: &Comparison, page: &Page) {
+    let [left, right] = comparison.columns();
+    if let Some(verdict) = comparison.verdict {
+        line(out, &page.word(verdict));
+        for regression in &comparison.regressions {
+            page.paragraph(out, "  regression: ", &regression.text);
+        }
+        for why in &comparison.inconclusive {
+            page.paragraph(out, "  not judged: ", why);
+        }
+        out.push('\n');
+    }
+    let named = if comparison.is_baseline { ", the baseline" } else { "" };
+    for (column, run, named) in [(left, &comparison.before, named), (right, &comparison.after, "")] {
+        let lead = format!("{column:<10}");
+        let text = format!("run {} of plan {}, {}{named}", run.id, run.plan, run.started_at);
+        page.paragraph(out, &lead, &text);
+    }
+    for sentence in words::summary(comparison) {
+        page.paragraph(out, "", &sentence);
+    }
+}
+
+fn configuration(out: &mut String, comparison: &Comparison, page: &Page) {
+    if comparison.configuration.is_empty() {
+        line(out, "\nThe configuration is the same.");
+        return;
+    }
+    line(out, "\nConfiguration");
+    let [left, right] = comparison.columns();
+    let mut table = page.table(&["setting", left, right], 3);
+    for setting in &comparison.configuration {
+        table.add_row([&setting.setting, &setting.before, &setting.after]);
+    }
+    out.push_str(&finished(table));
+    for change in &comparison.plan_changes {
+        page.paragraph(out, "  plan: ", change);
+    }
+}
+
+fn test_section(out: &mut String, comparison: &Comparison, test: &TestChange, page: &Page) {
+    line(out, &format!("\n{} {}", test.id, test.name));
+    for level in &test.levels {
+        level_section(out, comparison, level, page);
+    }
+    for figure in &test.figures {
+        let text = format!(
+            "{} -> {} ({}): {}",
+            words::value(figure.before, &figure.unit),
+            words::value(figure.after, &figure.unit),
+            words::difference(figure),
+            words::says(figure)
+        );
+        page.paragraph(out, &format!("\n  {}  ", figure.figure), &text);
+    }
+}
+
+fn level_section(out: &mut String, comparison: &Comparison, level: &LevelChange, page: &Page) {
+    let judged = if level.judged { "" } else { "  (not judged)" };
+    line(out, &format!("\n  {}{judged}", level.title()));
+    if let Some(remark) = words::remark(level) {
+        page.paragraph(out, "  ", &remark);
+    }
+    if level.figures.is_empty() {
+        return;
+    }
+    let roomy = page.width >= WIDTH_ROOMY;
+    let [left, right] = comparison.columns();
+    let header: &[&str] = if roomy {
+        &["figure", left, right, "difference", "", "95 % interval", "earlier runs", "says"]
+    } else {
+        &["figure", left, right, "difference", "95 % interval", "says"]
+    };
+    let mut table = page.table(header, 1);
+    let shown = level.figures.iter().filter(|figure| figure.before.is_some() || figure.after.is_some());
+    for figure in shown {
+        let cells = if roomy { roomy_cells(figure) } else { narrow_cells(figure) };
+        let last = cells.len() - 1;
+        let cells = cells.iter().enumerate();
+        table.add_row(cells.map(|(index, text)| aligned(text, index >= 1 && index < last)));
+    }
+    out.push_str(&finished(table));
+    for reason in words::reasons(level) {
+        page.paragraph(out, "    ", &reason);
+    }
+}
+
+fn narrow_cells(figure: &FigureChange) -> Vec<String> {
+    vec![
+        figure.figure.clone(),
+        words::value(figure.before, &figure.unit),
+        words::value(figure.after, &figure.unit),
+        words::difference(figure),
+        words::interval(figure),
+        words::says(figure),
+    ]
+}
+
+fn roomy_cells(figure: &FigureChange) -> Vec<String> {
+    let range = figure.earlier_range.map_or_else(
+        || NONE.to_owned(),
+        |[least, most]| format!("{} to {}", words::value(Some(least), ""), words::value(Some(most), "")),
+    );
+    vec![
+        figure.figure.clone(),
+        words::value(figure.before, &figure.unit),
+        words::value(figure.after, &figure.unit),
+        words::absolute(figure),
+        words::difference(figure),
+        words::interval(figure),
+        range,
+        words::says(figure),
+    ]
+}

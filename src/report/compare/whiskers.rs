@@ -1,0 +1,123 @@
+//! Relative differences as dots, each with a whisker for its interval, left and right of no difference.
+
+use maud::{Markup, html};
+
+use crate::report::html::{fixed, nice_step};
+use crate::report::text::number;
+use crate::verdict::compare::FigureChange;
+
+use super::words;
+
+/// Beside the sheet of the reports.
+pub const STYLE: &str = "
+.worse { color: var(--red); font-weight: 700; } .better { color: var(--green); font-weight: 700; } .moved { font-weight: 700; }
+.whisker { stroke-width: 2.5; stroke: var(--soft); } .dot { fill: var(--soft); stroke: none; }
+.whisker.worse { stroke: var(--red); } .dot.worse { fill: var(--red); } .whisker.better { stroke: var(--green); } .dot.better { fill: var(--green); }
+.whisker.moved { stroke: var(--blue); } .dot.moved { fill: var(--blue); } .zero { stroke: var(--ink); stroke-width: 1.5; }
+.whiskers { max-width: 46rem; }
+";
+
+const WIDTH: f64 = 640.0;
+const LEFT: f64 = 196.0;
+const RIGHT: f64 = 20.0;
+const ROW: f64 = 25.0;
+const TOP: f64 = 10.0;
+const BOTTOM: f64 = 34.0;
+/// What is farther out is drawn at the edge, with an arrow: one figure from nearly nothing must not flatten the others.
+const LIMIT_PERCENT: f64 = 200.0;
+
+struct Row<'a> {
+    figure: &'a FigureChange,
+    percent: f64,
+    interval: [f64; 2],
+}
+
+struct Frame {
+    low: f64,
+    high: f64,
+}
+
+impl Frame {
+    /// From the least to the most that is drawn, zero within, in whole steps.
+    fn of(rows: &[Row<'_>]) -> (Frame, f64) {
+        let ends = || rows.iter().flat_map(|row| [row.percent, row.interval[0], row.interval[1]]);
+        let least = ends().fold(0.0, f64::min).max(-LIMIT_PERCENT);
+        let most = ends().fold(0.0, f64::max).min(LIMIT_PERCENT);
+        let step = nice_step(((most - least) / 6.0).max(0.1));
+        (Frame { low: (least / step).floor() * step, high: (most / step).ceil() * step }, step)
+    }
+
+    fn x(&self, percent: f64) -> f64 {
+        let part = (percent - self.low) / (self.high - self.low).max(f64::MIN_POSITIVE);
+        LEFT + (WIDTH - LEFT - RIGHT) * part.clamp(0.0, 1.0)
+    }
+
+    fn is_beyond(&self, percent: f64) -> bool {
+        percent < self.low || percent > self.high
+    }
+}
+
+/// The chart of a level; nothing where no figure has an interval.
+pub fn chart(level: &str, figures: &[FigureChange]) -> Markup {
+    let row = |figure| {
+        let FigureChange { percent, interval_percent, .. } = figure;
+        Some(Row { figure, percent: (*percent)?, interval: (*interval_percent)? })
+    };
+    let rows: Vec<Row<'_>> = figures.iter().filter_map(row).collect();
+    if rows.is_empty() {
+        return html! {};
+    }
+    let (frame, step) = Frame::of(&rows);
+    let height = TOP + ROW * rows.len() as f64 + BOTTOM;
+    html! {
+        figure.whiskers {
+            figcaption { "Relative difference " span { "(% of the run before; whisker: 95 % interval)" } }
+            svg viewBox=(format!("0 0 {WIDTH} {}", fixed(height))) role="img" aria-label=(format!("{level}: relative differences, percent")) {
+                (axis(&frame, step, height))
+                @for (index, row) in rows.iter().enumerate() { (one(row, &frame, TOP + ROW * (index as f64 + 0.5))) }
+            }
+        }
+    }
+}
+
+fn axis(frame: &Frame, step: f64, height: f64) -> Markup {
+    let ticks = ((frame.high - frame.low) / step).round() as u32;
+    let foot = height - BOTTOM;
+    html! {
+        @for tick in 0..=ticks {
+            @let percent = frame.low + step * f64::from(tick);
+            @let is_zero = percent.abs() < step / 2.0;
+            @let x = fixed(frame.x(percent));
+            line class=(if is_zero { "zero" } else { "grid" }) x1=(x) x2=(x) y1=(fixed(TOP)) y2=(fixed(foot)) {}
+            text x=(x) y=(fixed(height - 12.0)) text-anchor="middle" { (tick_text(percent, is_zero)) }
+        }
+    }
+}
+
+fn tick_text(percent: f64, is_zero: bool) -> String {
+    if is_zero { "0 %".to_owned() } else { format!("{}{}", if percent > 0.0 { "+" } else { "-" }, number(percent.abs())) }
+}
+
+fn one(row: &Row<'_>, frame: &Frame, y: f64) -> Markup {
+    let class = words::class(row.figure);
+    let [low, high] = row.interval;
+    let dot = frame.x(row.percent);
+    let shown = fixed(y);
+    html! {
+        g {
+            title {
+                (row.figure.figure) ": " (words::difference(row.figure)) " (" (words::interval(row.figure)) "), " (words::says(row.figure))
+            }
+            rect.hover x="0" y=(fixed(y - ROW / 2.0)) width=(fixed(WIDTH)) height=(fixed(ROW)) {}
+            text x=(fixed(LEFT - 8.0)) y=(fixed(y + 5.0)) text-anchor="end" { (row.figure.figure) }
+            line class=(format!("whisker {class}")) x1=(fixed(frame.x(low))) x2=(fixed(frame.x(high))) y1=(shown) y2=(shown) {}
+            @if frame.is_beyond(row.percent) {
+                text.strong x=(fixed(dot)) y=(fixed(y + 5.0)) text-anchor=(if row.percent > 0.0 { "end" } else { "start" }) {
+                    (words::difference(row.figure))
+                }
+            } @else {
+                circle class=(format!("dot {class}")) cx=(fixed(dot)) cy=(shown) r="5" {}
+            }
+        }
+    }
+}

@@ -15,6 +15,7 @@ mod junit;
 mod markdown;
 pub mod model;
 mod summary;
+pub(crate) mod svg;
 mod terminal;
 #[cfg(test)]
 pub(crate) mod testing;

@@ -2,7 +2,6 @@ use rust_decimal::Decimal;
 use serde_json::Value;
 
 use crate::evidence::model::RunEnd;
-use crate::verdict::fixture::evidence;
 
 use super::charts::{ActionSpan, LevelSpan, Point, TestCharts};
 use super::testing::*;
@@ -180,10 +179,16 @@ fn the_same_evidence_gives_the_same_bytes() {
 fn html_needs_nothing_but_itself() {
     for report in [fixture(), changed(unmeasured), changed(|evidence| evidence.tests.clear())] {
         let page = html(&report);
-        for forbidden in
-            ["<script", "src=", "href=", "url(", "@import", "http://", "https://", "NaN", "inf\""]
-        {
+        for forbidden in ["<script", "src=", "@import", "http://", "https://", "NaN", "inf\""] {
             assert!(!page.contains(forbidden), "{forbidden}");
+        }
+        // A link or a pattern may name a place in the page, and nothing else.
+        for reference in ["href=\"", "url("] {
+            assert_eq!(
+                page.matches(reference).count(),
+                page.matches(&format!("{reference}#")).count(),
+                "{reference}"
+            );
         }
     }
 }
@@ -284,14 +289,14 @@ fn a_chart_over_time_is_drawn_to_scale() {
         seconds_per_point: 1,
         duration_s: 20.0,
     };
-    let drawn = html::line_chart_for_tests(&charts);
-    // The plot is 564 wide from x 62 and 196 high from y 218 upwards.
-    assert!(drawn.contains(r#"d="M62 218L118.4 120M569.6 22L626 22""#), "{drawn}");
+    let drawn = html::over_time::target_chart_for_tests(&charts);
+    // The plot is 558 wide from x 68 and 196 high from y 218 upwards.
+    assert!(drawn.contains(r#"d="M68 218L123.8 120M570.2 22L626 22""#), "{drawn}");
     assert!(
-        drawn.contains(r#"<rect class="action-band" x="344" y="22" width="169.2" height="196">"#),
+        drawn.contains(r#"<rect class="action-band" x="347" y="22" width="167.4" height="196">"#),
         "{drawn}"
     );
-    assert!(drawn.contains("0:18 hold\ntarget: 100 records/s"), "{drawn}");
+    assert!(drawn.contains("0:18\nhold\ntarget: 100 records/s"), "{drawn}");
 }
 
 /// Levels need not start with a whole second, and the second in which one follows another has two rows.

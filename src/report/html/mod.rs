@@ -1,7 +1,7 @@
 //! `report.html`: one self-contained file. No script, nothing loaded, charts as inline SVG; light and dark
 //! by the reader's preference, printable, readable on a phone.
 
-mod plot;
+pub(super) mod over_time;
 mod rows;
 mod tables;
 
@@ -11,8 +11,8 @@ use crate::verdict::Verdict;
 
 use super::breaking_point;
 use super::model::*;
+use super::svg;
 use super::text::{self, NONE, count, number, or_none, rate, usd};
-use plot::Series;
 
 const STYLE: &str = include_str!("style.css");
 
@@ -30,6 +30,7 @@ pub fn html(model: &ReportModel) -> String {
                 style { (PreEscaped(STYLE)) }
             }
             body {
+                (svg::patterns())
                 (head(model))
                 (summary(model))
                 (findings(model))
@@ -138,24 +139,9 @@ fn test_section(test: &TestReport) -> Markup {
 }
 
 fn charts(test: &TestReport) -> Markup {
-    let rates = [
-        Series { name: "target", class: "s0", value: |point| point.target_rps },
-        Series { name: "acked", class: "s1", value: |point| point.acked_rps },
-        Series { name: "refusals", class: "s2", value: |point| point.refused_rps },
-    ];
-    let put = [
-        Series { name: "p50", class: "s1", value: |point| point.put_p50_ms },
-        Series { name: "p95", class: "s4", value: |point| point.put_p95_ms },
-    ];
-    let end_to_end = [
-        Series { name: "end to end p95", class: "s5", value: |point| point.e2e_p95_ms },
-        Series { name: "iterator age, largest", class: "s3", value: |point| point.iterator_age_ms },
-    ];
     html! {
         div.charts {
-            (plot::lines(&test.charts, "Rate over time", "records/s", &rates))
-            (plot::lines(&test.charts, "Put latency over time", "ms", &put))
-            (plot::lines(&test.charts, "End to end over time", "ms", &end_to_end))
+            (over_time::charts(&test.charts))
             (rows::latency_ranges(test))
             (rows::stages(test))
         }
@@ -232,11 +218,4 @@ fn remarks(model: &ReportModel) -> Markup {
             ul { @for note in &model.notes { li { (note) } } }
         }
     }
-}
-
-/// One line of target rates, for tests of the geometry.
-#[cfg(test)]
-pub(super) fn line_chart_for_tests(charts: &super::charts::TestCharts) -> String {
-    let target = Series { name: "target", class: "s0", value: |point| point.target_rps };
-    plot::lines(charts, "Rate", "records/s", &[target]).into_string()
 }

@@ -113,7 +113,8 @@ pub fn read(dir: &Path, evidence: &Evidence) -> Result<Vec<Vec<LevelCells>>, Evi
             open.traffic = traffic(span, &rows);
         }
     }
-    let mut cells = |level: &LevelEvidence| open.remove(&level.index).map_or_else(LevelCells::default, closed);
+    let mut cells =
+        |level: &LevelEvidence| open.remove(&level.index).map_or_else(LevelCells::default, closed);
     Ok(evidence.tests.iter().map(|test| test.levels.iter().map(&mut cells).collect()).collect())
 }
 

@@ -146,5 +146,9 @@ pub fn earlier_alike(root: &Path, before: &KeptRun, after: &KeptRun) -> Result<V
 pub fn slug(name: &str) -> String {
     let plain = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' };
     let short: String = name.chars().map(plain).take(40).collect();
-    if short == name { short } else { format!("{short}-{}", &hex::encode(Sha256::digest(name.as_bytes()))[..8]) }
+    if short == name {
+        short
+    } else {
+        format!("{short}-{}", &hex::encode(Sha256::digest(name.as_bytes()))[..8])
+    }
 }

@@ -23,7 +23,10 @@ pub fn markdown(comparison: &Comparison) -> String {
     if !comparison.regressions.is_empty() || !comparison.inconclusive.is_empty() {
         out.push('\n');
     }
-    line(&mut out, &words::summary(comparison).iter().map(|text| escaped(text)).collect::<Vec<_>>().join(" "));
+    line(
+        &mut out,
+        &words::summary(comparison).iter().map(|text| escaped(text)).collect::<Vec<_>>().join(" "),
+    );
     configuration(&mut out, comparison, [left, right]);
     larger(&mut out, comparison, [left, right]);
     for test in &comparison.tests {
@@ -36,7 +39,8 @@ pub fn markdown(comparison: &Comparison) -> String {
         line(&mut out, "\n</details>");
     }
     for level in &comparison.unmatched {
-        let text = format!("Only the run {} has the level {} / {}.", level.only_in, level.test, level.title());
+        let text =
+            format!("Only the run {} has the level {} / {}.", level.only_in, level.test, level.title());
         line(&mut out, &format!("\n{}", escaped(&text)));
     }
     for note in &comparison.notes {
@@ -61,9 +65,10 @@ fn configuration(out: &mut String, comparison: &Comparison, [left, right]: [&str
         return;
     }
     out.push('\n');
-    let rows = comparison.configuration.iter().map(|setting| {
-        vec![setting.setting.clone(), setting.before.clone(), setting.after.clone()]
-    });
+    let rows = comparison
+        .configuration
+        .iter()
+        .map(|setting| vec![setting.setting.clone(), setting.before.clone(), setting.after.clone()]);
     table(out, &["setting", left, right], 3, rows);
     for change in &comparison.plan_changes {
         line(out, &format!("\nPlan: {}.", escaped(change)));

@@ -21,7 +21,11 @@ pub fn terminal(comparison: &Comparison, width: u16, color: bool) -> String {
     if !comparison.unmatched.is_empty() {
         line(&mut out, "\nLevels that only one of the runs has");
         for level in &comparison.unmatched {
-            page.paragraph(&mut out, "  ", &format!("{} / {}: only {}", level.test, level.title(), level.only_in));
+            page.paragraph(
+                &mut out,
+                "  ",
+                &format!("{} / {}: only {}", level.test, level.title(), level.only_in),
+            );
         }
     }
     for note in &comparison.notes {

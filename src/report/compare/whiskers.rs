@@ -2,8 +2,8 @@
 
 use maud::{Markup, html};
 
-use crate::report::html::{fixed, nice_step};
-use crate::report::text::number;
+use crate::report::svg::scale::{nice_step, short};
+use crate::report::svg::{WIDTH, figure, fixed};
 use crate::verdict::compare::FigureChange;
 
 use super::words;
@@ -11,13 +11,13 @@ use super::words;
 /// Beside the sheet of the reports.
 pub const STYLE: &str = "
 .worse { color: var(--red); font-weight: 700; } .better { color: var(--green); font-weight: 700; } .moved { font-weight: 700; }
-.whisker { stroke-width: 2.5; stroke: var(--soft); } .dot { fill: var(--soft); stroke: none; }
-.whisker.worse { stroke: var(--red); } .dot.worse { fill: var(--red); } .whisker.better { stroke: var(--green); } .dot.better { fill: var(--green); }
-.whisker.moved { stroke: var(--blue); } .dot.moved { fill: var(--blue); } .zero { stroke: var(--ink); stroke-width: 1.5; }
-.whiskers { max-width: 46rem; }
+.span { stroke-width: 2.5; stroke: var(--soft); } .point { fill: var(--paper); stroke: var(--soft); stroke-width: 2; }
+.span.worse { stroke: var(--red); } .point.worse { fill: var(--red); stroke: var(--red); }
+.span.better { stroke: var(--green); } .point.better { fill: var(--green); stroke: var(--green); }
+.span.moved { stroke: var(--blue); } .point.moved { fill: var(--blue); stroke: var(--blue); }
+.zero { stroke: var(--ink); stroke-width: 1.5; } .whiskers { max-width: 46rem; }
 ";
 
-const WIDTH: f64 = 640.0;
 const LEFT: f64 = 196.0;
 const RIGHT: f64 = 20.0;
 const ROW: f64 = 25.0;
@@ -59,25 +59,23 @@ impl Frame {
 
 /// The chart of a level; nothing where no figure has an interval.
 pub fn chart(level: &str, figures: &[FigureChange]) -> Markup {
-    let row = |figure| {
-        let FigureChange { percent, interval_percent, .. } = figure;
-        Some(Row { figure, percent: (*percent)?, interval: (*interval_percent)? })
-    };
-    let rows: Vec<Row<'_>> = figures.iter().filter_map(row).collect();
+    let numbers = |figure: &FigureChange| Some((figure.percent?, figure.interval_percent?));
+    let rows: Vec<Row<'_>> = figures
+        .iter()
+        .filter_map(|figure| numbers(figure).map(|(percent, interval)| Row { figure, percent, interval }))
+        .collect();
     if rows.is_empty() {
         return html! {};
     }
     let (frame, step) = Frame::of(&rows);
     let height = TOP + ROW * rows.len() as f64 + BOTTOM;
-    html! {
-        figure.whiskers {
-            figcaption { "Relative difference " span { "(% of the run before; whisker: 95 % interval)" } }
-            svg viewBox=(format!("0 0 {WIDTH} {}", fixed(height))) role="img" aria-label=(format!("{level}: relative differences, percent")) {
-                (axis(&frame, step, height))
-                @for (index, row) in rows.iter().enumerate() { (one(row, &frame, TOP + ROW * (index as f64 + 0.5))) }
-            }
-        }
-    }
+    let spoken = format!("{level}: relative differences, percent");
+    let drawn = html! {
+        (axis(&frame, step, height))
+        @for (index, row) in rows.iter().enumerate() { (one(row, &frame, TOP + ROW * (index as f64 + 0.5))) }
+    };
+    let caption = "% of the run before; whisker: 95 % interval; filled: larger than the noise";
+    html! { div.whiskers { (figure("Relative difference", caption, &html! {}, height, &spoken, &drawn)) } }
 }
 
 fn axis(frame: &Frame, step: f64, height: f64) -> Markup {
@@ -95,7 +93,11 @@ fn axis(frame: &Frame, step: f64, height: f64) -> Markup {
 }
 
 fn tick_text(percent: f64, is_zero: bool) -> String {
-    if is_zero { "0 %".to_owned() } else { format!("{}{}", if percent > 0.0 { "+" } else { "-" }, number(percent.abs())) }
+    if is_zero {
+        "0 %".to_owned()
+    } else {
+        format!("{}{}", if percent > 0.0 { "+" } else { "-" }, short(percent.abs()))
+    }
 }
 
 fn one(row: &Row<'_>, frame: &Frame, y: f64) -> Markup {
@@ -110,13 +112,13 @@ fn one(row: &Row<'_>, frame: &Frame, y: f64) -> Markup {
             }
             rect.hover x="0" y=(fixed(y - ROW / 2.0)) width=(fixed(WIDTH)) height=(fixed(ROW)) {}
             text x=(fixed(LEFT - 8.0)) y=(fixed(y + 5.0)) text-anchor="end" { (row.figure.figure) }
-            line class=(format!("whisker {class}")) x1=(fixed(frame.x(low))) x2=(fixed(frame.x(high))) y1=(shown) y2=(shown) {}
+            line class=(format!("span {class}")) x1=(fixed(frame.x(low))) x2=(fixed(frame.x(high))) y1=(shown) y2=(shown) {}
             @if frame.is_beyond(row.percent) {
                 text.strong x=(fixed(dot)) y=(fixed(y + 5.0)) text-anchor=(if row.percent > 0.0 { "end" } else { "start" }) {
                     (words::difference(row.figure))
                 }
             } @else {
-                circle class=(format!("dot {class}")) cx=(fixed(dot)) cy=(shown) r="5" {}
+                circle class=(format!("point {class}")) cx=(fixed(dot)) cy=(shown) r="5" {}
             }
         }
     }

@@ -89,10 +89,16 @@ pub fn summary(comparison: &Comparison) -> Vec<String> {
         let regressions = text::plural(comparison.regressions.len() as u64, "regression");
         let open = text::plural(comparison.inconclusive.len() as u64, "judged level");
         sentences.push(match (comparison.regressions.len(), comparison.inconclusive.len()) {
-            (0, 0) => format!("No judged level got worse by more than {allowed} % and by more than the noise."),
-            (0, _) => format!("No regression of more than {allowed} % was seen, but {open} could not be judged."),
+            (0, 0) => {
+                format!("No judged level got worse by more than {allowed} % and by more than the noise.")
+            }
+            (0, _) => {
+                format!("No regression of more than {allowed} % was seen, but {open} could not be judged.")
+            }
             (_, 0) => format!("{regressions} of more than {allowed} %, larger than the noise."),
-            _ => format!("{regressions} of more than {allowed} %, larger than the noise; {open} could not be judged."),
+            _ => format!(
+                "{regressions} of more than {allowed} %, larger than the noise; {open} could not be judged."
+            ),
         });
     }
     let all = || comparison.tests.iter().flat_map(|test| &test.levels).flat_map(|level| &level.figures);

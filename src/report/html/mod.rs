@@ -14,7 +14,7 @@ use super::model::*;
 use super::svg;
 use super::text::{self, NONE, count, number, or_none, rate, usd};
 
-const STYLE: &str = include_str!("style.css");
+pub(super) const STYLE: &str = include_str!("style.css");
 
 /// `report.html`.
 pub fn html(model: &ReportModel) -> String {
@@ -54,7 +54,7 @@ pub fn html(model: &ReportModel) -> String {
 }
 
 /// The verdict as a word; the colour only repeats it.
-fn verdict(verdict: Verdict) -> Markup {
+pub(super) fn verdict(verdict: Verdict) -> Markup {
     html! { span class=(format!("verdict {verdict}")) { (verdict) } }
 }
 

@@ -146,9 +146,10 @@ pub(super) fn interval(before: &Resamples, after: &Resamples) -> Interval {
     let pairs = || before.values.iter().zip(&after.values);
     let widen = widening(before, after);
     let (low, high) = middle(pairs().map(|(before, after)| after - before).collect(), widen);
-    let percent = before.values.iter().all(|before| *before > 0.0).then(|| {
-        middle(pairs().map(|(before, after)| (after - before) / before * 100.0).collect(), widen)
-    });
+    let percent =
+        before.values.iter().all(|before| *before > 0.0).then(|| {
+            middle(pairs().map(|(before, after)| (after - before) / before * 100.0).collect(), widen)
+        });
     Interval { low, high, percent }
 }
 

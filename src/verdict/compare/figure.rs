@@ -3,9 +3,7 @@
 use super::kept::{KeptLatency, KeptLevel, KeptTest};
 
 /// What a larger value of a figure means.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Worse {
     Higher,
@@ -111,7 +109,9 @@ pub const FIGURES: [Figure; 17] = [
     level("throttles", "", Worse::Higher, Noise::Throttles, |level| {
         level.started_at.as_ref().map(|_| level.throttled as f64)
     }),
-    level("iterator_age.max", "ms", Worse::Higher, Noise::Unknown(MAXIMUM), |level| level.iterator_age_ms_max),
+    level("iterator_age.max", "ms", Worse::Higher, Noise::Unknown(MAXIMUM), |level| {
+        level.iterator_age_ms_max
+    }),
     level("records_per_invocation", "", Worse::Neither, Noise::Unknown(ONE_VALUE), |level| {
         level.records_per_invocation
     }),

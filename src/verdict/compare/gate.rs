@@ -47,7 +47,8 @@ fn unjudged(level: &LevelChange) -> Option<String> {
     let why = level.not_comparable.clone().or_else(|| level.doubt.clone());
     why.or_else(|| {
         let known = |figure: &&FigureChange| figure.interval.is_some();
-        let first = level.figures.iter().find(|figure| figure.worse != Worse::Neither && figure.reason.is_some());
+        let first =
+            level.figures.iter().find(|figure| figure.worse != Worse::Neither && figure.reason.is_some());
         let nothing = !level.figures.iter().any(|figure| known(&figure));
         let reason = first.and_then(|figure| figure.reason.clone()).unwrap_or_default();
         nothing.then(|| format!("the noise of no figure is known: {reason}"))
@@ -67,11 +68,5 @@ fn regression(test: &TestChange, level: &LevelChange, figure: &FigureChange) -> 
         shown(figure.before),
         shown(figure.after),
     );
-    Regression {
-        test: test.id.clone(),
-        level: level.title(),
-        figure: figure.figure.clone(),
-        percent,
-        text,
-    }
+    Regression { test: test.id.clone(), level: level.title(), figure: figure.figure.clone(), percent, text }
 }

@@ -67,7 +67,9 @@ fn not_comparable(pair: &Pair<'_>) -> Option<String> {
         return Some(format!("the payload has {before} bytes before and {after} after"));
     }
     if is_closed[0] != is_closed[1] {
-        return Some("one is an open loop, the other a closed one: they wait for different things".to_owned());
+        return Some(
+            "one is an open loop, the other a closed one: they wait for different things".to_owned(),
+        );
     }
     let never = |level: &KeptLevel| level.started_at.is_none();
     match (never(old), never(new)) {
@@ -130,7 +132,8 @@ impl Percentiles {
         let resample = |cells: &[&Counts], seed| bootstrap::percentiles(cells, &QUANTILES, seed);
         let resamples = resample(&before, SEEDS[0]).into_iter().zip(resample(&after, SEEDS[1]));
         let each = |(quantile, (old, new)): (f64, (Resamples, Resamples))| {
-            let enough = [&before, &after].into_iter().try_for_each(|cells| bootstrap::enough(cells, quantile));
+            let enough =
+                [&before, &after].into_iter().try_for_each(|cells| bootstrap::enough(cells, quantile));
             (quantile, enough.map(|()| [old, new]).map_err(why))
         };
         Percentiles { timed, of: QUANTILES.into_iter().zip(resamples).map(each).collect() }
@@ -160,7 +163,11 @@ fn unknown(noise: Noise) -> String {
 }
 
 /// The figure resampled, of both runs; otherwise why it has no interval.
-fn resampled(noise: Noise, pair: &Pair<'_>, percentiles: &[Percentiles; 3]) -> Result<[Resamples; 2], String> {
+fn resampled(
+    noise: Noise,
+    pair: &Pair<'_>,
+    percentiles: &[Percentiles; 3],
+) -> Result<[Resamples; 2], String> {
     let ratio = |of: fn(&Traffic) -> (f64, f64), scale: [f64; 2]| {
         let (Some(old), Some(new)) = (pair.cells[0], pair.cells[1]) else { return Err(no_cells()) };
         if let Some(few) = [old, new].into_iter().find(|cells| cells.traffic.len() < CELLS_MIN) {
@@ -187,7 +194,10 @@ fn resampled(noise: Noise, pair: &Pair<'_>, percentiles: &[Percentiles; 3]) -> R
         Noise::Throttles => {
             let seconds = pair.levels.map(|level| level.duration_s);
             if seconds[0] != seconds[1] {
-                return Err(format!("{} s before, {} s after: counts differ by that alone", seconds[0], seconds[1]));
+                return Err(format!(
+                    "{} s before, {} s after: counts differ by that alone",
+                    seconds[0], seconds[1]
+                ));
             }
             ratio(|cell| (cell.throttled as f64, cell.seconds as f64), seconds)
         }

@@ -38,12 +38,7 @@ pub struct Side {
 
 /// Holds `after` against `before`. `earlier` are finished runs with the plan and configuration of `before`, without it.
 /// `fail_on_percent` is what a figure may get worse by.
-pub fn compare(
-    before: &Side,
-    after: &Side,
-    earlier: &[KeptRun],
-    fail_on_percent: Option<f64>,
-) -> Comparison {
+pub fn compare(before: &Side, after: &Side, earlier: &[KeptRun], fail_on_percent: Option<f64>) -> Comparison {
     let alike: Vec<&KeptRun> = earlier.iter().chain([&before.kept]).collect();
     let used = alike.len() >= EARLIER_MIN;
     let earlier = Earlier { runs: if used { &alike } else { &[] } };

@@ -9,6 +9,7 @@ mod charts;
 mod closed_loop;
 pub mod compare;
 mod existing;
+pub mod history;
 mod html;
 mod json;
 mod junit;

@@ -5,7 +5,7 @@ mod markdown;
 mod terminal;
 #[cfg(test)]
 mod tests;
-mod words;
+pub(super) mod words;
 
 use crate::verdict::compare::Comparison;
 

@@ -1,8 +1,10 @@
 //! The comparison for a terminal.
 
+use comfy_table::ColumnConstraint;
+
 use crate::report::terminal::{Page, WIDTH_MIN, aligned, finished, line};
-use crate::report::text::NONE;
-use crate::verdict::compare::{Comparison, FigureChange, LevelChange, TestChange};
+use crate::report::text::or_none;
+use crate::verdict::compare::{Comparison, FigureChange, LevelChange, Says, TestChange};
 
 use super::words;
 
@@ -97,31 +99,61 @@ fn level_section(out: &mut String, comparison: &Comparison, level: &LevelChange,
     if let Some(remark) = words::remark(level) {
         page.paragraph(out, "  ", &remark);
     }
-    if level.figures.is_empty() {
-        return;
-    }
-    let roomy = page.width >= WIDTH_ROOMY;
-    let [left, right] = comparison.columns();
-    let header: &[&str] = if roomy {
-        &["figure", left, right, "difference", "", "95 % interval", "earlier runs", "says"]
-    } else {
-        &["figure", left, right, "difference", "95 % interval", "says"]
+    // Of a level that nobody judges, what moved is enough; the files have the rest.
+    let is_shown = |figure: &&FigureChange| match figure.says {
+        Says::Larger => true,
+        Says::Unchanged => false,
+        _ => level.judged && (figure.before.is_some() || figure.after.is_some()),
     };
-    let mut table = page.table(header, 1);
-    let shown = level.figures.iter().filter(|figure| figure.before.is_some() || figure.after.is_some());
-    for figure in shown {
-        let cells = if roomy { roomy_cells(figure) } else { narrow_cells(figure) };
+    let shown: Vec<&FigureChange> = level.figures.iter().filter(is_shown).collect();
+    if !shown.is_empty() {
+        figures(out, comparison, &shown, page);
+    } else if level.not_comparable.is_none() && level.doubt.is_none() {
+        line(out, "  nothing is larger than the noise");
+    }
+    if level.judged {
+        let same = level.figures.iter().filter(|figure| figure.says == Says::Unchanged);
+        let same: Vec<&str> = same.map(|figure| figure.figure.as_str()).collect();
+        if !same.is_empty() {
+            page.paragraph(out, "    unchanged: ", &same.join(", "));
+        }
+        for reason in words::reasons(level) {
+            page.paragraph(out, "    ", &reason);
+        }
+    }
+}
+
+fn figures(out: &mut String, comparison: &Comparison, figures: &[&FigureChange], page: &Page) {
+    let [left, right] = comparison.columns();
+    let mut header = vec!["figure", left, right, "difference", "95 % interval", "says"];
+    let (roomy, with_range) = (page.width >= WIDTH_ROOMY, comparison.earlier_runs.used);
+    if roomy {
+        header.insert(3, "by");
+    }
+    if roomy && with_range {
+        header.insert(6, "earlier runs");
+    }
+    let mut table = page.table(&header, 1);
+    for figure in figures {
+        let mut cells = cells(figure);
+        if roomy {
+            cells.insert(3, words::absolute(figure));
+        }
+        if roomy && with_range {
+            cells.insert(6, range(figure));
+        }
         let last = cells.len() - 1;
         let cells = cells.iter().enumerate();
         table.add_row(cells.map(|(index, text)| aligned(text, index >= 1 && index < last)));
     }
-    out.push_str(&finished(table));
-    for reason in words::reasons(level) {
-        page.paragraph(out, "    ", &reason);
+    // Numbers and names are never broken; what they say may be.
+    for column in table.column_iter_mut().take(header.len() - 1) {
+        column.set_constraint(ColumnConstraint::ContentWidth);
     }
+    out.push_str(&finished(table));
 }
 
-fn narrow_cells(figure: &FigureChange) -> Vec<String> {
+fn cells(figure: &FigureChange) -> Vec<String> {
     vec![
         figure.figure.clone(),
         words::value(figure.before, &figure.unit),
@@ -132,19 +164,7 @@ fn narrow_cells(figure: &FigureChange) -> Vec<String> {
     ]
 }
 
-fn roomy_cells(figure: &FigureChange) -> Vec<String> {
-    let range = figure.earlier_range.map_or_else(
-        || NONE.to_owned(),
-        |[least, most]| format!("{} to {}", words::value(Some(least), ""), words::value(Some(most), "")),
-    );
-    vec![
-        figure.figure.clone(),
-        words::value(figure.before, &figure.unit),
-        words::value(figure.after, &figure.unit),
-        words::absolute(figure),
-        words::difference(figure),
-        words::interval(figure),
-        range,
-        words::says(figure),
-    ]
+fn range(figure: &FigureChange) -> String {
+    let shown = |value| words::value(Some(value), "");
+    or_none(figure.earlier_range, |[least, most]| format!("{} to {}", shown(least), shown(most)))
 }

@@ -66,7 +66,7 @@ pub fn says(figure: &FigureChange) -> String {
             None => "larger".to_owned(),
         },
         Says::WithinNoise => "within the noise".to_owned(),
-        Says::WithinEarlier => "within the spread of earlier runs".to_owned(),
+        Says::WithinEarlier => "within earlier runs".to_owned(),
         Says::Unchanged => "unchanged".to_owned(),
         Says::NotKnown => "not known".to_owned(),
     }

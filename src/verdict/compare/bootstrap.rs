@@ -26,7 +26,7 @@ pub(super) type Counts = [(u64, u64)];
 pub(super) struct Interval {
     pub low: f64,
     pub high: f64,
-    /// `None` where the first run's figure can be zero.
+    /// `None` where a figure can be zero.
     pub percent: Option<(f64, f64)>,
 }
 
@@ -141,16 +141,18 @@ pub(super) fn ratios(cells: &[(f64, f64)], scale: f64, seed: u64) -> Resamples {
     Resamples { values, cells: cells.len(), correlation: correlation(&pulls) }
 }
 
-/// The difference of the second run from the first, from the resamples of both.
-pub(super) fn interval(before: &Resamples, after: &Resamples) -> Interval {
-    let pairs = || before.values.iter().zip(&after.values);
-    let widen = widening(before, after);
-    let (low, high) = middle(pairs().map(|(before, after)| after - before).collect(), widen);
-    let percent =
-        before.values.iter().all(|before| *before > 0.0).then(|| {
-            middle(pairs().map(|(before, after)| (after - before) / before * 100.0).collect(), widen)
-        });
-    Interval { low, high, percent }
+/// The difference of the second run from the first, from the resamples of both. What is above zero in all of them is
+/// compared by its ratio, so that neither end can fall below nothing: `before` is the first run's own value.
+pub(super) fn interval(first: &Resamples, second: &Resamples, before: f64) -> Interval {
+    let pairs = || first.values.iter().zip(&second.values);
+    let widen = widening(first, second);
+    if pairs().any(|(old, new)| *old <= 0.0 || *new <= 0.0) {
+        let (low, high) = middle(pairs().map(|(old, new)| new - old).collect(), widen);
+        return Interval { low, high, percent: None };
+    }
+    let (low, high) = middle(pairs().map(|(old, new)| (new / old).ln()).collect(), widen);
+    let (low, high) = (low.exp_m1(), high.exp_m1());
+    Interval { low: before * low, high: before * high, percent: Some((low * 100.0, high * 100.0)) }
 }
 
 /// The middle 95 % of the resamples, each half of it `widen` times as wide.

@@ -45,6 +45,11 @@ fn is_regression(figure: &FigureChange, allowed_percent: f64) -> bool {
 /// Why nothing can be said of a judged level.
 fn unjudged(level: &LevelChange) -> Option<String> {
     let why = level.not_comparable.clone().or_else(|| level.doubt.clone());
+    let is_gone = |figure: &&FigureChange| {
+        figure.worse != Worse::Neither && figure.before.is_some() && figure.after.is_none()
+    };
+    let gone = || level.figures.iter().find(is_gone);
+    let why = why.or_else(|| gone().map(|figure| format!("{} was not measured after", figure.figure)));
     why.or_else(|| {
         let known = |figure: &&FigureChange| figure.interval.is_some();
         let first =

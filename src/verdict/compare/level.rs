@@ -220,7 +220,7 @@ fn told(
     let difference = before.zip(after).map(|(before, after)| after - before);
     let percent = before.zip(difference).filter(|(before, _)| *before > 0.0);
     let is_count = matches!(figure.noise, Noise::Count | Noise::Throttles);
-    let interval = resampled.map(|[before, after]| bootstrap::interval(&before, &after));
+    let interval = resampled.map(|[old, new]| bootstrap::interval(&old, &new, before.unwrap_or_default()));
     let (says, reason) = match (before.zip(after), &interval) {
         (None, _) => (Says::NotKnown, Some(missing(before, after))),
         _ if doubt.is_some() => (Says::NotKnown, doubt.map(str::to_owned)),

@@ -3,13 +3,16 @@
 use comfy_table::ColumnConstraint;
 
 use crate::report::terminal::{Page, WIDTH_MIN, aligned, finished, line};
-use crate::report::text::or_none;
+use crate::report::text::{number, or_none};
 use crate::verdict::compare::{Comparison, FigureChange, LevelChange, Says, TestChange};
 
 use super::words;
 
 /// From this width on the absolute difference and the range of earlier runs have columns of their own.
 const WIDTH_ROOMY: u16 = 112;
+
+/// Regressions that stand at the head; all of them stand at their levels.
+const REGRESSIONS_MAX: usize = 10;
 
 /// The comparison as text, lines at most `width` columns where words allow, with ANSI colours if `color`.
 pub fn terminal(comparison: &Comparison, width: u16, color: bool) -> String {
@@ -40,8 +43,12 @@ fn head(out: &mut String, comparison: &Comparison, page: &Page) {
     let [left, right] = comparison.columns();
     if let Some(verdict) = comparison.verdict {
         line(out, &page.word(verdict));
-        for regression in &comparison.regressions {
+        for regression in comparison.regressions.iter().take(REGRESSIONS_MAX) {
             page.paragraph(out, "  regression: ", &regression.text);
+        }
+        if let Some(more) = comparison.regressions.len().checked_sub(REGRESSIONS_MAX).filter(|more| *more > 0)
+        {
+            page.paragraph(out, "  ", &format!("and {more} more, below"));
         }
         for why in &comparison.inconclusive {
             page.paragraph(out, "  not judged: ", why);
@@ -82,14 +89,7 @@ fn test_section(out: &mut String, comparison: &Comparison, test: &TestChange, pa
         level_section(out, comparison, level, page);
     }
     for figure in &test.figures {
-        let text = format!(
-            "{} -> {} ({}): {}",
-            words::value(figure.before, &figure.unit),
-            words::value(figure.after, &figure.unit),
-            words::difference(figure),
-            words::says(figure)
-        );
-        page.paragraph(out, &format!("\n  {}  ", figure.figure), &text);
+        page.paragraph(out, &format!("\n  {}  ", figure.figure), &without_interval(figure));
     }
 }
 
@@ -105,11 +105,17 @@ fn level_section(out: &mut String, comparison: &Comparison, level: &LevelChange,
         Says::Unchanged => false,
         _ => level.judged && (figure.before.is_some() || figure.after.is_some()),
     };
-    let shown: Vec<&FigureChange> = level.figures.iter().filter(is_shown).collect();
-    if !shown.is_empty() {
-        figures(out, comparison, &shown, page);
-    } else if level.not_comparable.is_none() && level.doubt.is_none() {
-        line(out, "  nothing is larger than the noise");
+    let shown = level.figures.iter().filter(is_shown);
+    let (table, lines): (Vec<&FigureChange>, Vec<&FigureChange>) =
+        shown.partition(|figure| figure.interval.is_some());
+    if !table.is_empty() {
+        figures(out, comparison, &table, page);
+    }
+    for figure in &lines {
+        page.paragraph(out, &format!("    {}  ", figure.figure), &without_interval(figure));
+    }
+    if table.is_empty() && lines.is_empty() && level.not_comparable.is_none() && level.doubt.is_none() {
+        line(out, "    nothing is larger than the noise");
     }
     if level.judged {
         let same = level.figures.iter().filter(|figure| figure.says == Says::Unchanged);
@@ -125,8 +131,8 @@ fn level_section(out: &mut String, comparison: &Comparison, level: &LevelChange,
 
 fn figures(out: &mut String, comparison: &Comparison, figures: &[&FigureChange], page: &Page) {
     let [left, right] = comparison.columns();
-    let mut header = vec!["figure", left, right, "difference", "95 % interval", "says"];
     let (roomy, with_range) = (page.width >= WIDTH_ROOMY, comparison.earlier_runs.used);
+    let mut header = vec!["figure", left, right, "difference", "95 % interval", "says"];
     if roomy {
         header.insert(3, "by");
     }
@@ -135,10 +141,7 @@ fn figures(out: &mut String, comparison: &Comparison, figures: &[&FigureChange],
     }
     let mut table = page.table(&header, 1);
     for figure in figures {
-        let mut cells = cells(figure);
-        if roomy {
-            cells.insert(3, words::absolute(figure));
-        }
+        let mut cells = if roomy { roomy_cells(figure) } else { narrow_cells(figure) };
         if roomy && with_range {
             cells.insert(6, range(figure));
         }
@@ -146,22 +149,47 @@ fn figures(out: &mut String, comparison: &Comparison, figures: &[&FigureChange],
         let cells = cells.iter().enumerate();
         table.add_row(cells.map(|(index, text)| aligned(text, index >= 1 && index < last)));
     }
-    // Numbers and names are never broken; what they say may be.
-    for column in table.column_iter_mut().take(header.len() - 1) {
+    // Broken numbers cannot be read.
+    for column in table.column_iter_mut() {
         column.set_constraint(ColumnConstraint::ContentWidth);
     }
     out.push_str(&finished(table));
 }
 
-fn cells(figure: &FigureChange) -> Vec<String> {
+fn roomy_cells(figure: &FigureChange) -> Vec<String> {
     vec![
         figure.figure.clone(),
         words::value(figure.before, &figure.unit),
         words::value(figure.after, &figure.unit),
+        words::absolute(figure),
         words::difference(figure),
         words::interval(figure),
         words::says(figure),
     ]
+}
+
+/// The unit stands once, and nothing takes more letters than it needs.
+fn narrow_cells(figure: &FigureChange) -> Vec<String> {
+    let plain = |value| or_none(value, number);
+    vec![
+        format!("{} {}", figure.figure, figure.unit),
+        plain(figure.before),
+        plain(figure.after),
+        words::difference(figure),
+        words::interval(figure),
+        words::says(figure).replace("within the noise", "within noise"),
+    ]
+}
+
+/// A figure that has no interval, in a line.
+fn without_interval(figure: &FigureChange) -> String {
+    format!(
+        "{} -> {} ({}): {}",
+        words::value(figure.before, &figure.unit),
+        words::value(figure.after, &figure.unit),
+        words::difference(figure),
+        words::says(figure)
+    )
 }
 
 fn range(figure: &FigureChange) -> String {

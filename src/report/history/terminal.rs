@@ -9,7 +9,7 @@ use crate::report::text::{NONE, or_none};
 use super::model::{History, Place, Series};
 
 /// Columns of the longest bar: what fits 80 beside the numbers.
-const BAR: usize = 10;
+const BAR: usize = 14;
 const BAR_ROOMY: usize = 40;
 const WIDTH_ROOMY: u16 = 112;
 
@@ -32,19 +32,28 @@ fn one(out: &mut String, history: &History, series: &Series, page: &Page) {
     let level = series.level.as_deref().unwrap_or("the whole test");
     line(out, &format!("\n{} / {level}", series.test));
     let most = series.runs.iter().filter_map(|place| place.value).fold(0.0, f64::max);
-    let room = if page.width >= WIDTH_ROOMY { BAR_ROOMY } else { BAR };
-    let mut table = page.table(&["run", "when", "version", "", &history.figure, "change", ""], 4);
+    let roomy = page.width >= WIDTH_ROOMY;
+    let header: &[&str] = if roomy {
+        &["run", "when", "version", "", &history.figure, "change", ""]
+    } else {
+        // A run's name says when it was, and a change of the version is told below.
+        &["run", "", &history.figure, "change", ""]
+    };
+    let numbers = header.len() - 3;
+    let mut table = page.table(header, numbers);
     for place in &series.runs {
-        let cells = [
+        let mut cells = vec![
             place.run.clone(),
-            when(place),
-            place.tool_version.clone(),
             marks(place),
             words::value(place.value, &history.unit),
             or_none(place.percent, |percent| format!("{} %", words::signed(percent))),
-            bar(place.value, most, room),
+            bar(place.value, most, if roomy { BAR_ROOMY } else { BAR }),
         ];
-        table.add_row(cells.iter().enumerate().map(|(index, text)| aligned(text, index == 4 || index == 5)));
+        if roomy {
+            cells.splice(1..1, [when(place), place.tool_version.clone()]);
+        }
+        let is_number = |index: usize| index == numbers || index == numbers + 1;
+        table.add_row(cells.iter().enumerate().map(|(index, text)| aligned(text, is_number(index))));
     }
     for column in table.column_iter_mut() {
         column.set_constraint(ColumnConstraint::ContentWidth);

@@ -236,7 +236,7 @@ fn every_setting_that_differs_is_told() {
 fn what_is_no_report_is_refused() {
     for (text, expected) in [
         ("{", "EOF"),
-        ("[]", "invalid"),
+        ("[]", "no 'schema'"),
         ("{}", "no 'schema'"),
         (r#"{"schema":"streamgauge/report/v2"}"#, "streamgauge/report/v2"),
         (r#"{"schema":"streamgauge/report/v11"}"#, "streamgauge/report/v11"),

@@ -4,8 +4,8 @@
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use crate::report::html::{STYLE, verdict};
-use crate::report::text::{NONE, number, or_none};
-use crate::verdict::compare::{Comparison, FigureChange, LevelChange, TestChange};
+use crate::report::text::{NONE, number, or_none, plural};
+use crate::verdict::compare::{Comparison, FigureChange, LevelChange, Says, TestChange};
 
 use super::words;
 
@@ -103,9 +103,27 @@ fn test_section(comparison: &Comparison, test: &TestChange) -> Markup {
     }
 }
 
+/// What nobody judges is folded away.
 fn level_section(comparison: &Comparison, level: &LevelChange) -> Markup {
+    let larger = level.figures.iter().filter(|figure| figure.says == Says::Larger).count() as u64;
     html! {
-        h3 { (level.title()) @if !level.judged { span.meta { " (not judged)" } } }
+        @if level.judged {
+            h3 { (level.title()) }
+            (level_body(comparison, level))
+        } @else {
+            details {
+                summary {
+                    (level.title()) " "
+                    span.meta { "(not judged; " (plural(larger, "figure")) " larger than the noise)" }
+                }
+                (level_body(comparison, level))
+            }
+        }
+    }
+}
+
+fn level_body(comparison: &Comparison, level: &LevelChange) -> Markup {
+    html! {
         @if let Some(remark) = words::remark(level) { p { (remark) } }
         @if !level.figures.is_empty() {
             (whiskers::chart(&level.title(), &level.figures))

@@ -1,12 +1,14 @@
 //! The comparison as Markdown, short enough for a comment on a pull request: what differs, then the tables folded away.
 
 use crate::report::markdown::{escaped, line, table};
-use crate::verdict::compare::{Comparison, FigureChange, LevelChange, Says};
+use crate::verdict::compare::{Comparison, FigureChange, LevelChange, Says, TestChange};
 
 use super::words;
 
 /// Figures that stand in the table that is not folded.
 const LARGER_MAX: usize = 20;
+/// Levels of a test that have a table each: a comment has 65,536 characters at most on GitHub.
+const LEVELS_MAX: usize = 12;
 
 /// The comparison as Markdown.
 pub fn markdown(comparison: &Comparison) -> String {
@@ -31,8 +33,11 @@ pub fn markdown(comparison: &Comparison) -> String {
     larger(&mut out, comparison, [left, right]);
     for test in &comparison.tests {
         line(&mut out, &format!("\n<details><summary>{} {}</summary>", html(&test.id), html(&test.name)));
-        for level in &test.levels {
+        for level in judged(test).take(LEVELS_MAX) {
             level_section(&mut out, level, [left, right]);
+        }
+        if let Some(more) = judged(test).count().checked_sub(LEVELS_MAX).filter(|more| *more > 0) {
+            line(&mut out, &format!("\nand {more} more levels, in the page."));
         }
         line(&mut out, "\nThe whole test\n");
         figures(&mut out, &test.figures, [left, right]);
@@ -49,13 +54,19 @@ pub fn markdown(comparison: &Comparison) -> String {
     out
 }
 
+/// What nobody judges is in the page; where it moved, it stands above.
+fn judged(test: &TestChange) -> impl Iterator<Item = &LevelChange> {
+    test.levels.iter().filter(|level| level.judged)
+}
+
 fn title(comparison: &Comparison) -> String {
     let named = if comparison.is_baseline { "baseline " } else { "" };
     format!("{}: {named}{} and {}", comparison.after.plan, comparison.before.id, comparison.after.id)
 }
 
-/// Text between tags.
+/// Text between tags: on one line, because an empty one ends the tags.
 fn html(text: &str) -> String {
+    let text = text.replace(['\n', '\r'], " ");
     maud::html! { (text) }.into_string()
 }
 
@@ -93,8 +104,7 @@ fn larger(out: &mut String, comparison: &Comparison, [left, right]: [&str; 2]) {
 }
 
 fn level_section(out: &mut String, level: &LevelChange, columns: [&str; 2]) {
-    let judged = if level.judged { "" } else { " (not judged)" };
-    line(out, &format!("\n**{}**{judged}\n", escaped(&level.title())));
+    line(out, &format!("\n**{}**\n", escaped(&level.title())));
     if let Some(remark) = words::remark(level) {
         line(out, &format!("{}\n", escaped(&remark)));
     }

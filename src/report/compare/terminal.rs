@@ -132,7 +132,8 @@ fn level_section(out: &mut String, comparison: &Comparison, level: &LevelChange,
 fn figures(out: &mut String, comparison: &Comparison, figures: &[&FigureChange], page: &Page) {
     let [left, right] = comparison.columns();
     let (roomy, with_range) = (page.width >= WIDTH_ROOMY, comparison.earlier_runs.used);
-    let mut header = vec!["figure", left, right, "difference", "95 % interval", "says"];
+    let change = if roomy { "difference" } else { "change" };
+    let mut header = vec!["figure", left, right, change, "95 % interval", "says"];
     if roomy {
         header.insert(3, "by");
     }
@@ -177,7 +178,7 @@ fn narrow_cells(figure: &FigureChange) -> Vec<String> {
         plain(figure.after),
         words::difference(figure),
         words::interval(figure),
-        words::says(figure).replace("within the noise", "within noise"),
+        words::says(figure).replace("within the noise", "within noise").replace("larger, ", ""),
     ]
 }
 

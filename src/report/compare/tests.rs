@@ -110,5 +110,8 @@ fn the_page_is_whole_and_escapes_what_comes_from_outside() {
     assert!(!html(&comparison).contains("<script>"));
     let text = markdown(&comparison);
     assert!(!text.contains("<script>"), "{text}");
-    assert!(text.contains("\\](b)") && !text.replace("\\]", "").contains("](b)"), "{text}");
+    // Between tags nothing is Markdown.
+    let lines = text.lines().filter(|line| !line.starts_with("<details>"));
+    assert!(lines.clone().any(|line| line.contains("\\](b)")), "{text}");
+    assert!(lines.clone().all(|line| !line.replace("\\]", "").contains("](b)")), "{text}");
 }

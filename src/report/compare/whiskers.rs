@@ -107,10 +107,6 @@ fn one(row: &Row<'_>, frame: &Frame, y: f64) -> Markup {
     let shown = fixed(y);
     html! {
         g {
-            title {
-                (row.figure.figure) ": " (words::difference(row.figure)) " (" (words::interval(row.figure)) "), " (words::says(row.figure))
-            }
-            rect.hover x="0" y=(fixed(y - ROW / 2.0)) width=(fixed(WIDTH)) height=(fixed(ROW)) {}
             text x=(fixed(LEFT - 8.0)) y=(fixed(y + 5.0)) text-anchor="end" { (row.figure.figure) }
             line class=(format!("span {class}")) x1=(fixed(frame.x(low))) x2=(fixed(frame.x(high))) y1=(shown) y2=(shown) {}
             @if frame.is_beyond(row.percent) {
@@ -119,6 +115,14 @@ fn one(row: &Row<'_>, frame: &Frame, y: f64) -> Markup {
                 }
             } @else {
                 circle class=(format!("point {class}")) cx=(fixed(dot)) cy=(shown) r="5" {}
+            }
+            g.hover {
+                rect x="0" y=(fixed(y - ROW / 2.0)) width=(fixed(WIDTH)) height=(fixed(ROW)) {
+                    title {
+                        (row.figure.figure) ": " (words::difference(row.figure)) " (" (words::interval(row.figure)) "), "
+                        (words::says(row.figure))
+                    }
+                }
             }
         }
     }

@@ -24,6 +24,24 @@ Exit codes:
 Example:
   streamgauge doctor plans/quickstart.yaml --target aws --region eu-west-1";
 
+const COMPARE_HELP: &str = "\
+Exit codes:
+  0  compared; with --fail-on: no judged level got worse by more than that and by more than the noise
+  1  with --fail-on: a regression, or a judged level that could not be judged (--allow-inconclusive lets the latter pass)
+  2  the command line is wrong, or a run cannot be read
+
+Examples:
+  streamgauge compare 20261121-013240-k3f9 20261121-021502-w8rt
+  streamgauge compare 20261121-021502-w8rt --fail-on 10%          against the baseline of its plan";
+
+const HISTORY_HELP: &str = "\
+Figures: put_latency, service_time and e2e_latency, each with .p50, .p95 or .p99; achieved_rate, success_rate,
+throttles, iterator_age.max, records_per_invocation, cost_per_million, lost, duplicates, drain_time.
+
+Examples:
+  streamgauge history plans/quickstart.yaml
+  streamgauge history plans/quickstart.yaml --figure e2e_latency.p99 --level '200/s hold' --last 10";
+
 /// Load-test a Kinesis -> Lambda pipeline: follow every record to the end, find what gives way first,
 /// and say what a million records cost.
 #[derive(Debug, Parser)]
@@ -123,6 +141,17 @@ pub enum Verb {
         after_help = "Examples:\n  streamgauge report 20261121-013240-k3f9\n  streamgauge report 20261121-013240-k3f9 --as short | gh pr comment 12 --body-file -\n  streamgauge report --week 1 plans/weekly.yaml --env weeks"
     )]
     Report(ReportArgs),
+    /// Hold a run against another, or against its plan's baseline: configuration, then every figure with its noise.
+    #[command(after_help = COMPARE_HELP)]
+    Compare(CompareArgs),
+    /// One figure over the runs of a plan, as table and chart.
+    #[command(after_help = HISTORY_HELP)]
+    History(HistoryArgs),
+    /// Name the run that others of its plan are compared with, show it, or forget it.
+    #[command(
+        after_help = "Examples:\n  streamgauge baseline plans/quickstart.yaml 20261121-013240-k3f9\n  streamgauge baseline plans/quickstart.yaml\n  streamgauge baseline plans/quickstart.yaml --clear"
+    )]
+    Baseline(BaselineArgs),
     /// Look at a plan without running it.
     #[command(subcommand)]
     Plan(PlanVerb),
@@ -275,6 +304,66 @@ pub struct ReportArgs {
     /// What stdout carries; the files are all written in any case. [default: terminal, or json with --format json]
     #[arg(long = "as", value_enum, value_name = "RENDERING")]
     pub rendering: Option<Rendering>,
+}
+
+/// What stdout carries of a comparison.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum CompareAs {
+    Terminal,
+    Markdown,
+    Html,
+    Json,
+}
+
+#[derive(Debug, Args)]
+pub struct CompareArgs {
+    /// The run before: its id, the path of its directory, or of one that holds only its report.json. Alone: the run that
+    /// is compared with its plan's baseline.
+    pub a: PathBuf,
+    /// The run after.
+    pub b: Option<PathBuf>,
+    /// Exit 1 when a figure of a judged level got worse by more than this, such as 10%, and by more than the noise.
+    #[arg(long, value_name = "PERCENT", value_parser = percent)]
+    pub fail_on: Option<f64>,
+    /// What stdout carries; the files are written in any case. [default: terminal, or json with --format json]
+    #[arg(long = "as", value_enum, value_name = "FORMAT")]
+    pub shown_as: Option<CompareAs>,
+}
+
+#[derive(Debug, Args)]
+pub struct HistoryArgs {
+    /// The plan, a YAML file (docs/plan.md).
+    pub plan: PathBuf,
+    /// The figure to show.
+    #[arg(long, value_name = "FIGURE", default_value = "put_latency.p95")]
+    pub figure: String,
+    /// Name of the level, such as '200/s hold'. [default: the highest judged hold of each test]
+    #[arg(long, value_name = "NAME")]
+    pub level: Option<String>,
+    /// Only so many runs, the newest.
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub last: u16,
+}
+
+#[derive(Debug, Args)]
+pub struct BaselineArgs {
+    /// The plan, a YAML file (docs/plan.md).
+    pub plan: PathBuf,
+    /// Run id, or the path of a run directory. [default: show the one that is named]
+    pub run: Option<PathBuf>,
+    /// Forget the one that is named.
+    #[arg(long, conflicts_with = "run")]
+    pub clear: bool,
+}
+
+/// `10%` or `10`, from 0 to 1000.
+fn percent(text: &str) -> Result<f64, String> {
+    let number = text.strip_suffix('%').unwrap_or(text).trim();
+    let is_plain = !number.is_empty() && number.chars().all(|c| c.is_ascii_digit() || c == '.');
+    match number.parse::<f64>() {
+        Ok(percent) if is_plain && percent <= 1_000.0 => Ok(percent),
+        _ => Err("expected a percentage from 0% to 1000%, such as 10%".to_owned()),
+    }
 }
 
 #[derive(Debug, Args)]

@@ -52,6 +52,9 @@ fn dispatch(cli: Cli) -> Result<Exit, CliError> {
     match &cli.verb {
         Verb::Plan(verb) => return verbs::plan::run(&global, verb),
         Verb::Report(args) => return verbs::report::run(&global, args),
+        Verb::Compare(args) => return verbs::compare::run(&global, args),
+        Verb::History(args) => return verbs::history::run(&global, args),
+        Verb::Baseline(args) => return verbs::baseline::run(&global, args),
         Verb::Status(StatusArgs { plan: Some(plan) }) => return verbs::campaign::status(&global, plan),
         Verb::Reap(reap) => return verbs::local::reap(reap),
         _ => {}
@@ -72,7 +75,12 @@ fn dispatch(cli: Cli) -> Result<Exit, CliError> {
             Verb::Run(args) => verbs::run::run(&global, &args).await,
             Verb::Metrics(run) => verbs::metrics::run(&global, &run).await,
             Verb::Local(args) => verbs::local::run(&global, &args).await,
-            Verb::Plan(_) | Verb::Report(_) | Verb::Reap(_) => unreachable!("handled above"),
+            Verb::Plan(_)
+            | Verb::Report(_)
+            | Verb::Compare(_)
+            | Verb::History(_)
+            | Verb::Baseline(_)
+            | Verb::Reap(_) => unreachable!("handled above"),
         }
     });
     // What is still running by now has had its bound; do not wait for it again.

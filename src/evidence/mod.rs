@@ -5,6 +5,7 @@ pub mod accounting;
 pub mod actions;
 pub mod append;
 pub mod attempts;
+pub mod cells;
 pub mod cloudwatch;
 pub mod collector;
 pub mod confirm;

@@ -7,11 +7,13 @@ mod breaking_point;
 mod build;
 mod charts;
 mod closed_loop;
+pub mod compare;
 mod csv;
 mod escape;
 mod existing;
 #[cfg(test)]
 mod formats_tests;
+pub mod history;
 mod html;
 mod json;
 mod junit;

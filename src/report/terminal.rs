@@ -16,7 +16,7 @@ use super::model::*;
 use super::text::{self, NONE, count, number, observed, or_none, percent, rate, usd};
 
 /// Narrower than this, nothing is laid out any more: it is wrapped to this.
-const WIDTH_MIN: u16 = 60;
+pub(super) const WIDTH_MIN: u16 = 60;
 /// From this width on every figure has a column of its own.
 const WIDTH_ROOMY: u16 = 112;
 /// A rule under the header and nothing else: it survives a log file.
@@ -57,8 +57,8 @@ pub(super) fn defused<M: serde::Serialize + serde::de::DeserializeOwned>(model: 
 }
 
 pub(super) struct Page {
-    width: u16,
-    color: bool,
+    pub width: u16,
+    pub color: bool,
 }
 
 impl Page {
@@ -89,7 +89,7 @@ impl Page {
         out.push('\n');
     }
 
-    fn table(&self, header: &[&str], left: usize) -> Table {
+    pub fn table(&self, header: &[&str], left: usize) -> Table {
         let mut table = Table::new();
         table
             .load_style(STYLE)
@@ -133,12 +133,12 @@ impl Page {
     }
 }
 
-fn aligned(text: &str, right: bool) -> Cell {
+pub(super) fn aligned(text: &str, right: bool) -> Cell {
     let alignment = if right { CellAlignment::Right } else { CellAlignment::Left };
     Cell::new(text).set_alignment(alignment)
 }
 
-fn line(out: &mut String, text: &str) {
+pub(super) fn line(out: &mut String, text: &str) {
     writeln!(out, "{text}").expect("writing to a string cannot fail");
 }
 
@@ -308,7 +308,7 @@ fn criteria_table(criteria: &[CriterionReport], page: &Page) -> String {
 }
 
 /// The table without the blanks that fill its lines.
-fn finished(mut table: Table) -> String {
+pub(super) fn finished(mut table: Table) -> String {
     for column in table.column_iter_mut() {
         column.set_padding((0, 1));
     }

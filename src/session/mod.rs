@@ -2,6 +2,7 @@
 //! publishing. It never prints: it tells a [`progress::Progress`].
 
 pub mod actions;
+pub mod baseline;
 pub mod budget;
 pub mod campaign;
 mod cloudwatch_watch;
@@ -13,6 +14,7 @@ mod existing;
 pub mod flags;
 mod headers;
 mod host;
+pub mod kept;
 pub mod lifetime;
 mod live;
 pub mod lock;

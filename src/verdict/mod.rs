@@ -4,6 +4,7 @@
 //! Latency and rate criteria must hold on every judged level: the holds, or the ramps of a test without
 //! holds. Counters and maxima are taken over the whole test.
 
+pub mod compare;
 mod criteria;
 mod drain;
 mod findings;

@@ -4,6 +4,7 @@ mod aws_side;
 mod bad_input;
 mod broken_environment;
 mod campaign;
+mod compare;
 mod doctor;
 mod existing;
 mod faults;

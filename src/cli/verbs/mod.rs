@@ -1,9 +1,12 @@
 //! One file a verb.
 
+pub mod baseline;
 pub mod campaign;
+pub mod compare;
 pub mod doctor;
 pub mod down;
 pub mod existing;
+pub mod history;
 pub mod local;
 pub mod metrics;
 pub mod period;

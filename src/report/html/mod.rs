@@ -21,7 +21,7 @@ use super::text::{self, NONE, count, number, or_none, rate, usd};
 
 pub use period::html as period;
 
-const STYLE: &str = include_str!("style.css");
+pub(super) const STYLE: &str = include_str!("style.css");
 
 /// `report.html`.
 pub fn html(model: &ReportModel) -> String {
@@ -65,7 +65,7 @@ pub fn html(model: &ReportModel) -> String {
 }
 
 /// The verdict as a word; the colour only repeats it.
-fn verdict(verdict: Verdict) -> Markup {
+pub(super) fn verdict(verdict: Verdict) -> Markup {
     html! { span class=(format!("verdict {verdict}")) { (verdict) } }
 }
 

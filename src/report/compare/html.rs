@@ -1,0 +1,188 @@
+//! The comparison as one self-contained page: what failed, what was configured otherwise, and for each level a chart of the
+//! relative differences with their intervals beside the table.
+
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+
+use crate::report::html::{STYLE, verdict};
+use crate::report::text::{NONE, number, or_none, plural};
+use crate::verdict::compare::{Comparison, FigureChange, LevelChange, Says, TestChange};
+
+use super::words;
+
+#[path = "whiskers.rs"]
+mod whiskers;
+
+/// The page.
+pub fn html(comparison: &Comparison) -> String {
+    let page = html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'";
+                title { (comparison.after.plan) ": " (comparison.before.id) " and " (comparison.after.id) }
+                style { (PreEscaped(STYLE)) (PreEscaped(whiskers::STYLE)) }
+            }
+            body {
+                (head(comparison))
+                (configuration(comparison))
+                @for test in &comparison.tests { (test_section(comparison, test)) }
+                (remarks(comparison))
+                footer {
+                    "The interval holds the true difference with 95 % confidence as far as noise within the two runs goes; how it \
+                     is worked out stands in docs/compare.md. Every number of this page is in the JSON file beside it."
+                }
+            }
+        }
+    };
+    page.into_string()
+}
+
+fn head(comparison: &Comparison) -> Markup {
+    let [left, right] = comparison.columns();
+    html! {
+        header {
+            h1 {
+                "Comparison: " (comparison.after.plan)
+                @if let Some(found) = comparison.verdict { " " (verdict(found)) }
+            }
+            @for (column, run) in [(left, &comparison.before), (right, &comparison.after)] {
+                p.meta {
+                    strong { (column) } ": run " code { (run.id) } " of plan " (run.plan) " on " (run.target) ", " (run.started_at)
+                    @if comparison.is_baseline && run.id == comparison.before.id { ", the baseline" }
+                    @if run.rehearsal { ", rehearsed in virtual time" }
+                    "."
+                }
+            }
+        }
+        section.card {
+            @if !comparison.regressions.is_empty() {
+                ul { @for regression in &comparison.regressions { li { strong { "Regression: " } (regression.text) } } }
+            }
+            @if !comparison.inconclusive.is_empty() {
+                ul { @for why in &comparison.inconclusive { li { "Not judged: " (why) } } }
+            }
+            @for sentence in words::summary(comparison) { p { (sentence) } }
+        }
+    }
+}
+
+fn configuration(comparison: &Comparison) -> Markup {
+    let [left, right] = comparison.columns();
+    html! {
+        h2 { "Configuration" }
+        @if comparison.configuration.is_empty() {
+            p { "The configuration is the same." }
+        } @else {
+            div.scroll {
+                table {
+                    thead { tr { th.word { "setting" } th.word { (left) } th.word { (right) } } }
+                    tbody {
+                        @for setting in &comparison.configuration {
+                            tr {
+                                td.name { (setting.setting) }
+                                td.wide { (setting.before) }
+                                td.wide { (setting.after) }
+                            }
+                        }
+                    }
+                }
+            }
+            @for change in &comparison.plan_changes { p.meta { "Plan: " (change) "." } }
+        }
+    }
+}
+
+fn test_section(comparison: &Comparison, test: &TestChange) -> Markup {
+    html! {
+        h2 { (test.id) " " (test.name) }
+        @for level in &test.levels { (level_section(comparison, level)) }
+        h3 { "The whole test" }
+        (figures(comparison, &test.figures))
+    }
+}
+
+/// What nobody judges is folded away.
+fn level_section(comparison: &Comparison, level: &LevelChange) -> Markup {
+    let larger = level.figures.iter().filter(|figure| figure.says == Says::Larger).count() as u64;
+    html! {
+        @if level.judged {
+            h3 { (level.title()) }
+            (level_body(comparison, level))
+        } @else {
+            details {
+                summary {
+                    (level.title()) " "
+                    span.meta { "(not judged; " (plural(larger, "figure")) " larger than the noise)" }
+                }
+                (level_body(comparison, level))
+            }
+        }
+    }
+}
+
+fn level_body(comparison: &Comparison, level: &LevelChange) -> Markup {
+    html! {
+        @if let Some(remark) = words::remark(level) { p { (remark) } }
+        @if !level.figures.is_empty() {
+            (whiskers::chart(&level.title(), &level.figures))
+            (figures(comparison, &level.figures))
+        }
+        @for reason in words::reasons(level) { p.meta { (reason) } }
+    }
+}
+
+fn figures(comparison: &Comparison, figures: &[FigureChange]) -> Markup {
+    let [left, right] = comparison.columns();
+    let range = |figure: &FigureChange| {
+        or_none(figure.earlier_range, |[least, most]| format!("{} to {}", number(least), number(most)))
+    };
+    let shown = || figures.iter().filter(|figure| figure.before.is_some() || figure.after.is_some());
+    html! {
+        div.scroll {
+            table {
+                thead {
+                    tr {
+                        th.word { "figure" }
+                        th { (left) } th { (right) } th { "difference" } th { "in percent" } th { "95 % interval" }
+                        @if comparison.earlier_runs.used { th { "earlier runs" } }
+                        th.word { "says" }
+                    }
+                }
+                tbody {
+                    @for figure in shown() {
+                        tr {
+                            td.name { (figure.figure) }
+                            td { (words::value(figure.before, &figure.unit)) }
+                            td { (words::value(figure.after, &figure.unit)) }
+                            td { (words::absolute(figure)) }
+                            td { (or_none(figure.percent, |percent| format!("{} %", words::signed(percent)))) }
+                            td { (words::interval(figure)) }
+                            @if comparison.earlier_runs.used { td { (range(figure)) } }
+                            td.word { span class=(words::class(figure)) { (words::says(figure)) } }
+                        }
+                    }
+                    @if shown().next().is_none() { tr { td.name { (NONE) } } }
+                }
+            }
+        }
+    }
+}
+
+fn remarks(comparison: &Comparison) -> Markup {
+    html! {
+        @if !comparison.unmatched.is_empty() {
+            h2 { "Levels that only one of the runs has" }
+            ul {
+                @for level in &comparison.unmatched {
+                    li { (level.test) " / " (level.title()) ": only " (level.only_in) }
+                }
+            }
+        }
+        @if !comparison.notes.is_empty() {
+            h2 { "Notes" }
+            ul { @for note in &comparison.notes { li { (note) } } }
+        }
+    }
+}

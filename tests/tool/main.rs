@@ -10,3 +10,4 @@ mod faults;
 mod kill;
 mod main_job;
 mod support;
+mod web_identity;

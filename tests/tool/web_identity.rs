@@ -73,7 +73,8 @@ fn a_token_in_a_file_is_traded_for_credentials_that_then_sign() {
     let bench = Bench::new();
     let token = bench.write("token", "header.claims.signature");
     let (url, asked) = sts();
-    let mut command = bench.command(&["status", "--target", "aws", "--region", "us-east-1", "--endpoint-url", &url]);
+    let mut command =
+        bench.command(&["status", "--target", "aws", "--region", "us-east-1", "--endpoint-url", &url]);
     for name in ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE", "HTTP_PROXY"] {
         command.env_remove(name);
     }

@@ -47,6 +47,9 @@ FAULTS = [
         {LINES}.setAttribute("aria-label", " ");"""),
     Fault("axis-labels", "desktop-light", "", f"""
         {LINES}.querySelectorAll("text").forEach((text) => text.remove());"""),
+    Fault("axis-labels", "desktop-light", "read the same", f"""
+        const ticks = [...{LINES}.querySelectorAll("text[text-anchor=end]")].filter((text) => /^[\\d.,]+$/.test(text.textContent));
+        ticks[1].textContent = ticks[0].textContent;"""),
     Fault("text-contrast", "desktop-light", "planted pale", """
         const pale = document.createElement("p");
         pale.style.color = "#999"; pale.textContent = "planted pale"; document.body.append(pale);"""),

@@ -171,25 +171,29 @@ def shows(cells, value):
 
 
 def told_as_json(browser, page):
-    """The page says what report.json says: run, verdicts, acked records and put latency of each level."""
+    """The page says what the JSON beside it says: the verdicts, and acked records and p95 of each level."""
     beside = page.with_suffix(".json")
     report = json.loads(beside.read_text()) if beside.exists() else {}
-    if report.get("schema") != "streamgauge/report/v1":
+    of_what = {"streamgauge/report/v1": "run", "streamgauge/period/v1": "period"}.get(report.get("schema"))
+    if not of_what:
         return []
     problems = []
     headings, rows = browser.evaluate(HEADINGS), browser.evaluate(TABLE_ROWS)
     whole = browser.evaluate("document.body.textContent")
-    run = report["run"]
-    if not (headings and run["plan"] in headings[0] and run["verdict"] in headings[0]):
-        problems.append(found("numbers", run["plan"], f"the first heading does not say plan and verdict {run['verdict']}"))
-    if run["id"] not in whole:
-        problems.append(found("numbers", run["id"], "the run's id is not on the page"))
+    head = report[of_what]
+    if not (headings and head["plan"] in headings[0] and head["verdict"] in headings[0]):
+        problems.append(found("numbers", head["plan"], f"the first heading does not say plan and verdict {head['verdict']}"))
+    for run in [head] if of_what == "run" else report["runs"]:
+        if run["id"] not in whole:
+            problems.append(found("numbers", run["id"], "the run's id is not on the page"))
+    named = headings + [" ".join(cells) for cells in rows]
     for test in report["tests"]:
-        if not any(test["name"] in text and test["verdict"] in text for text in headings):
-            problems.append(found("numbers", test["id"], f"no heading has its name and verdict {test['verdict']}"))
-        for level in test["levels"]:
+        if test["verdict"] and not any(test["name"] in text and test["verdict"] in text for text in named):
+            problems.append(found("numbers", test["id"], f"no heading and no row has its name and verdict {test['verdict']}"))
+        # Of a period each test brings the report of its run.
+        for level in (test if of_what == "run" else test["report"] or {}).get("levels", []):
             problems += level_told(test, level, rows)
-    delivery = report["delivery"]
+    delivery = report.get("delivery")
     if delivery and f"{delivery['delivered']:,}" not in whole:
         problems.append(found("numbers", str(delivery["delivered"]), "delivered records are not on the page"))
     return problems

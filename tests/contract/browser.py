@@ -92,6 +92,8 @@ def open_in(browser, page, mode):
         mobile=mode.mobile,
     )
     browser.open(page.resolve().as_uri())
+    # What a reader can unfold must be as good as what is unfolded already.
+    browser.evaluate("document.querySelectorAll('details').forEach((details) => { details.open = true; })")
 
 
 def laid_out(browser, mode):

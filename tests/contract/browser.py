@@ -268,10 +268,14 @@ def main():
     signal.signal(signal.SIGALRM, out_of_time)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     signal.alarm(WHOLE_S)
-    with chromium.Browser(program) as browser:
-        if asked.self_test:
-            return browser_self_test.run(browser, asked.pages[0])
-        whole = sum(check(browser, page, shots) for page in asked.pages)
+    try:
+        with chromium.Browser(program) as browser:
+            if asked.self_test:
+                return browser_self_test.run(browser, asked.pages[0])
+            whole = sum(check(browser, page, shots) for page in asked.pages)
+    except chromium.BrowserError as error:
+        print(f"browser: {error}", file=sys.stderr)
+        return 1
     modes = ", ".join(mode.name for mode in MODES)
     print(f"browser: {len(asked.pages)} pages as {modes}: {'ok' if not whole else f'{whole} found'}")
     return 1 if whole else 0

@@ -2,6 +2,8 @@
 
 mod args;
 mod connect;
+#[cfg(test)]
+mod documented;
 mod endpoint;
 mod exit;
 mod input;

@@ -12,3 +12,4 @@ mod kill;
 mod main_job;
 mod period;
 mod support;
+mod web_identity;

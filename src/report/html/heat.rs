@@ -73,16 +73,14 @@ fn share(value: Option<f64>, low: f64, high: f64, high_is_good: bool) -> Option<
 
 fn one(cell: &Cell, (x, y): (f64, f64), width: f64, share: Option<f64>) -> Markup {
     let (width, height) = (width - 3.0, ROW - 3.0);
-    let opacity = share.map_or(0.0, |share| FAINT + (STRONG - FAINT) * share);
+    // A void cell has no colour: its number is not the pipeline's.
+    let opacity = share.filter(|_| !cell.void).map_or(0.0, |share| FAINT + (STRONG - FAINT) * share);
     html! {
         g {
             title { (cell.title) }
             rect.heat-cell x=(fixed(x)) y=(fixed(y)) width=(fixed(width)) height=(fixed(height)) {}
-            @if cell.void {
-                path.heat-void d=(hatching(x, y, width, height)) {}
-            } @else {
-                rect.heat x=(fixed(x)) y=(fixed(y)) width=(fixed(width)) height=(fixed(height)) fill-opacity=(format!("{opacity:.2}")) {}
-            }
+            rect.heat x=(fixed(x)) y=(fixed(y)) width=(fixed(width)) height=(fixed(height)) fill-opacity=(format!("{opacity:.2}")) {}
+            @if cell.void { path.heat-void d=(hatching(x, y, width, height)) {} }
             text.strong x=(fixed(x + width / 2.0)) y=(fixed(y + height / 2.0 + 5.0)) text-anchor="middle" { (cell.shown) }
         }
     }

@@ -47,7 +47,7 @@ pub fn html(model: &PeriodModel) -> String {
                     @for block in &section.blocks { (one_block(block, currency)) }
                 }
                 footer {
-                    "streamgauge, plan " code { (period.plan_hash) } ". Every number of this report is in the JSON file beside it."
+                    "streamgauge, plan " code { (period.plan_hash.get(..12).unwrap_or(&period.plan_hash)) } ". Every number of this report is in the JSON file beside it."
                 }
             }
         }
@@ -108,12 +108,15 @@ fn as_verdict(cell: &str) -> Option<Verdict> {
     [Verdict::Pass, Verdict::Fail, Verdict::Inconclusive].into_iter().find(|verdict| verdict.as_str() == cell)
 }
 
-/// The maps of a run that tested several payloads at several rates; nothing of another.
+/// The maps of a run that tested two payloads or more at two same rates or more; nothing of another, whose levels no map
+/// could compare.
 pub(super) fn maps(tests: &[TestReport]) -> Markup {
     let cells = cells(tests.iter());
-    let (rows, columns) = axes(&cells);
+    let (_, columns) = axes(&cells);
+    let payloads_at = |rps: f64| cells.iter().filter(|cell| cell.rate_rps == rps).count();
+    let shared = columns.iter().filter(|rps| payloads_at(**rps) > 1).count();
     html! {
-        @if rows.len() > 1 && columns.len() > 1 {
+        @if shared > 1 {
             h2 { "By payload and rate" }
             div.charts {
                 (profile("Put latency p95", "ms", &cells, |cell| cell.put_p95_ms))
@@ -159,14 +162,14 @@ pub(super) fn profile(
 }
 
 fn trends(model: &PeriodModel) -> Markup {
-    let groups = |value: fn(&LevelReport) -> Option<f64>| -> Vec<Group> {
-        model.tests.iter().filter_map(|test| group(test, value)).collect()
+    let groups = |unit: &str, value: fn(&LevelReport) -> Option<f64>| -> Vec<Group> {
+        model.tests.iter().filter_map(|test| group(test, unit, value)).collect()
     };
-    let put = groups(|level| level.put_latency_ms.map(|put| put.p95));
-    let end_to_end = groups(|level| level.e2e_latency_ms.map(|e2e| e2e.p95));
-    let success = groups(|level| level.success_percent);
-    let cost = groups(|level| level.cost_per_million.and_then(|cost| cost.0.to_f64()));
-    let age = groups(|level| level.iterator_age_ms_max);
+    let put = groups("ms", |level| level.put_latency_ms.map(|put| put.p95));
+    let end_to_end = groups("ms", |level| level.e2e_latency_ms.map(|e2e| e2e.p95));
+    let success = groups("%", |level| level.success_percent);
+    let cost = groups("USD", |level| level.cost_per_million.and_then(|cost| cost.0.to_f64()));
+    let age = groups("ms", |level| level.iterator_age_ms_max);
     html! {
         div.charts {
             (trend::chart("Put latency p95", "ms", &put, true))
@@ -180,7 +183,7 @@ fn trends(model: &PeriodModel) -> Markup {
 }
 
 /// The judged levels of a test; void ones are drawn too.
-fn group(test: &PeriodTest, value: fn(&LevelReport) -> Option<f64>) -> Option<Group> {
+fn group(test: &PeriodTest, unit: &str, value: fn(&LevelReport) -> Option<f64>) -> Option<Group> {
     let report = test.report.as_ref()?;
     let judged = report.levels.iter().filter(|level| level.judged && level.started_at.is_some());
     let dots: Vec<Dot> = judged
@@ -191,7 +194,7 @@ fn group(test: &PeriodTest, value: fn(&LevelReport) -> Option<f64>) -> Option<Gr
             Dot {
                 value,
                 void: level.void.is_some(),
-                title: format!("{} / {}{void}: {shown}", report.id, level.name),
+                title: format!("{} / {}{void}: {shown} {unit}", report.id, level.name),
             }
         })
         .collect();

@@ -255,8 +255,22 @@ fn a_cell_of_the_profile_has_the_worst_of_its_levels_and_void_ones_only_alone() 
     assert!(found[0].void && found[0].rate_rps == 10.0 && found[0].put_p95_ms.is_some());
     assert_eq!((found[1].put_p95_ms, found[1].success_percent), (Some(80.0), Some(99.0)));
     assert_eq!(found[1].levels.len(), 2);
-    let drawn = period_html(&whole());
-    assert!(drawn.contains("Put latency p95 by payload and rate"));
+    assert!(period_html(&whole()).contains("Put latency p95 by payload and rate"));
+}
+
+#[test]
+fn a_runs_own_report_has_the_maps_where_payloads_share_rates() {
+    let of = |change: fn(&mut Evidence)| crate::report::html(&part(FIRST, change).model);
+    assert!(!of(|_| ()).contains("By payload and rate"), "its payloads had no rate in common");
+    let page = of(|evidence| {
+        let mut medium = evidence.tests[0].clone();
+        medium.payload = evidence.tests[1].payload.clone();
+        medium.levels[3].void = Some("lag".into());
+        evidence.tests[1] = medium;
+    });
+    assert!(page.contains("By payload and rate"));
+    assert_eq!(page.matches("class=\"heat-void\"").count(), 2, "the void cell, in both maps");
+    assert!(page.contains("medium, 200 records/s: 24 ms, void (1.1 / 200/s hold)"));
 }
 
 #[test]

@@ -30,7 +30,7 @@ mod short_tests;
 mod summary;
 #[cfg(test)]
 mod summary_tests;
-pub(crate) mod svg;
+pub mod svg;
 mod terminal;
 #[cfg(test)]
 pub(crate) mod testing;

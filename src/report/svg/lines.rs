@@ -34,11 +34,10 @@ pub(crate) struct LineChart<'a> {
 }
 
 /// What is counted to the right.
-pub(crate) enum XAxis {
+pub enum XAxis {
     /// Seconds of something, such as `the test`, up to this many.
     Time { to_s: f64, of: &'static str },
     /// Things in a row, such as runs: a point's x is the index of its name, from 0.
-    #[allow(dead_code, reason = "reports on weeks and histories draw with it")]
     Names { of: &'static str, names: Vec<String> },
     /// Powers of ten of 1 / (1 - p): p 0 is 0, p 90 % is 1, p 99 % is 2. Up to this many.
     Percentiles { decades: u32 },

@@ -5,7 +5,7 @@
 //! pixel, and the style sheet makes the letters larger there. What is drawn leaves room for the larger ones.
 
 pub(crate) mod bars;
-pub(crate) mod lines;
+pub mod lines;
 mod marks;
 pub(crate) mod scale;
 #[cfg(test)]

@@ -100,8 +100,11 @@ impl ReceiptSums {
     fn take(&mut self, receipt: &Receipt, in_parts: &mut HashSet<(u128, u32)>) {
         if receipt.part == 0 {
             self.invocations += 1;
-            self.busy.take(receipt);
             self.duration_us += receipt.duration_us;
+            // Readiness probes come before the load and are none of it.
+            if receipt.records.iter().any(|record| record.level != PROBE_LEVEL) {
+                self.busy.take(receipt.started_us, receipt.duration_us, receipt.cold_start);
+            }
         }
         let age_ms = receipt.iterator_age_ms();
         let mut records: BTreeMap<u32, u64> = BTreeMap::new();

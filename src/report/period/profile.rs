@@ -11,11 +11,14 @@ use super::model::PlacedBreakingPoint;
 /// Criteria on how figures went over time, by how their texts begin.
 const STEADINESS: [&str; 4] = ["drift(", "recovery(", "scaling_time", "throughput_ratio.min"];
 
+/// A level and its test.
+type Placed<'t> = (&'t TestReport, &'t LevelReport);
+
 /// The holds that finished, by payload (smallest first) and rate. Where several fall into one cell the worst counts:
 /// the highest p95, the lowest success; a void one only where there is no other.
 pub fn cells<'t>(tests: impl Iterator<Item = &'t TestReport>) -> Vec<ProfileCell> {
     // Keyed by bytes and by millionths of a record/s, so that rates have an order.
-    let mut cells: BTreeMap<(u64, &str, i64), Vec<(&TestReport, &LevelReport)>> = BTreeMap::new();
+    let mut cells: BTreeMap<(u64, &str, i64), Vec<Placed<'_>>> = BTreeMap::new();
     for test in tests {
         for level in test.levels.iter().filter(|level| level.kind == "hold" && level.finished) {
             let Some(rate_rps) = level.target_rps.filter(|rate_rps| *rate_rps > 0.0) else { continue };
@@ -26,7 +29,7 @@ pub fn cells<'t>(tests: impl Iterator<Item = &'t TestReport>) -> Vec<ProfileCell
     cells.into_iter().map(|((bytes, payload, rate), levels)| cell(payload, bytes, rate, &levels)).collect()
 }
 
-fn cell(payload: &str, bytes: u64, rate: i64, levels: &[(&TestReport, &LevelReport)]) -> ProfileCell {
+fn cell(payload: &str, bytes: u64, rate: i64, levels: &[Placed<'_>]) -> ProfileCell {
     let void = levels.iter().all(|(_, level)| level.void.is_some());
     let counted = || levels.iter().map(|(_, level)| level).filter(|level| void || level.void.is_none());
     ProfileCell {

@@ -38,8 +38,9 @@ pub(super) fn listed<S: AsRef<str>>(items: &[S]) -> String {
 }
 
 fn asked(plan: &Plan, model: &PeriodModel) -> String {
-    let ids: Vec<&str> = model.tests.iter().map(|test| test.id.as_str()).collect();
+    let mut ids: Vec<&str> = model.tests.iter().map(|test| test.id.as_str()).collect();
     let tests = plural(ids.len() as u64, "test");
+    unrepeated(&mut ids);
     let what = match (model.period.kind, model.period.week, &model.period.day) {
         (Kind::Week, Some(week), _) => format!("Week {week} asks for {tests}"),
         (Kind::Day, _, Some(day)) => format!("On {day}, {tests} began"),
@@ -66,11 +67,19 @@ fn asked(plan: &Plan, model: &PeriodModel) -> String {
     format!("{what} ({}), of up to {} records/s and {size} bytes a record.", listed(&ids), rate(peak))
 }
 
+/// On one day a test may have begun more than once.
+fn unrepeated(ids: &mut Vec<&str>) {
+    let mut seen = std::collections::BTreeSet::new();
+    ids.retain(|id| seen.insert(*id));
+}
+
 fn held(model: &PeriodModel) -> String {
     let those = |is: &dyn Fn(&PeriodTest) -> bool, what: &str| {
-        let ids: Vec<&str> =
+        let mut ids: Vec<&str> =
             model.tests.iter().filter(|test| is(test)).map(|test| test.id.as_str()).collect();
-        (!ids.is_empty()).then(|| format!("{} {what} ({})", count(ids.len() as u64), listed(&ids)))
+        let number = ids.len() as u64;
+        unrepeated(&mut ids);
+        (number > 0).then(|| format!("{} {what} ({})", count(number), listed(&ids)))
     };
     let judged =
         |verdict| move |test: &PeriodTest| test.state == State::Finished && test.verdict == Some(verdict);

@@ -25,8 +25,8 @@ pub struct ActionEvidence {
     pub refused: Option<String>,
     /// Why what stood before does not stand again, or is not known to.
     pub not_reverted: Option<String>,
-    /// Records that were acked and not yet handed to the function, at most, by whole seconds, from the start of the
-    /// action until all was caught up. `None` without receipts.
+    /// Records that were acked and not yet settled ([`super::drawn::backlog`]), at most, by whole seconds, from the start
+    /// of the action until all was caught up. `None` without receipts.
     pub backlog_max_records: Option<u64>,
     /// When all records that had been due by the start of the revert were processed, and the iterator age was back
     /// under [`ActionEvidence::age_limit_ms`].

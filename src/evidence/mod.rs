@@ -10,6 +10,7 @@ pub mod cloudwatch;
 pub mod collector;
 pub mod confirm;
 pub mod dead_letters;
+pub mod drawn;
 pub mod error;
 pub mod events;
 pub mod existing;

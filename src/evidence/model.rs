@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::actions::ActionEvidence;
+use super::drawn::{FunctionSecond, Quantile};
 use super::existing::{Change, ExistingInfo, Foreign};
 pub use super::windows::{TestWindows, Window};
 use crate::plan;
@@ -31,6 +32,8 @@ pub struct Evidence {
     pub seconds: Vec<SecondRow>,
     /// Receipts summed per second of function start: end-to-end side of the charts.
     pub receipt_seconds: Vec<ReceiptSecond>,
+    /// What the function did second by second: busy time, cold starts, records settled.
+    pub function_seconds: Vec<FunctionSecond>,
     /// Records that the function saw, by level and by the shard that they came from; redelivered ones each time.
     pub by_shard: BTreeMap<u32, BTreeMap<String, u64>>,
     /// The tool read the stream itself after the load: for records without a receipt, or for dead letters.
@@ -173,6 +176,9 @@ pub struct LevelEvidence {
     pub generator_lag: Option<Dist>,
     pub put_latency: Option<Dist>,
     pub service_time: Option<Dist>,
+    /// The whole distributions of both, for the charts.
+    pub put_spectrum: Vec<Quantile>,
+    pub service_spectrum: Vec<Quantile>,
     pub e2e: Option<Dist>,
     /// Half the width of the interval that holds the offset between the generator's clock and the service's.
     pub clock_error_ms: Option<f64>,

@@ -16,7 +16,7 @@ mod junit;
 mod markdown;
 pub mod model;
 mod summary;
-pub(crate) mod svg;
+pub mod svg;
 mod terminal;
 #[cfg(test)]
 pub(crate) mod testing;

@@ -203,8 +203,8 @@ fn html_escapes_names_and_shows_each_level_and_verdict() {
     for verdict in ["pass", "fail", "inconclusive"] {
         assert!(page.contains(&format!("<span class=\"verdict {verdict}\">{verdict}</span>")), "{verdict}");
     }
-    // Five charts a test and the cost by service.
-    assert_eq!(page.matches("<figure>").count(), 3 * 5 + 1);
+    // Ten charts a test and the cost by service.
+    assert_eq!(page.matches("<figure>").count(), 3 * 10 + 1);
     assert_eq!(page.matches("<figure>").count(), page.matches("</figure>").count());
     assert!(page.contains("unpriced"));
 }
@@ -283,11 +283,17 @@ fn a_chart_over_time_is_drawn_to_scale() {
     let at = |at_s: f64, rps: f64| Point { at_s, target_rps: Some(rps), ..Point::default() };
     let charts = TestCharts {
         levels: vec![LevelSpan { name: "hold".into(), hold: true, void: false, from_s: 0.0, to_s: 20.0 }],
-        actions: vec![ActionSpan { text: "mapping disabled for 6s".into(), from_s: 10.0, to_s: 16.0 }],
+        actions: vec![ActionSpan {
+            key: "1".into(),
+            text: "mapping disabled for 6s".into(),
+            from_s: 10.0,
+            to_s: 16.0,
+        }],
         // A silence of more than five points breaks the line.
         points: vec![at(0.0, 0.0), at(2.0, 50.0), at(18.0, 100.0), at(20.0, 100.0)],
         seconds_per_point: 1,
         duration_s: 20.0,
+        ..TestCharts::default()
     };
     let drawn = html::over_time::target_chart_for_tests(&charts);
     // The plot is 558 wide from x 68 and 196 high from y 218 upwards.

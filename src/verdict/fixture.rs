@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::evidence::drawn::{FunctionSecond, Quantile};
 use crate::evidence::model::*;
 use crate::plan::*;
 
@@ -147,6 +148,13 @@ pub(crate) fn dist(count: u64, p50: f64) -> Dist {
     Dist { count, avg: p50 * 1.1, p50, p95: p50 * 2.0, p99: p50 * 3.0, p999: p50 * 5.0, max: p50 * 8.0 }
 }
 
+/// What [`dist`] has, as a distribution; a thousandth of few records is none.
+fn spectrum(count: u64, p50: f64) -> Vec<Quantile> {
+    let known = [(0.0, 0.6), (0.5, 1.0), (0.95, 2.0), (0.99, 3.0), (0.999, 5.0)];
+    let supported = known.into_iter().filter(|(quantile, _)| (1.0 - quantile) * count as f64 >= 1.0);
+    supported.map(|(quantile, times)| Quantile { quantile, ms: p50 * times }).collect()
+}
+
 /// A finished level that the pipeline carried, `after_s` seconds after the start of the run.
 pub(crate) fn level(index: u32, stage: &Stage, after_s: u64) -> LevelEvidence {
     let seconds = stage.duration.as_secs_f64();
@@ -182,6 +190,8 @@ pub(crate) fn level(index: u32, stage: &Stage, after_s: u64) -> LevelEvidence {
         generator_lag: Some(dist(records, 0.2)),
         put_latency: Some(dist(records, put_p50)),
         service_time: Some(dist(records, put_p50 - 1.0)),
+        put_spectrum: spectrum(records, put_p50),
+        service_spectrum: spectrum(records, put_p50 - 1.0),
         e2e: Some(dist(records, 310.0)),
         clock_error_ms: Some(1.5),
         stage_put: Some(dist(records, 9.0)),
@@ -297,6 +307,17 @@ fn seconds(tests: &[TestEvidence]) -> (Vec<SecondRow>, Vec<ReceiptSecond>) {
     (rows, receipts)
 }
 
+/// Every record is processed within its second, by invocations of 11 ms each; the first of them starts cold.
+fn function_seconds(receipts: &[ReceiptSecond]) -> Vec<FunctionSecond> {
+    let second = |(index, row): (usize, &ReceiptSecond)| FunctionSecond {
+        at_ms: row.at_ms,
+        busy_ms: row.invocations as f64 * 11.0,
+        cold_starts: u64::from(index == 0),
+        settled: row.records,
+    };
+    receipts.iter().enumerate().map(second).collect()
+}
+
 /// The whole run.
 pub(crate) fn evidence() -> Evidence {
     let plan = plan();
@@ -334,6 +355,7 @@ pub(crate) fn evidence() -> Evidence {
         re_read: false,
         receipts: 5_251,
         seconds,
+        function_seconds: function_seconds(&receipt_seconds),
         receipt_seconds,
         notes: vec!["a torn last line of sends.jsonl was dropped".into()],
         tests,
@@ -371,6 +393,8 @@ fn interrupt(test: &mut TestEvidence) {
         generator_lag: None,
         put_latency: None,
         service_time: None,
+        put_spectrum: Vec::new(),
+        service_spectrum: Vec::new(),
         e2e: None,
         clock_error_ms: None,
         stage_put: None,

@@ -89,6 +89,8 @@ fn range_of(ranges: &[LevelRange], sequence: u64) -> Option<usize> {
 pub struct Accounting {
     pub delivery: Delivery,
     pub levels: BTreeMap<u32, LevelDelivery>,
+    /// Acked records by the second, since the epoch, in which they were first processed or given up.
+    pub settled: BTreeMap<i64, u64>,
     pub notes: Vec<String>,
 }
 
@@ -183,7 +185,8 @@ pub fn account(
     let mut notes = Vec::new();
     let ranges = level_ranges(events);
     let looked_up = LookedUp::from(events);
-    let second = passes::second(dir, &ranges, first, key_of)?;
+    let mut second = passes::second(dir, &ranges, acked, first, key_of)?;
+    give_up(&mut second.settled, events, &acked.minus(&first.seen));
     if second.unplanned > 0 {
         notes.push(format!(
             "{} records in receipts have a sequence that no level planned; they are left out",
@@ -212,7 +215,21 @@ pub fn account(
         levels.insert(range.level, level);
     }
     let measured = !first.index.is_empty() || looked_up.collected;
-    Ok(Accounting { delivery: sum(&levels, measured, &looked_up), levels, notes })
+    Ok(Accounting { delivery: sum(&levels, measured, &looked_up), levels, settled: second.settled, notes })
+}
+
+/// Records that went to the on-failure queue, and that no attempt processed, are settled when that was seen.
+fn give_up(settled: &mut BTreeMap<i64, u64>, events: &[Logged], unprocessed: &SequenceSet) {
+    let mut left = unprocessed.clone();
+    for logged in events {
+        let Event::DeadLettered { ranges, .. } = &logged.event else { continue };
+        let dead = SequenceSet::from_ranges(ranges);
+        let given_up = left.intersection(&dead).len();
+        if given_up > 0 {
+            left = left.minus(&dead);
+            *settled.entry(logged.at_us.div_euclid(1_000_000)).or_default() += given_up;
+        }
+    }
 }
 
 fn sum(levels: &BTreeMap<u32, LevelDelivery>, measured: bool, looked_up: &LookedUp) -> Delivery {

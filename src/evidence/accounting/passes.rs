@@ -77,6 +77,8 @@ pub(super) struct Second {
     pub counts: Vec<Counts>,
     /// Records whose sequence no level planned.
     pub unplanned: u64,
+    /// Acked records by the second, since the epoch, in which the first invocation started that processed them.
+    pub settled: BTreeMap<i64, u64>,
 }
 
 /// Walks the receipts of all shards together, in the order of their start. A key's records are in one shard
@@ -85,10 +87,11 @@ pub(super) struct Second {
 pub(super) fn second(
     dir: &RunDir,
     ranges: &[LevelRange],
+    acked: &SequenceSet,
     first: &Seen,
     key_of: KeyOf<'_>,
 ) -> Result<Second, EvidenceError> {
-    let mut second = Second { counts: vec![Counts::default(); ranges.len()], unplanned: 0 };
+    let mut second = Second { counts: vec![Counts::default(); ranges.len()], ..Second::default() };
     if first.index.is_empty() {
         return Ok(second);
     }
@@ -97,6 +100,7 @@ pub(super) fn second(
     let mut keys: Vec<KeyOrder> = Vec::new();
     for offset in first.index.offsets() {
         let receipt = receipts.read(offset)?;
+        let mut settled = 0;
         for record in sightings(&receipt) {
             let Some(range) = range_of(ranges, record.sequence) else {
                 second.unplanned += 1;
@@ -113,6 +117,7 @@ pub(super) fn second(
                 first_of_sequence = known.sequences.insert(record.sequence);
                 counts.duplicated_producer += u64::from(!first_of_sequence);
             }
+            settled += u64::from(first_of_sequence && acked.contains(record.sequence));
             let key = key_of(record.sequence) as usize;
             if key >= keys.len() {
                 keys.resize(key + 1, KeyOrder::default());
@@ -120,6 +125,9 @@ pub(super) fn second(
             let sighting = keys[key].see(number, record.sequence, first_of_sequence);
             counts.out_of_order += u64::from(sighting.out_of_order);
             counts.reordered_by_producer += u64::from(sighting.reordered_by_producer);
+        }
+        if settled > 0 {
+            *second.settled.entry(receipt.started_us.div_euclid(1_000_000)).or_default() += settled;
         }
     }
     Ok(second)

@@ -1,11 +1,13 @@
 //! What the actions of each test did and cost: from the event log, and from what was acked and seen around them.
 
+use std::collections::BTreeMap;
+
 use super::timeline::Timeline;
 use super::{Files, RunDir};
 use crate::evidence::actions::ActionEvidence;
 use crate::evidence::error::EvidenceError;
 use crate::evidence::events::{ActionStep, Event, Logged};
-use crate::evidence::model::{ReceiptSecond, SecondRow, TestEvidence};
+use crate::evidence::model::{ReceiptSecond, TestEvidence};
 use crate::evidence::receipts::{Found, ReceiptIndex};
 use crate::evidence::sends::Sends;
 use crate::evidence::sequences::SequenceSet;
@@ -27,7 +29,8 @@ pub(super) struct Sources<'a> {
     pub files: &'a Files,
     pub timeline: &'a Timeline,
     pub index: &'a ReceiptIndex,
-    pub seconds: &'a [SecondRow],
+    /// Records acked and not yet settled, at the end of each second, ms since the epoch.
+    pub backlog: &'a BTreeMap<i64, u64>,
     /// Receipts were collected at all.
     pub measured: bool,
 }
@@ -106,8 +109,7 @@ impl Sources<'_> {
             }
         }
         let until_us = action.caught_up_us.unwrap_or(end_us);
-        action.backlog_max_records =
-            Some(backlog_max(self.seconds, receipts, started_us / 1_000, until_us / 1_000));
+        action.backlog_max_records = Some(backlog_max(self.backlog, started_us / 1_000, until_us / 1_000));
         Ok(())
     }
 
@@ -215,23 +217,10 @@ fn age_back_us(
     (!last_is_above).then_some(back_ms.max(from_ms) * 1_000)
 }
 
-/// Acked less seen, at most, over the whole seconds of a time.
-fn backlog_max(sent: &[SecondRow], seen: &[ReceiptSecond], from_ms: i64, until_ms: i64) -> u64 {
-    let mut sums: std::collections::BTreeMap<i64, i64> = std::collections::BTreeMap::new();
-    for row in sent {
-        *sums.entry(row.at_ms).or_default() += row.acked as i64;
-    }
-    for row in seen {
-        *sums.entry(row.at_ms).or_default() -= row.records as i64;
-    }
-    let (mut backlog, mut most) = (0, 0);
-    for (at_ms, change) in sums {
-        backlog += change;
-        if at_ms + 1_000 > from_ms && at_ms <= until_ms {
-            most = most.max(backlog);
-        }
-    }
-    most.max(0) as u64
+/// At most, over the whole seconds of a time.
+fn backlog_max(backlog: &BTreeMap<i64, u64>, from_ms: i64, until_ms: i64) -> u64 {
+    let during = backlog.range(from_ms - 999..=until_ms.max(from_ms - 999));
+    during.map(|(_, records)| *records).max().unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -283,11 +272,11 @@ mod tests {
     }
 
     #[test]
-    fn the_backlog_is_what_was_acked_and_not_seen_meanwhile() {
-        let sent: Vec<SecondRow> =
-            (0..6).map(|s| SecondRow { at_ms: s * 1_000, acked: 10, ..SecondRow::default() }).collect();
-        let seen = seen(&[(0, 1.0, 10), (1, 1.0, 10), (4, 3_000.0, 30), (5, 1.0, 10)]);
-        assert_eq!(backlog_max(&sent, &seen, 1_500, 5_000), 20);
-        assert_eq!(backlog_max(&sent, &seen, 0, 1_000), 0);
+    fn the_backlog_is_the_most_of_the_seconds_that_an_action_touches() {
+        let backlog = BTreeMap::from([(0, 0), (1_000, 10), (2_000, 20), (3_000, 30), (4_000, 5)]);
+        assert_eq!(backlog_max(&backlog, 1_500, 2_500), 20);
+        assert_eq!(backlog_max(&backlog, 1_500, 5_000), 30);
+        assert_eq!(backlog_max(&backlog, 0, 0), 0);
+        assert_eq!(backlog_max(&backlog, 9_000, 1_000), 0);
     }
 }

@@ -6,6 +6,7 @@ use super::blocks::PoisonedLevel;
 use super::timeline::{LevelTimes, TestTimes, Timeline};
 use super::{Files, clocks, cloudwatch_values, dist};
 use crate::evidence::accounting::LevelRange;
+use crate::evidence::drawn::spectrum;
 use crate::evidence::hlog::LoadMetric;
 use crate::evidence::model::{
     Dist, GENERATOR_LAG_P99_MAX_MS, LevelDelivery, LevelEvidence, PutBytes, TestEvidence, TestWindows,
@@ -97,7 +98,9 @@ fn level(
     let started = times.is_some();
     let none = LevelCounters::default();
     let counters = files.sends.levels.get(&index).filter(|_| started).unwrap_or(&none);
-    let measured = |metric| files.intervals.get(&(index, metric)).filter(|_| started).and_then(dist);
+    let histogram = |metric| files.intervals.get(&(index, metric)).filter(|_| started);
+    let measured = |metric| histogram(metric).and_then(dist);
+    let whole = |metric| histogram(metric).map_or_else(Vec::new, spectrum);
     let generator_lag = measured(LoadMetric::GeneratorLag);
     let receipts = files.receipts.levels.get(&index).filter(|_| started);
     let seen = |histogram: fn(&super::receipt_sums::LevelSums) -> Option<Dist>| receipts.and_then(histogram);
@@ -133,6 +136,8 @@ fn level(
         generator_lag,
         put_latency: measured(LoadMetric::PutLatency),
         service_time: measured(LoadMetric::ServiceTime),
+        put_spectrum: whole(LoadMetric::PutLatency),
+        service_spectrum: whole(LoadMetric::ServiceTime),
         e2e: seen(|sums| dist(&sums.histograms.e2e)),
         clock_error_ms: times.filter(|times| times.count > 0).and_then(|times| {
             let sequences = (times.first_sequence, times.first_sequence + (times.count - 1));

@@ -7,6 +7,7 @@ mod blocks;
 mod clocks;
 mod cloudwatch_values;
 mod confirmation;
+mod function_seconds;
 mod levels;
 mod receipt_sums;
 mod series;
@@ -23,6 +24,7 @@ use std::path::Path;
 use hdrhistogram::Histogram;
 
 use super::accounting;
+use super::drawn;
 use super::error::EvidenceError;
 use super::events::{Event, Logged, read_events};
 use super::existing;
@@ -78,7 +80,7 @@ fn dlq_depth_max(events: &[Logged], test: &TestEvidence) -> Option<u64> {
 pub fn load_with(dir: &Path, rooms: &Rooms<'_>) -> Result<Evidence, EvidenceError> {
     let dir = RunDir::open(dir)?;
     let mut notes = Vec::new();
-    let (files, timeline, windows, seen) = read(&dir, rooms, &mut notes)?;
+    let (mut files, timeline, windows, seen) = read(&dir, rooms, &mut notes)?;
     let tests: Vec<&plan::Test> = files.plan.tests().collect();
     let planned = timeline.planned();
     notes.extend(shapes(&tests, &timeline));
@@ -108,12 +110,13 @@ pub fn load_with(dir: &Path, rooms: &Rooms<'_>) -> Result<Evidence, EvidenceErro
     for (test, blocked) in tests.iter_mut().zip(blocked) {
         test.blocked = blocked;
     }
+    let function_seconds = std::mem::take(&mut files.receipts.busy).finish(&accounting.settled);
     let acting = actions::Sources {
         dir: &dir,
         files: &files,
         timeline: &timeline,
         index: &seen.index,
-        seconds: &seconds,
+        backlog: &drawn::backlog(&seconds, &function_seconds),
         measured: accounting.delivery.measured,
     };
     for test in &mut tests {
@@ -140,6 +143,7 @@ pub fn load_with(dir: &Path, rooms: &Rooms<'_>) -> Result<Evidence, EvidenceErro
         re_read: files.events.iter().any(|logged| re_reads(&logged.event)),
         receipts: files.receipts.invocations,
         seconds,
+        function_seconds,
         receipt_seconds: files.receipts.seconds,
         environment: files.environment,
         plan: files.plan,

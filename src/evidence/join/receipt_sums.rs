@@ -6,6 +6,7 @@ use std::path::Path;
 use hdrhistogram::Histogram;
 
 use super::clocks::Sampling;
+use super::function_seconds::Busy;
 use super::windows::WindowSums;
 use crate::evidence::error::EvidenceError;
 use crate::evidence::hlog::histogram;
@@ -23,6 +24,7 @@ const OPEN_SECONDS: usize = 900;
 pub(super) struct ReceiptSums {
     pub levels: BTreeMap<u32, LevelSums>,
     pub seconds: Vec<ReceiptSecond>,
+    pub busy: Busy,
     /// Earliest arrival in ms of each sampled sequence.
     pub arrivals: BTreeMap<u64, i64>,
     /// Distinct invocations, those with nothing but probes included: they are billed too.
@@ -64,6 +66,7 @@ impl ReceiptSums {
         let mut sums = ReceiptSums {
             levels: BTreeMap::new(),
             seconds: Vec::new(),
+            busy: Busy::default(),
             arrivals: BTreeMap::new(),
             invocations: 0,
             duration_us: 0,
@@ -97,6 +100,7 @@ impl ReceiptSums {
     fn take(&mut self, receipt: &Receipt, in_parts: &mut HashSet<(u128, u32)>) {
         if receipt.part == 0 {
             self.invocations += 1;
+            self.busy.take(receipt);
             self.duration_us += receipt.duration_us;
         }
         let age_ms = receipt.iterator_age_ms();

@@ -343,6 +343,12 @@ async fn a_whole_run_is_joined() {
     assert_eq!(evidence.receipt_seconds.len(), 35);
     assert_eq!(evidence.receipt_seconds.iter().map(|second| second.records).sum::<u64>(), 343);
     assert_eq!(evidence.seconds.iter().map(|second| second.acked).sum::<u64>(), 368);
+    let function = &evidence.function_seconds;
+    assert_eq!((function.len(), function[0].cold_starts, function[34].busy_ms), (35, 1, 2.5));
+    let backlog = drawn::backlog(&evidence.seconds, function);
+    assert_eq!(backlog.last_key_value().map(|(_, records)| *records), Some(25), "what no receipt tells of");
+    assert_eq!(hold.put_spectrum.last().map(|point| point.quantile), Some(1.0 - 1.0 / 294.0));
+    assert!(evidence.tests[1].levels[0].put_spectrum.is_empty());
     assert_eq!(
         evidence.notes,
         ["environment.json is missing: the environment's figures are those of the plan"]

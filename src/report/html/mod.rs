@@ -1,8 +1,10 @@
 //! `report.html`: one self-contained file. No script, nothing loaded, charts as inline SVG; light and dark
 //! by the reader's preference, printable, readable on a phone.
 
+mod capacity;
 pub(super) mod over_time;
 mod rows;
+mod spectrum;
 mod tables;
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
@@ -33,10 +35,13 @@ pub fn html(model: &ReportModel) -> String {
                 (svg::patterns())
                 (head(model))
                 (summary(model))
+                (contents(model))
                 (findings(model))
-                @for test in &model.tests { (test_section(test)) }
+                @for (index, test) in model.tests.iter().enumerate() {
+                    (test_section(test, index, &model.cost.currency))
+                }
                 @if !model.criteria.is_empty() {
-                    h2 { "The whole run" }
+                    h2 id="run" { "The whole run" }
                     (tables::criteria(&model.criteria))
                 }
                 (delivery(model.delivery.as_ref()))
@@ -80,10 +85,31 @@ fn summary(model: &ReportModel) -> Markup {
     }
 }
 
+/// Where what stands, with the verdict of each test.
+fn contents(model: &ReportModel) -> Markup {
+    let link = |to: &str, name: &str| html! { a href=(format!("#{to}")) { (name) } };
+    html! {
+        nav aria-label="Contents" {
+            ul {
+                @if !model.findings.is_empty() { li { (link("findings", "Findings")) } }
+                @for (index, test) in model.tests.iter().enumerate() {
+                    li { (link(&format!("test-{}", index + 1), &format!("{} {}", test.id, test.name))) " " (verdict(test.verdict)) }
+                }
+                @if !model.criteria.is_empty() { li { (link("run", "The whole run")) } }
+                li { (link("delivery", "Delivery")) }
+                li { (link("cost", "Cost")) }
+                li { (link("environment", "Environment")) }
+                @if !model.flags.is_empty() { li { (link("flags", "Red flags")) } }
+                @if !model.notes.is_empty() { li { (link("notes", "Notes")) } }
+            }
+        }
+    }
+}
+
 fn findings(model: &ReportModel) -> Markup {
     html! {
         @if !model.findings.is_empty() {
-            h2 { "Findings" }
+            h2 id="findings" { "Findings" }
             @for finding in &model.findings { (one_finding(finding, &model.cost.currency)) }
         }
     }
@@ -116,9 +142,9 @@ fn one_finding(finding: &FindingReport, currency: &str) -> Markup {
     }
 }
 
-fn test_section(test: &TestReport) -> Markup {
+fn test_section(test: &TestReport, index: usize, currency: &str) -> Markup {
     html! {
-        h2 { (test.id) " " (test.name) " " (verdict(test.verdict)) }
+        h2 id=(format!("test-{}", index + 1)) { (test.id) " " (test.name) " " (verdict(test.verdict)) }
         p.meta {
             "Payload " (test.payload.name) " (" (count(test.payload.bytes)) " bytes); started "
             (test.started_at.as_deref().unwrap_or(NONE)) "; "
@@ -131,24 +157,34 @@ fn test_section(test: &TestReport) -> Markup {
         @if let Some(text) = &test.closed_loop { p { (text) } }
         (tables::criteria(&test.criteria))
         @if let Some(found) = &test.breaking_point { p { (breaking_point::sentence(found)) } }
-        (charts(test))
+        (charts(test, currency))
         (tables::levels(&test.levels))
         @if !test.actions.is_empty() { (tables::actions(&test.actions)) }
         @if let Some(blocked) = &test.blocked { (tables::blocked(blocked)) }
     }
 }
 
-fn charts(test: &TestReport) -> Markup {
+/// Folded away by whoever wants the tables: open for reading and for print.
+fn charts(test: &TestReport, currency: &str) -> Markup {
+    let charts = &test.charts;
     html! {
-        div.charts {
-            (over_time::charts(&test.charts))
-            (rows::latency_ranges(test))
-            (rows::stages(test))
-        }
-        @if test.charts.seconds_per_point > 1 {
-            p.meta {
-                "A point stands for " (test.charts.seconds_per_point)
-                " s: rates and p50 are means, p95 and ages those of its worst second."
+        details open {
+            summary { "Charts" }
+            (over_time::marked(charts))
+            div.charts {
+                (over_time::charts(charts))
+                (spectrum::chart(&charts.spectra))
+                (rows::latency_ranges(test))
+                (rows::stages(test))
+                (rows::cost_by_level(test, currency))
+                (capacity::chart(&charts.used))
+            }
+            (spectrum::left_out(&charts.spectra))
+            @if charts.seconds_per_point > 1 {
+                p.meta {
+                    "A point over time stands for " (charts.seconds_per_point)
+                    " s: rates and p50 are means, cold starts are counted, and all else is that of its worst second."
+                }
             }
         }
     }
@@ -156,7 +192,7 @@ fn charts(test: &TestReport) -> Markup {
 
 fn delivery(delivery: Option<&DeliveryReport>) -> Markup {
     html! {
-        h2 { "Delivery" }
+        h2 id="delivery" { "Delivery" }
         @match delivery {
             None => p { "Not measured: without receipts nothing can be said about single records." },
             Some(delivery) => {
@@ -173,7 +209,7 @@ fn cost(cost: &CostReport) -> Markup {
     let currency = &cost.currency;
     let forecast = &cost.forecast;
     html! {
-        h2 { "Cost" }
+        h2 id="cost" { "Cost" }
         p {
             "Per million delivered records: "
             strong { (or_none(cost.pipeline.per_million_records, |each| format!("{currency} {}", usd(each)))) }
@@ -195,7 +231,7 @@ fn cost(cost: &CostReport) -> Markup {
 
 fn environment(model: &ReportModel) -> Markup {
     html! {
-        h2 { "Environment" }
+        h2 id="environment" { "Environment" }
         (tables::environment(model))
         @if let Some(existing) = &model.environment.existing {
             h2 { "Existing pipeline" }
@@ -210,11 +246,11 @@ fn environment(model: &ReportModel) -> Markup {
 fn remarks(model: &ReportModel) -> Markup {
     html! {
         @if !model.flags.is_empty() {
-            h2 { "Red flags" }
+            h2 id="flags" { "Red flags" }
             (tables::flags(&model.flags))
         }
         @if !model.notes.is_empty() {
-            h2 { "Notes" }
+            h2 id="notes" { "Notes" }
             ul { @for note in &model.notes { li { (note) } } }
         }
     }

@@ -14,7 +14,7 @@ const AXIS: f64 = 30.0;
 #[derive(Clone, Debug)]
 pub(crate) struct Segment {
     pub name: String,
-    /// One of [`super::FILL_CLASSES`].
+    /// `f1` to `f4` and `f0`: each has a colour and, but for the first, a pattern of its own.
     pub class: &'static str,
     pub value: f64,
     /// With its unit, shown when hovered.
@@ -176,10 +176,11 @@ fn keys(rows: &[Row]) -> Markup {
             dots.push((dot.name, dot.shape));
         }
     }
+    let one_kind = fills.iter().all(|(_, class)| *class == fills[0].1);
     let fills: Vec<Key<'_>> = fills.into_iter().map(|(name, class)| Key::Fill { class, name }).collect();
     html! {
-        // One kind of bar alone is named by the title.
-        @if fills.len() > 1 { (legend(&fills)) }
+        // Bars of one kind are named by the title.
+        @if fills.len() > 1 && !one_kind { (legend(&fills)) }
         @if !dots.is_empty() { div.legend { @for (name, of) in dots { (shape_key(of, name)) } } }
     }
 }

@@ -34,9 +34,9 @@ pub(crate) struct LineChart<'a> {
 }
 
 /// What is counted to the right.
-pub(crate) enum XAxis {
-    /// Seconds since a start, up to this many.
-    Time { to_s: f64, since: &'static str },
+pub enum XAxis {
+    /// Seconds of something, such as `the test`, up to this many.
+    Time { to_s: f64, of: &'static str },
     /// Things in a row, such as runs: a point's x is the index of its name, from 0.
     Names { of: &'static str, names: Vec<String> },
     /// Powers of ten of 1 / (1 - p): p 0 is 0, p 90 % is 1, p 99 % is 2. Up to this many.
@@ -231,7 +231,9 @@ impl XAxis {
                 Scale::plain(-0.5, last as f64 + 0.5, ticks, at)
             }
             XAxis::Percentiles { decades } => {
-                let ticks = (0..=*decades).map(f64::from).collect();
+                // More than seven of so many digits would touch on a phone.
+                let step = decades.div_ceil(6).max(1) as usize;
+                let ticks = (0..=*decades).step_by(step).map(f64::from).collect();
                 Scale::plain(0.0, f64::from((*decades).max(1)), ticks, at)
             }
         }
@@ -239,12 +241,12 @@ impl XAxis {
 
     fn caption(&self) -> String {
         match self {
-            XAxis::Time { to_s, since } => {
+            XAxis::Time { to_s, of } => {
                 let unit = if *to_s > 6.0 * 1_800.0 { "hours" } else { "min:s" };
-                format!("{unit} since {since}")
+                format!("{unit} of {of}")
             }
             XAxis::Names { of, .. } => format!("by {of}"),
-            XAxis::Percentiles { .. } => "by percentile".to_owned(),
+            XAxis::Percentiles { .. } => "by percentile, %".to_owned(),
         }
     }
 
@@ -260,7 +262,7 @@ impl XAxis {
         let shown = |at: f64| match self {
             XAxis::Time { .. } => time_tick(at, &x.ticks),
             XAxis::Names { .. } => self.name(at),
-            XAxis::Percentiles { .. } => format!("{} %", percentile(at)),
+            XAxis::Percentiles { .. } => percentile(at),
         };
         let (from, to) = x.ends();
         html! {

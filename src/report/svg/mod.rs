@@ -5,7 +5,7 @@
 //! pixel, and the style sheet makes the letters larger there. What is drawn leaves room for the larger ones.
 
 pub(crate) mod bars;
-pub(crate) mod lines;
+pub mod lines;
 mod marks;
 pub(crate) mod scale;
 #[cfg(test)]
@@ -19,10 +19,7 @@ const LETTER: f64 = 11.5;
 
 /// Ways to draw a line. Each has a colour and a dash of its own, so that neither is needed to tell them apart.
 pub(crate) const LINE_CLASSES: [&str; 6] = ["s1", "s4", "s3", "s2", "s5", "s0"];
-/// Ways to fill a bar: each has a colour and, from the second on, a pattern of its own. They need [`patterns`].
-pub(crate) const FILL_CLASSES: [&str; 5] = ["f1", "f2", "f3", "f4", "f0"];
-
-/// The patterns that fill bars: once in every page that has bars, before the first of them.
+/// The patterns that fill the bars of the classes `f2`, `f3`, `f4` and `f0`, beside `f1` which is plain: once in every page that has bars, before the first of them.
 pub(crate) fn patterns() -> Markup {
     html! {
         svg.patterns width="0" height="0" aria-hidden="true" {

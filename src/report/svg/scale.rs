@@ -16,7 +16,9 @@ pub(crate) struct Scale {
 impl Scale {
     /// From zero to the first tick at or above `largest`, in at most `ticks_max` steps of 1, 2 or 5 times a power of ten.
     pub(crate) fn linear(largest: f64, ticks_max: u32, at: (f64, f64)) -> Scale {
-        let step = nice_step(largest.max(1e-9) / f64::from(ticks_max));
+        // Where all is zero, an axis up to one says so.
+        let largest = if largest > 0.0 { largest } else { 1.0 };
+        let step = nice_step(largest / f64::from(ticks_max));
         let steps = (largest / step - 1e-9).ceil().max(1.0);
         let ticks = (0..=steps as u32).map(|tick| step * f64::from(tick)).collect();
         Scale { log: false, from: 0.0, to: step * steps, at, ticks }

@@ -45,6 +45,9 @@ proptest! {
         let dead_unseen = whole.acked
             - (whole.delivered - whole.delivered_unacked) - whole.lost.unwrap_or(0) - whole.unconfirmed;
         prop_assert!(dead_unseen <= whole.dead_lettered);
+        // Each acked record is settled once, however often it was delivered, unless it is missing.
+        let settled: u64 = accounting.settled.values().sum();
+        prop_assert_eq!(settled, whole.acked - whole.lost.unwrap_or(0) - whole.unconfirmed);
     }
 }
 

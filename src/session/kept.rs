@@ -152,3 +152,51 @@ pub fn slug(name: &str) -> String {
         format!("{short}-{}", &hex::encode(Sha256::digest(name.as_bytes()))[..8])
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use crate::evidence::cells::{LevelCells, read};
+    use crate::evidence::hlog::{self, LoadMetric};
+    use crate::evidence::model::SecondRow;
+    use crate::verdict::fixture::{START_US, evidence};
+
+    /// The fixture's second level holds 10/s for 300 s, from 30 s after the start: cells of three seconds.
+    #[test]
+    fn neighbours_are_taken_together_and_other_levels_apart() {
+        let dir = tempfile::tempdir().expect("tempdir");
+        let mut log = hlog::header(START_US, "20261121-100000-k3f9").into_bytes();
+        let mut one = hlog::histogram();
+        one.record_n(2_000, 10).expect("in range");
+        let mut line = |level, metric, second| {
+            let (start, length) = (Duration::from_secs(second), Duration::from_secs(1));
+            log.extend(hlog::interval(level, metric, start, length, &one));
+        };
+        for second in 30..330 {
+            line(1, LoadMetric::PutLatency, second);
+        }
+        line(1, LoadMetric::GeneratorLag, 30);
+        line(2, LoadMetric::ServiceTime, 340);
+        std::fs::write(dir.path().join("run.json"), "{}").expect("write");
+        std::fs::write(dir.path().join("intervals.hlog"), &log).expect("write");
+        let mut evidence = evidence();
+        let row = |second: i64, acked| SecondRow {
+            at_ms: START_US / 1_000 + second * 1_000,
+            level: 1,
+            acked,
+            ..SecondRow::default()
+        };
+        // Nothing was answered between 32 s and 38 s: those seconds count all the same.
+        evidence.seconds = vec![row(30, 10), row(31, 11), row(38, 12)];
+        let cells = read(dir.path(), &evidence).expect("read");
+        let hold = &cells[0][1];
+        assert_eq!(hold.put_latency.len(), 100);
+        assert!(hold.put_latency.iter().all(|cell| *cell == [(2_000, 30)]), "{:?}", hold.put_latency[0]);
+        assert_eq!((hold.service_time.len(), hold.e2e.len()), (0, 0));
+        let told: Vec<(u64, u64)> = hold.traffic.iter().map(|cell| (cell.seconds, cell.acked)).collect();
+        assert_eq!(told, [(3, 21), (3, 0), (3, 12)]);
+        assert_eq!(cells[0][2].service_time, [vec![(2_000, 10)]]);
+        assert_eq!(cells[0][0], LevelCells::default());
+    }
+}

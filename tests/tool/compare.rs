@@ -65,7 +65,7 @@ fn a_lost_record_fails_without_any_interval() {
         .assert()
         .code(1);
     let text = String::from_utf8_lossy(&failed.get_output().stdout).into_owned();
-    assert!(text.contains("**regression** q / 50/s hold: lost 0 -> 2, from zero"), "{text}");
+    assert!(text.contains("**regression** q / 50/s hold: lost 0 -\\> 2, from zero"), "{text}");
 }
 
 #[test]

@@ -19,7 +19,8 @@ pub const STYLE: &str = "
 ";
 
 const LEFT: f64 = 196.0;
-const RIGHT: f64 = 20.0;
+/// Half of the last tick, in the larger letters of a phone, stands to the right of it.
+const RIGHT: f64 = 34.0;
 const ROW: f64 = 25.0;
 const TOP: f64 = 10.0;
 const BOTTOM: f64 = 34.0;

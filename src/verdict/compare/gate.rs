@@ -53,7 +53,7 @@ fn unjudged(level: &LevelChange) -> Option<String> {
     why.or_else(|| {
         let known = |figure: &&FigureChange| figure.interval.is_some();
         let first =
-            level.figures.iter().find(|figure| figure.worse != Worse::Neither && figure.reason.is_some());
+            level.figures.iter().find(|figure| figure.difference.is_some() && figure.reason.is_some());
         let nothing = !level.figures.iter().any(|figure| known(&figure));
         let reason = first.and_then(|figure| figure.reason.clone()).unwrap_or_default();
         nothing.then(|| format!("the noise of no figure is known: {reason}"))

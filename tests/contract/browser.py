@@ -34,7 +34,7 @@ MODES = [
     # Whoever prints may read on a dark screen: paper is white all the same.
     Mode("paper", PAPER_PX, 1000, "dark", "print", False),
 ]
-# For each megabyte of the page that was begun: a run is on 20 pages or less, a campaign brings many runs.
+# For each megabyte of the page that was begun: quickstart takes 5 sheets of paper, a campaign brings many runs.
 PAPER_PAGES_MAX = 40
 # A page of 5 MB takes more than a minute on a busy machine.
 PRINT_S = 240.0

@@ -92,6 +92,9 @@ pub struct Interval {
     pub histogram: Histogram<u64>,
 }
 
+/// Of a whole log, by level and metric.
+pub type Totals = BTreeMap<(u32, LoadMetric), Histogram<u64>>;
+
 /// All intervals of a log added up, by level and metric, after `each` has seen every one of them. Unreadable lines
 /// become one note.
 ///
@@ -101,8 +104,8 @@ pub fn read_totals(
     path: &Path,
     notes: &mut Vec<String>,
     mut each: impl FnMut(&Interval),
-) -> Result<BTreeMap<(u32, LoadMetric), Histogram<u64>>, EvidenceError> {
-    let mut totals = BTreeMap::new();
+) -> Result<Totals, EvidenceError> {
+    let mut totals = Totals::new();
     let mut unreadable = 0u64;
     let mut base_us = 0;
     let torn = read_lines(path, |_, line| {

@@ -12,6 +12,7 @@ pub mod dead_letters;
 pub mod error;
 pub mod events;
 pub mod existing;
+pub mod gaps;
 pub mod hlog;
 pub mod join;
 mod kinesis_number;

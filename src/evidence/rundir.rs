@@ -156,7 +156,9 @@ impl RunDir {
     /// # Errors
     /// The file cannot be written.
     pub fn write_prices(&self, yaml: &str) -> Result<(), EvidenceError> {
-        replace(&self.prices_yaml(), yaml.as_bytes())
+        // A file that ends within a line is taken for one that was cut off.
+        let end = if yaml.ends_with('\n') { "" } else { "\n" };
+        replace(&self.prices_yaml(), format!("{yaml}{end}").as_bytes())
     }
 
     /// # Errors
@@ -189,38 +191,39 @@ impl RunDir {
     /// It is missing, or not what it should be.
     pub fn read_run(&self) -> Result<RunHeader, EvidenceError> {
         let path = self.run_json();
-        let header: RunHeader =
-            read_json(&path)?.ok_or_else(|| EvidenceError::content(&path, "there is no such file"))?;
-        if header.v != RUN_VERSION {
-            return Err(EvidenceError::content(
-                &path,
-                format!("format {}; this version reads format {RUN_VERSION}", header.v),
-            ));
-        }
-        Ok(header)
+        let bytes = std::fs::read(&path).map_err(EvidenceError::io(&path))?;
+        // The version first: what a newer one has beside it may be of any form.
+        let damaged = |error: serde_json::Error| EvidenceError::Damaged {
+            path: path.clone(),
+            reason: error.to_string(),
+        };
+        let stamp: Stamp = serde_json::from_slice(&bytes).map_err(damaged)?;
+        newest(&path, stamp.v, RUN_VERSION, stamp.tool_version.as_deref())?;
+        serde_json::from_slice(&bytes).map_err(damaged)
     }
 
-    /// `None` before the environment stood.
+    /// Missing before the environment stood.
     ///
     /// # Errors
-    /// It is not what it should be.
-    pub fn read_environment(&self) -> Result<Option<EnvironmentInfo>, EvidenceError> {
+    /// It cannot be opened, or is of a newer version.
+    pub fn read_environment(&self) -> Result<Kept<EnvironmentInfo>, EvidenceError> {
         let path = self.environment_json();
-        let environment: Option<EnvironmentInfo> = read_json(&path)?;
-        match &environment {
-            Some(EnvironmentInfo { v, .. }) if *v > EnvironmentInfo::VERSION => Err(EvidenceError::content(
-                &path,
-                format!("format {v}; this version reads format {}", EnvironmentInfo::VERSION),
-            )),
-            _ => Ok(environment),
+        let environment: Kept<EnvironmentInfo> = read_json(&path)?;
+        if let Kept::Whole(found) = &environment {
+            newest(&path, found.v, EnvironmentInfo::VERSION, None)?;
+            // Every member has a default, so that older files can be read: but every environment has a stream.
+            if found.stream_mode.is_empty() {
+                return Ok(Kept::Damaged("it names no environment".to_owned()));
+            }
         }
+        Ok(environment)
     }
 
-    /// `None` before metrics were pulled.
+    /// Missing before metrics were pulled.
     ///
     /// # Errors
-    /// It is not what it should be.
-    pub fn read_metrics(&self) -> Result<Option<Pulled>, EvidenceError> {
+    /// It cannot be opened.
+    pub fn read_metrics(&self) -> Result<Kept<Pulled>, EvidenceError> {
         read_json(&self.metrics_json())
     }
 
@@ -259,12 +262,50 @@ impl ReadFile for KeptFiles<'_> {
     }
 }
 
-fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<Option<T>, EvidenceError> {
+/// A file that is written once, as it is found later.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Kept<T> {
+    Whole(T),
+    Missing,
+    /// Empty, torn or something else, and why.
+    Damaged(String),
+}
+
+impl<T> Kept<T> {
+    pub fn ok(self) -> Option<T> {
+        match self {
+            Kept::Whole(value) => Some(value),
+            Kept::Missing | Kept::Damaged(_) => None,
+        }
+    }
+}
+
+/// What every version of `run.json` begins with.
+#[derive(Deserialize)]
+struct Stamp {
+    v: u32,
+    tool_version: Option<String>,
+}
+
+/// Older formats are read as far as they go; a newer one may mean anything.
+fn newest(path: &Path, v: u32, known: u32, tool_version: Option<&str>) -> Result<(), EvidenceError> {
+    if v <= known {
+        return Ok(());
+    }
+    let writer =
+        tool_version.map_or_else(|| "a newer one".to_owned(), |version| format!("streamgauge {version}"));
+    let reason = format!("format {v}, written by {writer}; this version reads formats up to {known}");
+    Err(EvidenceError::Newer { path: path.to_owned(), reason })
+}
+
+fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<Kept<T>, EvidenceError> {
     match std::fs::read(path) {
-        Ok(bytes) => serde_json::from_slice(&bytes)
-            .map(Some)
-            .map_err(|error| EvidenceError::content(path, error.to_string())),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Ok(bytes) if bytes.is_empty() => Ok(Kept::Damaged("it is empty".to_owned())),
+        Ok(bytes) => Ok(match serde_json::from_slice(&bytes) {
+            Ok(value) => Kept::Whole(value),
+            Err(error) => Kept::Damaged(error.to_string()),
+        }),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Kept::Missing),
         Err(error) => Err(EvidenceError::io(path)(error)),
     }
 }
@@ -317,9 +358,14 @@ mod tests {
         assert_eq!(RunDir::list(root.path()).expect("list"), [run]);
         let dir = RunDir::open(dir.path()).expect("open");
         assert_eq!(dir.read_run().expect("read"), header);
-        assert_eq!(dir.read_environment().expect("none").map(|found| found.shards), None);
-        dir.write_environment(&EnvironmentInfo { shards: 2, ..EnvironmentInfo::default() }).expect("write");
-        assert_eq!(dir.read_environment().expect("read").map(|found| found.shards), Some(2));
+        assert_eq!(dir.read_environment().expect("none").ok().map(|found| found.shards), None);
+        dir.write_environment(&EnvironmentInfo {
+            shards: 2,
+            stream_mode: "provisioned".into(),
+            ..EnvironmentInfo::default()
+        })
+        .expect("write");
+        assert_eq!(dir.read_environment().expect("read").ok().map(|found| found.shards), Some(2));
         let newer = EnvironmentInfo { v: EnvironmentInfo::VERSION + 1, ..EnvironmentInfo::default() };
         dir.write_environment(&newer).expect("write");
         assert!(dir.read_environment().expect_err("newer").to_string().contains("this version reads"));

@@ -32,6 +32,7 @@ use std::path::PathBuf;
 
 use super::error::EvidenceError;
 use super::events::{Event, Logged};
+use super::gaps::{Gaps, Source};
 use super::kinesis_number::KinesisNumber;
 use super::model::{Delivery, LevelDelivery};
 use super::rundir::RunDir;
@@ -89,7 +90,24 @@ fn range_of(ranges: &[LevelRange], sequence: u64) -> Option<usize> {
 pub struct Accounting {
     pub delivery: Delivery,
     pub levels: BTreeMap<u32, LevelDelivery>,
+    /// Acked records without a receipt that were never looked for, although all were at the end of the collection:
+    /// they had a receipt then.
+    pub unexplained: u64,
     pub notes: Vec<String>,
+}
+
+impl Accounting {
+    /// Takes back what a damaged file cannot tell: with receipts gone a record is not lost for want of one.
+    pub fn with_gaps(&mut self, gaps: &Gaps) {
+        if gaps.is_lost(Source::Receipts) || gaps.is_lost(Source::Sends) {
+            self.delivery.measured = false;
+        }
+        if !self.delivery.measured || gaps.reason(Source::Receipts).is_some() {
+            self.delivery.complete = false;
+            self.delivery.lost = None;
+            self.levels.values_mut().for_each(|level| level.lost = None);
+        }
+    }
 }
 
 /// What was looked up after the load.
@@ -99,6 +117,10 @@ struct LookedUp {
     complete: bool,
     unreadable: u64,
     absent: SequenceSet,
+    /// Everything that was looked for, found or not.
+    sought: SequenceSet,
+    /// Not everything that was missing was looked for.
+    sought_in_part: bool,
     dead_lettered: SequenceSet,
 }
 
@@ -112,7 +134,11 @@ impl LookedUp {
                     looked_up.complete = *complete;
                     looked_up.unreadable = *unreadable;
                 }
-                Event::Confirmed { absent, present, .. } => {
+                Event::Confirmed { absent, present, incomplete } => {
+                    looked_up.sought_in_part |= incomplete.is_some();
+                    for ranges in [absent, present] {
+                        looked_up.sought = looked_up.sought.union(&SequenceSet::from_ranges(ranges));
+                    }
                     looked_up.absent = looked_up.absent.union(&SequenceSet::from_ranges(absent));
                     looked_up.absent = looked_up.absent.minus(&SequenceSet::from_ranges(present));
                 }
@@ -212,7 +238,9 @@ pub fn account(
         levels.insert(range.level, level);
     }
     let measured = !first.index.is_empty() || looked_up.collected;
-    Ok(Accounting { delivery: sum(&levels, measured, &looked_up), levels, notes })
+    let all_sought = looked_up.complete && !looked_up.sought_in_part;
+    let unexplained = if all_sought { gone.minus(&looked_up.sought).len() } else { 0 };
+    Ok(Accounting { delivery: sum(&levels, measured, &looked_up), levels, unexplained, notes })
 }
 
 fn sum(levels: &BTreeMap<u32, LevelDelivery>, measured: bool, looked_up: &LookedUp) -> Delivery {

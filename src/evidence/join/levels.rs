@@ -6,6 +6,7 @@ use super::blocks::PoisonedLevel;
 use super::timeline::{LevelTimes, TestTimes, Timeline};
 use super::{Files, clocks, cloudwatch_values, dist};
 use crate::evidence::accounting::LevelRange;
+use crate::evidence::gaps::Source;
 use crate::evidence::hlog::LoadMetric;
 use crate::evidence::model::{
     Dist, GENERATOR_LAG_P99_MAX_MS, LevelDelivery, LevelEvidence, PutBytes, TestEvidence, TestWindows,
@@ -129,7 +130,7 @@ fn level(
             bytes_rounded_1k: counters.acked_bytes_rounded_1k,
             put_payload_units: counters.put_payload_units,
         }),
-        void: void(times, counters, generator_lag.as_ref()),
+        void: void(files, times, counters, generator_lag.as_ref()),
         generator_lag,
         put_latency: measured(LoadMetric::PutLatency),
         service_time: measured(LoadMetric::ServiceTime),
@@ -155,9 +156,17 @@ fn level(
     }
 }
 
-fn void(times: Option<&LevelTimes>, counters: &LevelCounters, lag: Option<&Dist>) -> Option<String> {
+fn void(
+    files: &Files,
+    times: Option<&LevelTimes>,
+    counters: &LevelCounters,
+    lag: Option<&Dist>,
+) -> Option<String> {
     if times.is_none() {
         return Some("the level was never started".into());
+    }
+    if let Some(reason) = files.gaps.reason(Source::Sends).filter(|_| files.gaps.is_lost(Source::Sends)) {
+        return Some(format!("what was sent is not known: {reason}"));
     }
     if counters.sent == 0 {
         return Some("nothing was sent".into());

@@ -10,6 +10,9 @@ pub enum EvidenceError {
     /// The file is there, and is not what it should be.
     #[error("{}: {reason}", path.display())]
     Content { path: PathBuf, reason: String },
+    /// A directory without `run.json`, and the files of a run that are in it.
+    #[error("{}: {}", path.display(), no_run(.found))]
+    NoRun { path: PathBuf, found: Vec<&'static str> },
     /// `run.json`, without which nothing can be told of the rest.
     #[error("{} is torn or damaged: {reason}; without it the run's plan is not known, and the rest cannot be reported on", path.display())]
     Damaged { path: PathBuf, reason: String },
@@ -19,6 +22,16 @@ pub enum EvidenceError {
         "the plan kept in the run directory, by streamgauge {tool_version}, is none for this version: {reason}"
     )]
     Plan { reason: String, tool_version: String },
+}
+
+fn no_run(found: &[&str]) -> String {
+    match found {
+        [] => "there is no run.json and no evidence: a run that never began, or no run at all".to_owned(),
+        found => format!(
+            "there is no run.json, which holds the plan: what is left ({}) cannot be reported on without it",
+            found.join(", ")
+        ),
+    }
 }
 
 impl EvidenceError {

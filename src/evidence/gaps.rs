@@ -27,6 +27,17 @@ pub enum Source {
 }
 
 impl Source {
+    pub const ALL: [Source; 8] = [
+        Source::Environment,
+        Source::Prices,
+        Source::Events,
+        Source::Sends,
+        Source::Receipts,
+        Source::Intervals,
+        Source::Series,
+        Source::Metrics,
+    ];
+
     pub fn file(self) -> &'static str {
         match self {
             Source::Environment => "environment.json",

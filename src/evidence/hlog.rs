@@ -12,6 +12,7 @@ use hdrhistogram::serialization::interval_log::{IntervalLogWriterBuilder, LogEnt
 
 use super::append::read_lines;
 use super::error::EvidenceError;
+use super::plausible::is_time_us;
 use crate::platform::clock::WallUs;
 
 /// What the generator measures of each record.
@@ -144,6 +145,9 @@ fn read_interval(line: &[u8], base_us: WallUs) -> Option<Interval> {
     // What a damaged line says may be any number.
     let middle = entry.start_timestamp().checked_add(entry.duration() / 2)?;
     let middle_us = base_us.checked_add(WallUs::try_from(middle.as_micros()).ok()?)?;
+    if !is_time_us(middle_us) {
+        return None;
+    }
     Some(Interval {
         level: level.parse().ok()?,
         metric: metric.parse().ok()?,

@@ -17,6 +17,7 @@ pub mod hlog;
 pub mod join;
 mod kinesis_number;
 pub mod model;
+mod plausible;
 pub mod pulled;
 pub mod receipts;
 pub mod recorder;

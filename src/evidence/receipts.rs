@@ -7,9 +7,10 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::append::read_json_lines;
+use super::append::{newer_format, read_json_lines};
 use super::error::EvidenceError;
 use super::kinesis_number::KinesisNumber;
+use super::plausible::Plausible;
 use crate::platform::clock::WallUs;
 use crate::wire::envelope::PROBE_LEVEL;
 use crate::wire::receipt::{Receipt, ReceiptError};
@@ -148,13 +149,25 @@ fn lines(
     mut each: impl FnMut(Found),
 ) -> Result<(), EvidenceError> {
     let mut unreadable: Option<(u64, ReceiptError)> = None;
-    read_json_lines(path, notes, |offset, line: ReceiptLine| match parse(&line.message) {
-        Ok(receipt) => each(Found { offset, message_bytes: line.message.len(), receipt }),
-        Err(error) => match &mut unreadable {
-            Some((count, _)) => *count += 1,
-            None => unreadable = Some((1, error)),
-        },
+    let (mut newer, mut implausible) = (None, 0u64);
+    read_json_lines(path, notes, |offset, line: ReceiptLine| {
+        if line.v > VERSION {
+            newer = Some(line.v);
+            return;
+        }
+        match parse(&line.message) {
+            Ok(receipt) if !receipt.is_plausible() => implausible += 1,
+            Ok(receipt) => each(Found { offset, message_bytes: line.message.len(), receipt }),
+            Err(error) => match &mut unreadable {
+                Some((count, _)) => *count += 1,
+                None => unreadable = Some((1, error)),
+            },
+        }
     })?;
+    if implausible > 0 {
+        notes.push(format!("receipts.jsonl: {implausible} receipts with impossible times are left out"));
+    }
+    notes.extend(newer.map(|v| newer_format("receipts.jsonl", v, VERSION)));
     if let Some((count, error)) = unreadable {
         notes.push(format!("receipts.jsonl: {count} receipts could not be read ({error})"));
     }

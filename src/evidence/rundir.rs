@@ -10,7 +10,9 @@ use serde::{Deserialize, Serialize};
 
 use super::error::EvidenceError;
 use super::events::EventLog;
+use super::gaps::Source;
 use super::model::EnvironmentInfo;
+use super::plausible::{Plausible, is_time_us};
 use super::pulled::Pulled;
 use crate::plan::{PlanFile, ReadFile};
 use crate::platform::clock::WallUs;
@@ -82,12 +84,23 @@ impl RunDir {
     /// Opens the directory of a run.
     ///
     /// # Errors
-    /// There is no `run.json` in it.
+    /// There is no `run.json` in it; the error says what there is.
     pub fn open(path: &Path) -> Result<RunDir, EvidenceError> {
         let dir = RunDir { path: path.to_owned() };
         let run_json = dir.run_json();
-        std::fs::metadata(&run_json).map_err(EvidenceError::io(&run_json))?;
-        Ok(dir)
+        match std::fs::metadata(&run_json) {
+            Ok(_) => Ok(dir),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound && path.is_dir() => {
+                Err(EvidenceError::NoRun { path: path.to_owned(), found: dir.evidence_found() })
+            }
+            Err(error) => Err(EvidenceError::io(&run_json)(error)),
+        }
+    }
+
+    /// The files of a run that are there, by name.
+    fn evidence_found(&self) -> Vec<&'static str> {
+        let names = Source::ALL.map(Source::file);
+        names.into_iter().filter(|name| self.path.join(name).is_file()).collect()
     }
 
     /// The runs under `root`, oldest first. None when there is no such directory.
@@ -199,7 +212,12 @@ impl RunDir {
         };
         let stamp: Stamp = serde_json::from_slice(&bytes).map_err(damaged)?;
         newest(&path, stamp.v, RUN_VERSION, stamp.tool_version.as_deref())?;
-        serde_json::from_slice(&bytes).map_err(damaged)
+        let header: RunHeader = serde_json::from_slice(&bytes).map_err(damaged)?;
+        if !is_time_us(header.started_us) {
+            let reason = "it began at no time".to_owned();
+            return Err(EvidenceError::Damaged { path, reason });
+        }
+        Ok(header)
     }
 
     /// Missing before the environment stood.
@@ -211,9 +229,8 @@ impl RunDir {
         let environment: Kept<EnvironmentInfo> = read_json(&path)?;
         if let Kept::Whole(found) = &environment {
             newest(&path, found.v, EnvironmentInfo::VERSION, None)?;
-            // Every member has a default, so that older files can be read: but every environment has a stream.
-            if found.stream_mode.is_empty() {
-                return Ok(Kept::Damaged("it names no environment".to_owned()));
+            if !found.is_plausible() {
+                return Ok(Kept::Damaged("it describes no environment".to_owned()));
             }
         }
         Ok(environment)
@@ -224,7 +241,12 @@ impl RunDir {
     /// # Errors
     /// It cannot be opened.
     pub fn read_metrics(&self) -> Result<Kept<Pulled>, EvidenceError> {
-        read_json(&self.metrics_json())
+        Ok(match read_json::<Pulled>(&self.metrics_json())? {
+            Kept::Whole(pulled) if !pulled.is_plausible() => {
+                Kept::Damaged("no service gave such numbers".to_owned())
+            }
+            other => other,
+        })
     }
 
     /// # Errors

@@ -50,9 +50,11 @@ fn sources(metric: Metric, stat: Option<Stat>) -> Vec<Source> {
         M::DrainTime | M::DriftE2eLatency | M::DriftMemoryUsed | M::ScalingTime => &[Source::Receipts],
     };
     // The log says which levels ran, the generator's file what they were, and the interval log whether the generator
-    // was their limit: which the accounting does not mind.
-    let accounted =
-        matches!(metric, M::Lost | M::Unconfirmed | M::Duplicates | M::OutOfOrder | M::DeadLettered);
-    let all = [Source::Events, Source::Sends].into_iter().chain((!accounted).then_some(Source::Intervals));
+    // was their limit: which the accounting and the cost do not mind.
+    let counted = matches!(
+        metric,
+        M::Lost | M::Unconfirmed | M::Duplicates | M::OutOfOrder | M::DeadLettered | M::CostPerMillion
+    ) || metric == M::CloudwatchCostRatio;
+    let all = [Source::Events, Source::Sends].into_iter().chain((!counted).then_some(Source::Intervals));
     own.iter().copied().chain(all).collect()
 }

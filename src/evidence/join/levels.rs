@@ -136,7 +136,7 @@ fn level(
         service_time: measured(LoadMetric::ServiceTime),
         e2e: seen(|sums| dist(&sums.histograms.e2e)),
         clock_error_ms: times.filter(|times| times.count > 0).and_then(|times| {
-            let sequences = (times.first_sequence, times.first_sequence + (times.count - 1));
+            let sequences = (times.first_sequence, times.first_sequence.saturating_add(times.count - 1));
             clocks::error_ms(&files.sends.samples, &files.receipts.arrivals, sequences)
         }),
         stage_put: seen(|sums| dist(&sums.histograms.put)),

@@ -5,6 +5,7 @@ use std::path::Path;
 use crate::evidence::append::read_lines;
 use crate::evidence::error::EvidenceError;
 use crate::evidence::model::SecondRow;
+use crate::evidence::plausible::Plausible;
 
 pub(super) fn read(path: &Path, notes: &mut Vec<String>) -> Result<Vec<SecondRow>, EvidenceError> {
     let mut rows = Vec::new();
@@ -40,5 +41,5 @@ fn row(line: &[u8]) -> Option<SecondRow> {
         put_p95_ms: cells.next()?.parse().ok()?,
         put_max_ms: cells.next()?.parse().ok()?,
     };
-    cells.next().is_none().then_some(row)
+    (cells.next().is_none() && row.is_plausible()).then_some(row)
 }

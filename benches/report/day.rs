@@ -307,7 +307,9 @@ impl Day {
             kinesis_sequence: format!(
                 "4968041785127008616437296{:031}",
                 u128::from(record.sequence) << 64 | 7_919
-            ),
+            )
+            .as_str()
+            .into(),
             outcome: RecordOutcome::Processed,
         };
         let sampled = acked().filter(|record| record.sequence.is_multiple_of(CLOCK_SAMPLE_EVERY));

@@ -96,7 +96,7 @@ impl Plausible for LevelCounters {
     }
 }
 
-impl Plausible for Receipt {
+impl<L> Plausible for Receipt<L> {
     fn is_plausible(&self) -> bool {
         is_time_us(self.started_us)
             && self.duration_us <= TIME_MAX_US as u64

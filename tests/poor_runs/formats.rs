@@ -1,6 +1,7 @@
 //! Formats before and after this version's, and directories that cannot be read or written.
 
 use serde_json::{Value, json};
+use streamgauge::session::publish::publish;
 
 use super::{Copy, judged, notes, plain};
 
@@ -119,11 +120,11 @@ fn what_cannot_be_opened_is_an_error_that_names_it() {
 #[test]
 fn a_report_that_cannot_be_written_leaves_the_old_ones() {
     let copy = Copy::new();
-    copy.report().expect("a report");
+    publish(copy.root.path()).expect("a report");
     let before = copy.read("report.json");
     // The first file that is written: its temporary name is taken by a folder.
     std::fs::create_dir(copy.path("report.json.new")).expect("a folder");
-    let error = copy.report().expect_err("unwritable").to_string();
+    let error = publish(copy.root.path()).err().expect("unwritable").to_string();
     assert!(error.contains("report.json"), "{error}");
     assert_eq!(copy.read("report.json"), before);
 }

@@ -10,8 +10,9 @@ use std::sync::LazyLock;
 
 use fastrand::Rng;
 use serde_json::Value;
+use streamgauge::report;
 use streamgauge::session::SessionError;
-use streamgauge::session::publish::publish;
+use streamgauge::session::publish::work_out;
 
 const FILES: [&str; 9] = [
     "run.json",
@@ -57,10 +58,13 @@ impl Copy {
         self.write(name, value.to_string());
     }
 
-    /// report.json as it was written, checked against the schema; or the error.
+    /// Every format, rendered and not written; report.json is checked against the schema. Or the error.
     fn report(&self) -> Result<Value, SessionError> {
-        publish(self.root.path())?;
-        let report = serde_json::from_slice(&self.read("report.json")).expect("json");
+        let model = work_out(self.root.path())?.model;
+        for text in [report::markdown(&model), report::html(&model), report::junit(&model, false)] {
+            assert!(!text.is_empty());
+        }
+        let report = serde_json::from_str(&report::json(&model)).expect("json");
         static SCHEMA: LazyLock<jsonschema::Validator> = LazyLock::new(|| {
             let text = include_str!("../../schemas/report-v1.schema.json");
             jsonschema::validator_for(&serde_json::from_str(text).expect("json")).expect("a schema")
@@ -70,6 +74,11 @@ impl Copy {
         }
         Ok(report)
     }
+}
+
+/// Random cases of each kind; `STREAMGAUGE_CASES=5000` looks for longer.
+fn cases() -> u64 {
+    std::env::var("STREAMGAUGE_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(80)
 }
 
 fn fixture() -> &'static Path {
@@ -208,7 +217,7 @@ fn what_is_not_known_is_null() {
 #[test]
 fn a_torn_file_never_passes() {
     let whole = Copy::new().report().expect("a report");
-    for seed in 0..200 {
+    for seed in 0..cases() {
         let mut rng = Rng::with_seed(seed);
         let copy = Copy::new();
         let name = FILES[rng.usize(..FILES.len())];
@@ -240,7 +249,7 @@ fn a_torn_file_never_passes() {
 /// Bytes changed anywhere: what comes of it cannot be said, but it is a report or an error.
 #[test]
 fn a_damaged_file_is_no_panic() {
-    for seed in 0..200 {
+    for seed in 0..cases() {
         let mut rng = Rng::with_seed(seed);
         let copy = Copy::new();
         let name = FILES[rng.usize(..FILES.len())];

@@ -11,6 +11,7 @@ mod levels;
 mod receipt_sums;
 mod series;
 mod timeline;
+mod twice;
 mod usage;
 mod windows;
 
@@ -22,7 +23,7 @@ use std::path::Path;
 
 use hdrhistogram::Histogram;
 
-use super::accounting;
+use super::accounting::{self, Accounting, Seen};
 use super::error::EvidenceError;
 use super::events::{Event, Logged, read_events};
 use super::existing;
@@ -38,6 +39,7 @@ use crate::plan::{self, Plan, ReadFile};
 use crate::platform::clock::WallUs;
 use receipt_sums::ReceiptSums;
 use timeline::Timeline;
+use twice::{Both, Receipts};
 use windows::WindowSums;
 
 /// Tells the index of the partition key of a sequence.
@@ -83,17 +85,10 @@ fn dlq_depth_max(events: &[Logged], test: &TestEvidence) -> Option<u64> {
 pub fn load_with(dir: &Path, rooms: &Rooms<'_>) -> Result<Evidence, EvidenceError> {
     let dir = RunDir::open(dir)?;
     let mut notes = Vec::new();
-    let (mut files, timeline, windows, seen) = read(&dir, rooms, &mut notes)?;
+    let (mut files, timeline, windows, accounted) = read(&dir, rooms, &mut notes)?;
+    let (seen, mut accounting) = accounted;
     let tests: Vec<&plan::Test> = files.plan.tests().collect();
-    let planned = timeline.planned();
     notes.extend(shapes(&tests, &timeline));
-    let pickers = pickers(&tests, rooms);
-    let key_of = |sequence: u64| {
-        let after = planned.partition_point(|(first, _, _)| *first <= sequence);
-        let picker = after.checked_sub(1).and_then(|index| pickers.get(planned[index].2));
-        picker.map_or(0, |(first, picker)| first + picker(sequence))
-    };
-    let mut accounting = accounting::account(&dir, &files.events, &files.sends.acked, &seen, &key_of)?;
     if timeline.end != RunEnd::Killed && accounting.unexplained > 0 {
         let note = format!(
             "receipts.jsonl: no receipt names {} acked records that had one when the run ended",
@@ -165,7 +160,7 @@ fn read(
     dir: &RunDir,
     rooms: &Rooms<'_>,
     notes: &mut Vec<String>,
-) -> Result<(Files, Timeline, WindowSums, accounting::Seen), EvidenceError> {
+) -> Result<(Files, Timeline, WindowSums, (Seen, Accounting)), EvidenceError> {
     let header = dir.read_run()?;
     let kept = KeptFiles { dir, header: &header };
     let mut plan = (rooms.parse)(&header.plan_text, &kept)
@@ -189,8 +184,16 @@ fn read(
         })
     })?;
     let seconds = reading.read(Source::Series, |notes| series::read(&dir.series_csv(), notes))?;
-    let seen = reading.read(Source::Receipts, |notes| accounting::seen(dir, &ranges, notes))?;
-    let receipts = ReceiptSums::read(&dir.receipts_jsonl(), &seen.index, &sampling, &mut windows)?;
+    let planned = timeline.planned();
+    let pickers = pickers(&plan.tests().collect::<Vec<_>>(), rooms);
+    let key_of = |sequence: u64| {
+        let after = planned.partition_point(|(first, _, _)| *first <= sequence);
+        let picker = after.checked_sub(1).and_then(|index| pickers.get(planned[index].2));
+        picker.map_or(0, |(first, picker)| first + picker(sequence))
+    };
+    let (acked, sampling) = (&sends.acked, &sampling);
+    let both = Both { dir, events: &events, ranges: &ranges, acked, key_of: &key_of, sampling };
+    let Receipts { seen, accounting, sums: receipts } = both.read(&mut windows, &mut reading)?;
     let pulled = match dir.read_metrics()? {
         Kept::Whole(pulled) => Some(pulled),
         Kept::Missing => None,
@@ -214,7 +217,7 @@ fn read(
     let gaps = reading.gaps;
     let files =
         Files { header, environment, plan, events, sends, intervals, seconds, receipts, pulled, gaps };
-    Ok((files, timeline, windows, seen))
+    Ok((files, timeline, windows, (seen, accounting)))
 }
 
 /// What stood, or, where that is not told, what the plan asks for.

@@ -257,7 +257,7 @@ impl Bench {
                     .map(|sequence| RecordSeen {
                         level: level_of(sequence),
                         sequence,
-                        kinesis_sequence: format!("4959{sequence:020}"),
+                        kinesis_sequence: format!("4959{sequence:020}").as_str().into(),
                         outcome: RecordOutcome::Processed,
                     })
                     .collect(),

@@ -1,7 +1,7 @@
 //! Which files of a run directory are missing or not whole, and what that leaves unknown. A file that is torn, damaged or
 //! gone still leaves a report of what the others tell; but nothing that rests on it may pass.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use super::accounting::LevelRange;
@@ -73,8 +73,16 @@ pub struct Gaps(BTreeMap<Source, Gap>);
 #[derive(Clone, Debug, PartialEq)]
 struct Gap {
     reason: String,
+    extent: Extent,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Extent {
+    /// The last line alone, which a process that is killed may leave torn.
+    Tail,
+    Part,
     /// Nothing of the file can be used.
-    whole_file: bool,
+    Whole,
 }
 
 impl Gaps {
@@ -85,7 +93,7 @@ impl Gaps {
 
     /// Whether nothing at all is known from a file that should have told something.
     pub fn is_lost(&self, source: Source) -> bool {
-        self.0.get(&source).is_some_and(|gap| gap.whole_file)
+        self.0.get(&source).is_some_and(|gap| gap.extent == Extent::Whole)
     }
 
     pub fn is_empty(&self) -> bool {
@@ -94,17 +102,20 @@ impl Gaps {
 
     /// A part of a file is missing or could not be read. What was found first stays.
     pub fn part(&mut self, source: Source, reason: impl Into<String>) {
-        self.0.entry(source).or_insert_with(|| Gap { reason: reason.into(), whole_file: false });
+        self.0.entry(source).or_insert_with(|| Gap { reason: reason.into(), extent: Extent::Part });
     }
 
     /// The whole file is missing or cannot be read; `how`: `is missing`. Gives the note that tells so.
     pub fn lost(&mut self, source: Source, how: &str) -> String {
         let reason = format!("{} {how}", source.file());
         let note = format!("{reason}: {}", source.tells());
-        self.0.insert(source, Gap { reason, whole_file: true });
+        self.0.insert(source, Gap { reason, extent: Extent::Whole });
         note
     }
 }
+
+/// How every reader's note on a torn last line ends.
+const TORN: &str = "the last line was torn and is left out";
 
 /// Reads files one by one; whatever a reader notes is a gap in its file.
 pub(super) struct Reading<'a> {
@@ -123,7 +134,8 @@ impl Reading<'_> {
         let mut own = Vec::new();
         let value = read(&mut own)?;
         if let Some(first) = own.first() {
-            self.gaps.part(source, first.clone());
+            let extent = if own.len() == 1 && first.ends_with(TORN) { Extent::Tail } else { Extent::Part };
+            self.gaps.0.insert(source, Gap { reason: first.clone(), extent });
         }
         self.notes.append(&mut own);
         Ok(value)
@@ -160,7 +172,8 @@ pub(super) struct Compared<'a> {
 
 impl Compared<'_> {
     /// Finds what the files themselves do not show: one that is not there, is empty, or ends too early at the end of a
-    /// line. A run that was killed may have lost its last seconds in some files: that they end apart is no gap.
+    /// line. A run that was killed may have lost its last seconds in some files: that they end apart is no gap in what
+    /// was done before.
     pub(super) fn check(&self, reading: &mut Reading<'_>) {
         if self.events.is_empty() {
             return reading.lost(Source::Events, how(&self.dir.events_jsonl()));
@@ -173,15 +186,17 @@ impl Compared<'_> {
         if self.sends.last_us.is_none() {
             reading.lost(Source::Sends, how(&self.dir.sends_jsonl()));
         }
-        if self.intervals.is_empty() && self.acked_most() > 0 {
+        if self.intervals.is_empty() && self.may_have_acked() {
             reading.lost(Source::Intervals, how(&self.dir.intervals_hlog()));
         }
-        if self.seconds.is_empty() && self.acked_most() > 0 {
+        if self.seconds.is_empty() && self.may_have_acked() {
             reading.lost(Source::Series, how(&self.dir.series_csv()));
         }
-        if *self.end != RunEnd::Killed {
-            self.check_ends(reading);
+        if *self.end == RunEnd::Killed {
+            // What was done by then is whole, and what was not is not judged.
+            reading.gaps.0.retain(|_, gap| gap.extent != Extent::Tail);
         }
+        self.check_ends(reading);
     }
 
     /// A pipeline that was found ready has sent a receipt of the probe.
@@ -192,46 +207,49 @@ impl Compared<'_> {
         }
     }
 
-    /// Records that were acked, or may have been where that is not known.
-    fn acked_most(&self) -> u64 {
-        let counted: u64 = self.sends.levels.values().map(|level| level.acked).sum();
-        let planned: u64 = self.ranges.iter().map(|range| range.last - range.first + 1).sum();
-        if self.sends.last_us.is_none() { planned } else { counted }
+    /// Whether records were acked, as far as is known.
+    fn may_have_acked(&self) -> bool {
+        self.sends.last_us.is_none() || self.sends.levels.values().any(|level| level.acked > 0)
     }
 
+    /// The files of the generator are written out before the log says that a test has ended.
     fn check_ends(&self, reading: &mut Reading<'_>) {
-        if let Some((sends_us, load_us)) = self.sends.last_us.zip(self.load_ended_us())
+        let (done, ended_us) = self.levels_done();
+        if let Some((sends_us, load_us)) = self.sends.last_us.zip(ended_us)
             && sends_us < load_us
         {
             let short_s = (load_us - sends_us) as f64 / 1e6;
             reading.part(Source::Sends, format!("it ends {short_s:.1} s before the load did"));
         }
-        for (level, counters) in &self.sends.levels {
+        for (level, counters) in self.sends.levels.iter().filter(|(level, _)| done.contains(level)) {
+            let acked = counters.acked;
             let measured = self.intervals.get(&(*level, LoadMetric::PutLatency));
             let measured = measured.map_or(0, hdrhistogram::Histogram::len);
-            if measured < counters.acked {
-                let acked = counters.acked;
-                reading.part(
-                    Source::Intervals,
-                    format!("it holds {measured} of {acked} acked records of level {level}"),
-                );
+            if measured < acked {
+                let what = format!("it holds {measured} of {acked} acked records of level {level}");
+                reading.part(Source::Intervals, what);
             }
             let rows = self.seconds.iter().filter(|row| row.level == *level);
             let in_rows: u64 = rows.map(|row| row.acked).sum();
-            if in_rows < counters.acked {
-                let acked = counters.acked;
-                reading.part(
-                    Source::Series,
-                    format!("it holds {in_rows} of {acked} acked records of level {level}"),
-                );
+            if in_rows < acked {
+                let what = format!("it holds {in_rows} of {acked} acked records of level {level}");
+                reading.part(Source::Series, what);
             }
         }
     }
 
-    /// When the last level ended, by the log.
-    fn load_ended_us(&self) -> Option<WallUs> {
-        let ended = |logged: &Logged| matches!(logged.event, Event::LevelEnded { .. });
-        self.events.iter().filter(|logged| ended(logged)).map(|logged| logged.at_us).max()
+    /// The levels of tests that have ended, of every test where the run has, and when the last of them ended.
+    fn levels_done(&self) -> (BTreeSet<u32>, Option<WallUs>) {
+        let is_end =
+            |logged: &Logged| matches!(logged.event, Event::TestEnded { .. } | Event::RunEnded { .. });
+        let last_end = self.events.iter().rposition(is_end).unwrap_or(0);
+        let ended = self.events[..last_end].iter().filter_map(|logged| match logged.event {
+            Event::LevelEnded { level, .. } => Some((level, logged.at_us)),
+            _ => None,
+        });
+        let ended: Vec<(u32, WallUs)> = ended.collect();
+        let last_us = ended.iter().map(|(_, at_us)| *at_us).max();
+        (ended.into_iter().map(|(level, _)| level).collect(), last_us)
     }
 }
 

@@ -279,3 +279,21 @@ fn plain(error: &SessionError) -> bool {
     let text = error.to_string();
     FILES.iter().any(|name| text.contains(name)) || text.contains("the plan kept")
 }
+
+/// The generator's files are on disk before the log says that a test has ended: a kill after it takes nothing back.
+#[test]
+fn what_was_done_before_a_kill_stays_judged() {
+    let copy = Copy::new();
+    let events = String::from_utf8(copy.read("events.jsonl")).expect("text");
+    let ended = events.find("\"collection_ended\"").expect("collected");
+    copy.write("events.jsonl", &events[..ended]);
+    let sends = copy.read("sends.jsonl");
+    copy.write("sends.jsonl", [&sends[..], b"{\"v\":1,\"at_us\":17"].concat());
+    let report = copy.report().expect("a report");
+    assert!(notes(&report).contains("sends.jsonl: the last line was torn"), "{}", notes(&report));
+    assert_eq!(report["run"]["verdict"], "inconclusive");
+    let passed = judged(&report, "pass");
+    for text in ["success_rate", "put_latency.p95", "e2e_latency.p95", "lost"] {
+        assert!(passed.iter().any(|judged| judged.starts_with(text)), "{text}: {}", reason(&report, text));
+    }
+}

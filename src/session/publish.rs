@@ -35,12 +35,21 @@ pub struct Worked {
 pub fn work_out(dir: &Path) -> Result<Worked, SessionError> {
     let mut evidence = evidence::load(dir)?;
     let book = book(dir, &mut evidence)?;
-    let cost = cost::price(&evidence.usage, &book);
+    let mut cost = cost::price(&evidence.usage, &book);
+    if USED.iter().any(|source| evidence.gaps.is_lost(*source)) {
+        // What is not known was not free.
+        cost.pipeline.incomplete = true;
+        cost.test.incomplete = true;
+        cost.per_million_records = None;
+    }
     let verdicts = verdict::judge(&evidence, &cost);
     let findings = verdict::findings(&evidence, &book, &verdicts);
     let model = report::build(&evidence, &cost, &verdicts, &findings);
     Ok(Worked { model, overall: verdicts.overall, evidence, book })
 }
+
+/// The files that tell what a run used.
+const USED: [Source; 4] = [Source::Environment, Source::Events, Source::Sends, Source::Receipts];
 
 /// The run's own prices, or, where they are missing or damaged, those built in, with a note that says so.
 ///

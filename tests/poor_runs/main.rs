@@ -208,6 +208,8 @@ fn what_is_not_known_is_null() {
     assert!(hold["e2e_latency_ms"]["p95"].is_number());
     let no_sends = without("sends.jsonl");
     assert_eq!(no_sends["delivery"], Value::Null);
+    assert_eq!(no_sends["cost"]["pipeline"]["incomplete"], true);
+    assert_eq!(no_sends["cost"]["pipeline"]["per_million_records"], Value::Null);
     let void = no_sends["tests"][0]["levels"][1]["void"].as_str().expect("void");
     assert!(void.contains("sends.jsonl is missing"), "{void}");
 }

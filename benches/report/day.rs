@@ -63,7 +63,7 @@ pub fn write(root: &Path, run: u64, load_s: u64) -> PathBuf {
 fn header(id: &str, load_s: u64) -> RunHeader {
     let plan = format!(
         "schema: streamgauge/plan/v1\nname: day\nphases:\n- name: Soak\n  tests:\n  - id: '5.1'\n    name: A day\n    \
-         stages: [{{duration: 0s, target: {RATE}}}, {{duration: {load_s}s, target: {RATE}}}]\n    criteria: \
+         stages: [{{duration: 1ms, target: {RATE}}}, {{duration: {load_s}s, target: {RATE}}}]\n    criteria: \
          [success_rate > 99.9%, put_latency.p99 < 100ms, e2e_latency.p95 < 2000ms, throttles == 0, lost == 0, \
          drift(put_latency.p95) < 10%, drift(memory_used) < 10%]\n"
     );

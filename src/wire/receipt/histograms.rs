@@ -130,14 +130,15 @@ fn inflate<T>(bytes: &[u8], read: impl FnOnce(&[u8]) -> Result<T, String>) -> Re
     let deflated = bytes.get(8..).ok_or("cut short")?;
     DECODER.with_borrow_mut(|(decompress, inflated)| {
         decompress.reset(true);
-        inflated.clear();
-        inflated.reserve_exact(INFLATED_MAX_BYTES + 1);
-        let status = decompress.decompress_vec(deflated, inflated, FlushDecompress::Finish);
-        if inflated.len() > INFLATED_MAX_BYTES {
+        // Made once: a vector that grows into its capacity would be cleared for every histogram.
+        inflated.resize(INFLATED_MAX_BYTES + 1, 0);
+        let status = decompress.decompress(deflated, inflated, FlushDecompress::Finish);
+        let length = decompress.total_out() as usize;
+        if length > INFLATED_MAX_BYTES {
             return Err(format!("inflates to more than {INFLATED_MAX_BYTES} bytes"));
         }
         match status.map_err(|error| error.to_string())? {
-            Status::StreamEnd => read(inflated),
+            Status::StreamEnd => read(&inflated[..length]),
             Status::Ok | Status::BufError => Err("the deflated part is cut short".to_owned()),
         }
     })

@@ -83,12 +83,8 @@ struct LevelMessage<'a> {
     stream: Cow<'a, str>,
     #[serde(borrow, default)]
     function: Cow<'a, str>,
-    #[serde(borrow, default, skip_serializing_if = "is_empty")]
+    #[serde(borrow, default, skip_serializing_if = "str::is_empty")]
     sink: Cow<'a, str>,
-}
-
-fn is_empty(text: &Cow<'_, str>) -> bool {
-    text.is_empty()
 }
 
 impl LevelMessage<'_> {

@@ -106,7 +106,7 @@ fn receipt_line(first: u64, delivery: u64) -> String {
             level: 0,
             sequence,
             // As long as the service's.
-            kinesis_sequence: format!("495903382714902566085596925{:029}", sequence * 7_919),
+            kinesis_sequence: format!("495903382714902566085596925{:029}", sequence * 7_919).as_str().into(),
             outcome: RecordOutcome::Processed,
         })
         .collect();

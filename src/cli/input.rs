@@ -147,6 +147,14 @@ pub fn run_dir(run: &Path) -> Result<PathBuf, CliError> {
             return Ok(candidate);
         }
     }
+    // A directory of a run that lost its run.json, or never had one, is told from none at all.
+    if let Some(Err(error)) = [run, by_id.as_path()]
+        .into_iter()
+        .find(|path| path.is_dir())
+        .map(crate::evidence::rundir::RunDir::open)
+    {
+        return Err(CliError::input(error.to_string()));
+    }
     let mut known: Vec<String> = std::fs::read_dir(runs_dir())
         .into_iter()
         .flatten()

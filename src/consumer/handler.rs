@@ -321,7 +321,7 @@ impl Batch {
         seen.records.push(RecordSeen {
             level: envelope.level,
             sequence: envelope.sequence,
-            kinesis_sequence: record.kinesis.sequence_number.clone(),
+            kinesis_sequence: record.kinesis.sequence_number.as_str().into(),
             outcome: if failed { RecordOutcome::Failed } else { RecordOutcome::Processed },
         });
     }

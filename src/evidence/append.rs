@@ -168,6 +168,11 @@ pub fn read_lines(path: &Path, mut each: impl FnMut(u64, &[u8])) -> Result<bool,
     }
 }
 
+/// The note on lines of a format that is newer than this version.
+pub(super) fn newer_format(name: &str, v: u32, known: u32) -> String {
+    format!("{name}: lines of format {v} are left out; this version reads formats up to {known}")
+}
+
 /// Reads a file of JSON lines; lines that cannot be read become notes, as does a torn last line.
 ///
 /// # Errors

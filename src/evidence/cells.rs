@@ -3,8 +3,6 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use hdrhistogram::Histogram;
-
 use super::error::EvidenceError;
 use super::hlog::{LoadMetric, read_totals};
 use super::model::{Evidence, LevelEvidence, SecondRow};
@@ -96,14 +94,16 @@ pub fn read(dir: &Path, evidence: &Evidence) -> Result<Vec<Vec<LevelCells>>, Evi
                 LoadMetric::ServiceTime => &mut open.service_time,
                 LoadMetric::GeneratorLag => return,
             };
-            add(latencies, span.cell(interval.middle_us), &interval.histogram);
+            let recorded = interval.histogram.iter_recorded();
+            let counts = recorded.map(|value| (value.value_iterated_to(), value.count_at_value()));
+            add(latencies, span.cell(interval.middle_us), counts);
         }
     })?;
     let index = ReceiptIndex::read(&dir.receipts_jsonl(), notes, |_| {})?;
     index.each(&dir.receipts_jsonl(), |found| {
         for seen in found.receipt.levels.iter().filter(|seen| seen.level != PROBE_LEVEL) {
             if let Some((span, open)) = spans.get(&seen.level).zip(open.get_mut(&seen.level)) {
-                add(&mut open.e2e, span.cell(found.receipt.started_us), &seen.e2e);
+                add(&mut open.e2e, span.cell(found.receipt.started_us), seen.e2e.iter());
             }
         }
     })?;
@@ -118,10 +118,10 @@ pub fn read(dir: &Path, evidence: &Evidence) -> Result<Vec<Vec<LevelCells>>, Evi
     Ok(evidence.tests.iter().map(|test| test.levels.iter().map(&mut cells).collect()).collect())
 }
 
-fn add(latencies: &mut Latencies, cell: u64, histogram: &Histogram<u64>) {
+fn add(latencies: &mut Latencies, cell: u64, counts: impl Iterator<Item = (u64, u64)>) {
     let cell = latencies.entry(cell).or_default();
-    for value in histogram.iter_recorded() {
-        *cell.entry(value.value_iterated_to()).or_default() += value.count_at_value();
+    for (latency_us, count) in counts {
+        *cell.entry(latency_us).or_default() += count;
     }
 }
 

@@ -10,8 +10,28 @@ pub enum EvidenceError {
     /// The file is there, and is not what it should be.
     #[error("{}: {reason}", path.display())]
     Content { path: PathBuf, reason: String },
-    #[error("the plan kept in the run directory is not a plan any more: {0}")]
-    Plan(String),
+    /// A directory without `run.json`, and the files of a run that are in it.
+    #[error("{}: {}", path.display(), no_run(.found))]
+    NoRun { path: PathBuf, found: Vec<&'static str> },
+    /// `run.json`, without which nothing can be told of the rest.
+    #[error("{} is torn or damaged: {reason}; without it the run's plan is not known, and the rest cannot be reported on", path.display())]
+    Damaged { path: PathBuf, reason: String },
+    #[error("{}: {reason}", path.display())]
+    Newer { path: PathBuf, reason: String },
+    #[error(
+        "the plan kept in the run directory, by streamgauge {tool_version}, is none for this version: {reason}"
+    )]
+    Plan { reason: String, tool_version: String },
+}
+
+fn no_run(found: &[&str]) -> String {
+    match found {
+        [] => "there is no run.json and no evidence: a run that never began, or no run at all".to_owned(),
+        found => format!(
+            "there is no run.json, which holds the plan: what is left ({}) cannot be reported on without it",
+            found.join(", ")
+        ),
+    }
 }
 
 impl EvidenceError {
@@ -33,6 +53,16 @@ impl EvidenceError {
 
     /// One line of what to do, where there is something to do.
     pub fn hint(&self) -> Option<&'static str> {
-        self.is_disk_full().then_some("free some space, or let `.streamgauge/` stand on a larger disk")
+        match self {
+            EvidenceError::Damaged { .. } | EvidenceError::Plan { .. } => Some(
+                "what was reported at the time is in report.json, report.md and report.html beside it, if the run came so far",
+            ),
+            EvidenceError::Newer { .. } => {
+                Some("report on it with the version that wrote it, or a later one")
+            }
+            _ => self
+                .is_disk_full()
+                .then_some("free some space, or let `.streamgauge/` stand on a larger disk"),
+        }
     }
 }

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::append::{AppendFile, read_lines};
 use super::error::EvidenceError;
+use super::plausible::{Plausible, is_time_us};
 use crate::plan::Flag;
 use crate::platform::clock::WallUs;
 
@@ -277,7 +278,10 @@ fn read_event(line: &[u8]) -> Result<Logged, String> {
     if stamp.v != VERSION {
         return Err(format!("format {}; this version reads format {VERSION}", stamp.v));
     }
-    let event = serde_json::from_slice(line).map_err(|error| error.to_string())?;
+    let event: Event = serde_json::from_slice(line).map_err(|error| error.to_string())?;
+    if !is_time_us(stamp.at_us) || !event.is_plausible() {
+        return Err("a number in it is beyond what a run can have".to_owned());
+    }
     Ok(Logged { at_us: stamp.at_us, event })
 }
 

@@ -12,6 +12,7 @@ use hdrhistogram::serialization::interval_log::{IntervalLogWriterBuilder, LogEnt
 
 use super::append::read_lines;
 use super::error::EvidenceError;
+use super::plausible::is_time_us;
 use crate::platform::clock::WallUs;
 
 /// What the generator measures of each record.
@@ -92,6 +93,9 @@ pub struct Interval {
     pub histogram: Histogram<u64>,
 }
 
+/// Of a whole log, by level and metric.
+pub type Totals = BTreeMap<(u32, LoadMetric), Histogram<u64>>;
+
 /// All intervals of a log added up, by level and metric, after `each` has seen every one of them. Unreadable lines
 /// become one note.
 ///
@@ -101,8 +105,8 @@ pub fn read_totals(
     path: &Path,
     notes: &mut Vec<String>,
     mut each: impl FnMut(&Interval),
-) -> Result<BTreeMap<(u32, LoadMetric), Histogram<u64>>, EvidenceError> {
-    let mut totals = BTreeMap::new();
+) -> Result<Totals, EvidenceError> {
+    let mut totals = Totals::new();
     let mut unreadable = 0u64;
     let mut base_us = 0;
     let torn = read_lines(path, |_, line| {
@@ -141,6 +145,9 @@ fn read_interval(line: &[u8], base_us: WallUs) -> Option<Interval> {
     // What a damaged line says may be any number.
     let middle = entry.start_timestamp().checked_add(entry.duration() / 2)?;
     let middle_us = base_us.checked_add(WallUs::try_from(middle.as_micros()).ok()?)?;
+    if !is_time_us(middle_us) {
+        return None;
+    }
     Some(Interval {
         level: level.parse().ok()?,
         metric: metric.parse().ok()?,

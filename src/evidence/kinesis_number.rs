@@ -3,10 +3,11 @@
 
 use std::cmp::Ordering;
 
+use crate::wire::receipt::KinesisSequence;
+
 /// The longest that surely fits 192 bits: 10^57 < 2^192.
 const SMALL_DIGITS_MAX: usize = 57;
-/// Digits that fit 64 bits.
-const CHUNK_DIGITS: usize = 19;
+const PADDED_DIGITS: usize = 64;
 
 /// A Kinesis sequence number. Anything that is not a number is ordered as text of its length.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -38,21 +39,39 @@ impl PartialOrd for Long {
 
 impl KinesisNumber {
     pub(crate) fn new(digits: &str) -> KinesisNumber {
-        let digits = digits.trim_start_matches('0');
-        if digits.len() > SMALL_DIGITS_MAX || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
-            return KinesisNumber(Repr::Large(Box::new(Long(digits.to_owned()))));
+        KinesisNumber::of_digits(digits.as_bytes())
+    }
+
+    pub(crate) fn of(sequence: &KinesisSequence) -> KinesisNumber {
+        KinesisNumber::of_digits(sequence.digits())
+    }
+
+    fn of_digits(digits: &[u8]) -> KinesisNumber {
+        let zeros = digits.iter().take_while(|digit| **digit == b'0').count();
+        let digits = &digits[zeros..];
+        if digits.len() > SMALL_DIGITS_MAX || !digits.iter().all(u8::is_ascii_digit) {
+            let text = String::from_utf8_lossy(digits).into_owned();
+            return KinesisNumber(Repr::Large(Box::new(Long(text))));
         }
+        // Eight digits at a time, the first ones filled up with zeros.
+        let mut padded = [b'0'; PADDED_DIGITS];
+        padded[PADDED_DIGITS - digits.len()..].copy_from_slice(digits);
+        let (chunks, _) = padded.as_chunks::<8>();
         let mut words = [0u64; 3];
-        for chunk in digits.as_bytes().chunks(CHUNK_DIGITS) {
-            let (mut value, mut scale) = (0u64, 1u64);
-            for digit in chunk {
-                value = value * 10 + u64::from(digit - b'0');
-                scale *= 10;
-            }
-            multiply_add(&mut words, scale, value);
+        for pair in chunks.chunks(2) {
+            let value = pair.iter().fold(0, |value, chunk| value * 100_000_000 + eight_digits(*chunk));
+            multiply_add(&mut words, 10_000_000_000_000_000, value);
         }
         KinesisNumber(Repr::Small(words))
     }
+}
+
+/// Of eight ASCII digits, all at once: neighbours are put together in pairs, then pairs of pairs.
+fn eight_digits(chunk: [u8; 8]) -> u64 {
+    let ones = u64::from_le_bytes(chunk) - 0x3030_3030_3030_3030;
+    let pairs = (ones * 10 + (ones >> 8)) & 0x00ff_00ff_00ff_00ff;
+    let fours = (pairs * 100 + (pairs >> 16)) & 0x0000_ffff_0000_ffff;
+    (fours * 10_000 + (fours >> 32)) & 0xffff_ffff
 }
 
 fn multiply_add(words: &mut [u64; 3], factor: u64, summand: u64) {

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::actions::ActionEvidence;
 use super::drawn::{FunctionSecond, Quantile};
 use super::existing::{Change, ExistingInfo, Foreign};
+use super::gaps::Gaps;
 pub use super::windows::{TestWindows, Window};
 use crate::plan;
 use crate::platform::clock::WallUs;
@@ -38,6 +39,8 @@ pub struct Evidence {
     pub by_shard: BTreeMap<u32, BTreeMap<String, u64>>,
     /// The tool read the stream itself after the load: for records without a receipt, or for dead letters.
     pub re_read: bool,
+    /// Files of the run directory that are missing or not whole: nothing that rests on them may pass.
+    pub gaps: Gaps,
     /// Remarks for the reader: a torn line dropped, metrics unsettled, a lookup that failed.
     pub notes: Vec<String>,
 }

@@ -7,12 +7,13 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::append::read_json_lines;
+use super::append::{newer_format, read_json_lines};
 use super::error::EvidenceError;
 use super::kinesis_number::KinesisNumber;
+use super::plausible::Plausible;
 use crate::platform::clock::WallUs;
 use crate::wire::envelope::PROBE_LEVEL;
-use crate::wire::receipt::{Receipt, ReceiptError};
+use crate::wire::receipt::{LevelCounts, Receipt, ReceiptError};
 
 pub(crate) const VERSION: u32 = 1;
 
@@ -36,17 +37,17 @@ impl ReceiptLine {
 pub type PartId = (u128, u32);
 
 /// The id of a receipt's part. Ids are checked hex when a message is read.
-pub fn part_id(receipt: &Receipt) -> PartId {
+pub fn part_id<L>(receipt: &Receipt<L>) -> PartId {
     (u128::from_str_radix(&receipt.id, 16).unwrap_or(0), receipt.part)
 }
 
 /// One receipt part and where it was found.
-pub struct Found {
+pub struct Found<L = LevelCounts> {
     /// Of its line in the file.
     pub offset: u64,
     /// Length of the SQS message.
     pub message_bytes: usize,
-    pub receipt: Receipt,
+    pub receipt: Receipt<L>,
 }
 
 /// Where each distinct receipt part stands in the file, in the order of the function's start. Sixteen bytes
@@ -106,7 +107,7 @@ impl ReceiptIndex {
                     repeated.insert(entry.offset);
                 }
                 let records = receipt.records.iter().filter(|record| record.level != PROBE_LEVEL);
-                let number = records.map(|record| KinesisNumber::new(&record.kinesis_sequence)).next();
+                let number = records.map(|record| KinesisNumber::of(&record.kinesis_sequence)).next();
                 order.push((number, receipt.part, *entry));
             }
             order.sort_by(|left, right| (&left.0, left.1).cmp(&(&right.0, right.1)));
@@ -133,28 +134,53 @@ impl ReceiptIndex {
     /// The file cannot be read at all.
     pub fn each(&self, path: &Path, mut each: impl FnMut(Found)) -> Result<(), EvidenceError> {
         // Lines that cannot be read were noted when the index was made.
-        lines(path, Receipt::from_message, &mut Vec::new(), |found| {
+        each_line(path, |found| {
             if !self.repeated.contains(&found.offset) {
                 each(found);
             }
         })
     }
+
+    /// Whether some part stands in the file more than once.
+    pub fn has_repeated(&self) -> bool {
+        !self.repeated.is_empty()
+    }
 }
 
-fn lines(
+/// Calls `each` with every part in the order of the file, repeated ones too.
+///
+/// # Errors
+/// The file cannot be read at all. Lines that cannot be read are left out.
+pub fn each_line(path: &Path, each: impl FnMut(Found)) -> Result<(), EvidenceError> {
+    lines(path, Receipt::with_counts, &mut Vec::new(), each)
+}
+
+fn lines<L>(
     path: &Path,
-    parse: impl Fn(&str) -> Result<Receipt, ReceiptError>,
+    parse: impl Fn(&str) -> Result<Receipt<L>, ReceiptError>,
     notes: &mut Vec<String>,
-    mut each: impl FnMut(Found),
+    mut each: impl FnMut(Found<L>),
 ) -> Result<(), EvidenceError> {
     let mut unreadable: Option<(u64, ReceiptError)> = None;
-    read_json_lines(path, notes, |offset, line: ReceiptLine| match parse(&line.message) {
-        Ok(receipt) => each(Found { offset, message_bytes: line.message.len(), receipt }),
-        Err(error) => match &mut unreadable {
-            Some((count, _)) => *count += 1,
-            None => unreadable = Some((1, error)),
-        },
+    let (mut newer, mut implausible) = (None, 0u64);
+    read_json_lines(path, notes, |offset, line: ReceiptLine| {
+        if line.v > VERSION {
+            newer = Some(line.v);
+            return;
+        }
+        match parse(&line.message) {
+            Ok(receipt) if !receipt.is_plausible() => implausible += 1,
+            Ok(receipt) => each(Found { offset, message_bytes: line.message.len(), receipt }),
+            Err(error) => match &mut unreadable {
+                Some((count, _)) => *count += 1,
+                None => unreadable = Some((1, error)),
+            },
+        }
     })?;
+    if implausible > 0 {
+        notes.push(format!("receipts.jsonl: {implausible} receipts with impossible times are left out"));
+    }
+    notes.extend(newer.map(|v| newer_format("receipts.jsonl", v, VERSION)));
     if let Some((count, error)) = unreadable {
         notes.push(format!("receipts.jsonl: {count} receipts could not be read ({error})"));
     }

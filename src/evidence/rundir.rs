@@ -10,7 +10,9 @@ use serde::{Deserialize, Serialize};
 
 use super::error::EvidenceError;
 use super::events::EventLog;
+use super::gaps::Source;
 use super::model::EnvironmentInfo;
+use super::plausible::{Plausible, is_time_us};
 use super::pulled::Pulled;
 use crate::plan::{PlanFile, ReadFile};
 use crate::platform::clock::WallUs;
@@ -82,12 +84,23 @@ impl RunDir {
     /// Opens the directory of a run.
     ///
     /// # Errors
-    /// There is no `run.json` in it.
+    /// There is no `run.json` in it; the error says what there is.
     pub fn open(path: &Path) -> Result<RunDir, EvidenceError> {
         let dir = RunDir { path: path.to_owned() };
         let run_json = dir.run_json();
-        std::fs::metadata(&run_json).map_err(EvidenceError::io(&run_json))?;
-        Ok(dir)
+        match std::fs::metadata(&run_json) {
+            Ok(_) => Ok(dir),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound && path.is_dir() => {
+                Err(EvidenceError::NoRun { path: path.to_owned(), found: dir.evidence_found() })
+            }
+            Err(error) => Err(EvidenceError::io(&run_json)(error)),
+        }
+    }
+
+    /// The files of a run that are there, by name.
+    fn evidence_found(&self) -> Vec<&'static str> {
+        let names = Source::ALL.map(Source::file);
+        names.into_iter().filter(|name| self.path.join(name).is_file()).collect()
     }
 
     /// The runs under `root`, oldest first. None when there is no such directory.
@@ -156,7 +169,9 @@ impl RunDir {
     /// # Errors
     /// The file cannot be written.
     pub fn write_prices(&self, yaml: &str) -> Result<(), EvidenceError> {
-        replace(&self.prices_yaml(), yaml.as_bytes())
+        // A file that ends within a line is taken for one that was cut off.
+        let end = if yaml.ends_with('\n') { "" } else { "\n" };
+        replace(&self.prices_yaml(), format!("{yaml}{end}").as_bytes())
     }
 
     /// # Errors
@@ -189,39 +204,49 @@ impl RunDir {
     /// It is missing, or not what it should be.
     pub fn read_run(&self) -> Result<RunHeader, EvidenceError> {
         let path = self.run_json();
-        let header: RunHeader =
-            read_json(&path)?.ok_or_else(|| EvidenceError::content(&path, "there is no such file"))?;
-        if header.v != RUN_VERSION {
-            return Err(EvidenceError::content(
-                &path,
-                format!("format {}; this version reads format {RUN_VERSION}", header.v),
-            ));
+        let bytes = std::fs::read(&path).map_err(EvidenceError::io(&path))?;
+        // The version first: what a newer one has beside it may be of any form.
+        let damaged = |error: serde_json::Error| EvidenceError::Damaged {
+            path: path.clone(),
+            reason: error.to_string(),
+        };
+        let stamp: Stamp = serde_json::from_slice(&bytes).map_err(damaged)?;
+        newest(&path, stamp.v, RUN_VERSION, stamp.tool_version.as_deref())?;
+        let header: RunHeader = serde_json::from_slice(&bytes).map_err(damaged)?;
+        if !is_time_us(header.started_us) {
+            let reason = "it began at no time".to_owned();
+            return Err(EvidenceError::Damaged { path, reason });
         }
         Ok(header)
     }
 
-    /// `None` before the environment stood.
+    /// Missing before the environment stood.
     ///
     /// # Errors
-    /// It is not what it should be.
-    pub fn read_environment(&self) -> Result<Option<EnvironmentInfo>, EvidenceError> {
+    /// It cannot be opened, or is of a newer version.
+    pub fn read_environment(&self) -> Result<Kept<EnvironmentInfo>, EvidenceError> {
         let path = self.environment_json();
-        let environment: Option<EnvironmentInfo> = read_json(&path)?;
-        match &environment {
-            Some(EnvironmentInfo { v, .. }) if *v > EnvironmentInfo::VERSION => Err(EvidenceError::content(
-                &path,
-                format!("format {v}; this version reads format {}", EnvironmentInfo::VERSION),
-            )),
-            _ => Ok(environment),
+        let environment: Kept<EnvironmentInfo> = read_json(&path)?;
+        if let Kept::Whole(found) = &environment {
+            newest(&path, found.v, EnvironmentInfo::VERSION, None)?;
+            if !found.is_plausible() {
+                return Ok(Kept::Damaged("it describes no environment".to_owned()));
+            }
         }
+        Ok(environment)
     }
 
-    /// `None` before metrics were pulled.
+    /// Missing before metrics were pulled.
     ///
     /// # Errors
-    /// It is not what it should be.
-    pub fn read_metrics(&self) -> Result<Option<Pulled>, EvidenceError> {
-        read_json(&self.metrics_json())
+    /// It cannot be opened.
+    pub fn read_metrics(&self) -> Result<Kept<Pulled>, EvidenceError> {
+        Ok(match read_json::<Pulled>(&self.metrics_json())? {
+            Kept::Whole(pulled) if !pulled.is_plausible() => {
+                Kept::Damaged("no service gave such numbers".to_owned())
+            }
+            other => other,
+        })
     }
 
     /// # Errors
@@ -259,12 +284,50 @@ impl ReadFile for KeptFiles<'_> {
     }
 }
 
-fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<Option<T>, EvidenceError> {
+/// A file that is written once, as it is found later.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Kept<T> {
+    Whole(T),
+    Missing,
+    /// Empty, torn or something else, and why.
+    Damaged(String),
+}
+
+impl<T> Kept<T> {
+    pub fn ok(self) -> Option<T> {
+        match self {
+            Kept::Whole(value) => Some(value),
+            Kept::Missing | Kept::Damaged(_) => None,
+        }
+    }
+}
+
+/// What every version of `run.json` begins with.
+#[derive(Deserialize)]
+struct Stamp {
+    v: u32,
+    tool_version: Option<String>,
+}
+
+/// Older formats are read as far as they go; a newer one may mean anything.
+fn newest(path: &Path, v: u32, known: u32, tool_version: Option<&str>) -> Result<(), EvidenceError> {
+    if v <= known {
+        return Ok(());
+    }
+    let writer =
+        tool_version.map_or_else(|| "a newer one".to_owned(), |version| format!("streamgauge {version}"));
+    let reason = format!("format {v}, written by {writer}; this version reads formats up to {known}");
+    Err(EvidenceError::Newer { path: path.to_owned(), reason })
+}
+
+fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<Kept<T>, EvidenceError> {
     match std::fs::read(path) {
-        Ok(bytes) => serde_json::from_slice(&bytes)
-            .map(Some)
-            .map_err(|error| EvidenceError::content(path, error.to_string())),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Ok(bytes) if bytes.is_empty() => Ok(Kept::Damaged("it is empty".to_owned())),
+        Ok(bytes) => Ok(match serde_json::from_slice(&bytes) {
+            Ok(value) => Kept::Whole(value),
+            Err(error) => Kept::Damaged(error.to_string()),
+        }),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Kept::Missing),
         Err(error) => Err(EvidenceError::io(path)(error)),
     }
 }
@@ -317,9 +380,14 @@ mod tests {
         assert_eq!(RunDir::list(root.path()).expect("list"), [run]);
         let dir = RunDir::open(dir.path()).expect("open");
         assert_eq!(dir.read_run().expect("read"), header);
-        assert_eq!(dir.read_environment().expect("none").map(|found| found.shards), None);
-        dir.write_environment(&EnvironmentInfo { shards: 2, ..EnvironmentInfo::default() }).expect("write");
-        assert_eq!(dir.read_environment().expect("read").map(|found| found.shards), Some(2));
+        assert_eq!(dir.read_environment().expect("none").ok().map(|found| found.shards), None);
+        dir.write_environment(&EnvironmentInfo {
+            shards: 2,
+            stream_mode: "provisioned".into(),
+            ..EnvironmentInfo::default()
+        })
+        .expect("write");
+        assert_eq!(dir.read_environment().expect("read").ok().map(|found| found.shards), Some(2));
         let newer = EnvironmentInfo { v: EnvironmentInfo::VERSION + 1, ..EnvironmentInfo::default() };
         dir.write_environment(&newer).expect("write");
         assert!(dir.read_environment().expect_err("newer").to_string().contains("this version reads"));

@@ -6,9 +6,10 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::append::read_json_lines;
+use super::append::{newer_format, read_json_lines};
 use super::error::EvidenceError;
 use super::events::Range;
+use super::plausible::Plausible;
 use super::sequences::SequenceSet;
 use crate::load::outcome::{FailReason, Outcome, RecordEnd};
 use crate::platform::clock::WallUs;
@@ -117,7 +118,16 @@ impl Sends {
         let mut sends = Sends::default();
         let mut failed = SequenceSet::new();
         let mut last = SendsLine::default();
+        let (mut newer, mut implausible) = (None, 0u64);
         read_json_lines(path, notes, |_, mut line: SendsLine| {
+            if line.v > VERSION {
+                newer = Some(line.v);
+                return;
+            }
+            if !line.is_plausible() {
+                implausible += 1;
+                return;
+            }
             line.samples.retain(|(sequence, _, _)| keep_sample(*sequence));
             for (first, last, _) in &line.failed {
                 failed.insert_range(*first, *last);
@@ -127,6 +137,10 @@ impl Sends {
             sends.generator_mb.extend(line.generator_mb.map(|mb| (line.at_us, mb)));
             last = line;
         })?;
+        if implausible > 0 {
+            notes.push(format!("sends.jsonl: {implausible} lines with impossible numbers are left out"));
+        }
+        notes.extend(newer.map(|v| newer_format("sends.jsonl", v, VERSION)));
         if let Some(highest) = last.highest {
             sends.last_us = Some(last.at_us);
             sends.acked.insert_range(0, highest);

@@ -5,6 +5,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use crate::cost::{self, PriceBook};
+use crate::evidence::gaps::Source;
 use crate::evidence::{self, model::Evidence};
 use crate::report::{self, ReportModel};
 use crate::verdict::{self, Findings, Verdict};
@@ -33,17 +34,45 @@ pub struct Worked {
 /// # Errors
 /// The evidence or the price book cannot be read.
 pub fn work_out(dir: &Path) -> Result<Worked, SessionError> {
-    let evidence = evidence::load(dir)?;
-    let prices_path = dir.join("prices.yaml");
-    let prices = std::fs::read_to_string(&prices_path)
-        .map_err(|error| SessionError::Unreadable { path: prices_path.clone(), error: error.to_string() })?;
-    let book = PriceBook::parse(&prices)
-        .map_err(|error| SessionError::Unreadable { path: prices_path, error: error.to_string() })?;
-    let cost = cost::price(&evidence.usage, &book);
+    let mut evidence = evidence::load(dir)?;
+    let book = book(dir, &mut evidence)?;
+    let mut cost = cost::price(&evidence.usage, &book);
+    if USED.iter().any(|source| evidence.gaps.is_lost(*source)) {
+        // What is not known was not free.
+        cost.pipeline.incomplete = true;
+        cost.test.incomplete = true;
+        cost.per_million_records = None;
+    }
     let verdicts = verdict::judge(&evidence, &cost);
     let findings = verdict::findings(&evidence, &book, &verdicts);
     let model = report::build(&evidence, &cost, &verdicts, &findings);
     Ok(Worked { model, overall: verdicts.overall, evidence, book, findings })
+}
+
+/// The files that tell what a run used.
+const USED: [Source; 4] = [Source::Environment, Source::Events, Source::Sends, Source::Receipts];
+
+/// The run's own prices, or, where they are missing or damaged, those built in, with a note that says so.
+///
+/// # Errors
+/// The file is there and cannot be opened.
+fn book(dir: &Path, evidence: &mut Evidence) -> Result<PriceBook, SessionError> {
+    let path = dir.join("prices.yaml");
+    let how = match std::fs::read(&path) {
+        Ok(bytes) if bytes.is_empty() => "is empty".to_owned(),
+        // Cut short, it may still be YAML, with a digit of a price missing.
+        Ok(bytes) if bytes.last() != Some(&b'\n') => "is torn: its last line has no end".to_owned(),
+        Ok(bytes) => match PriceBook::parse(&String::from_utf8_lossy(&bytes)) {
+            Ok(book) => return Ok(book),
+            Err(error) => format!("cannot be read ({error})"),
+        },
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => "is missing".to_owned(),
+        Err(error) => return Err(SessionError::Unreadable { path, error: error.to_string() }),
+    };
+    let note = evidence.gaps.lost(Source::Prices, &how);
+    evidence.notes.push(format!("{note}; those built in stand in for them"));
+    PriceBook::parse(cost::BUILTIN_PRICES)
+        .map_err(|error| SessionError::Unreadable { path, error: error.to_string() })
 }
 
 /// The verdict of one test of the run in `dir`: the report's where there is one, otherwise worked out. `None` where it

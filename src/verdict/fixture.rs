@@ -330,6 +330,7 @@ pub(crate) fn evidence() -> Evidence {
     let (seconds, receipt_seconds) = seconds(&tests);
     let acked: u64 = tests.iter().flat_map(|test| &test.levels).map(|level| level.acked).sum();
     Evidence {
+        gaps: Default::default(),
         run: run_info(),
         environment: environment(),
         delivery: Delivery { measured: true, acked, delivered: acked, unconfirmed: 0, ..Delivery::default() },

@@ -5,7 +5,7 @@ use crate::cost::Cost;
 use crate::evidence::model::{Dist, Evidence, LevelDelivery, LevelEvidence, TestEvidence};
 use crate::plan::{Metric, StageKind, Stat};
 
-use super::windows;
+use super::{gaps, windows};
 
 /// Keys of `cloudwatch` that criteria and findings read.
 pub(super) mod key {
@@ -124,6 +124,10 @@ pub fn mean_target_rps(level: &LevelEvidence) -> f64 {
 
 /// Everything that was observed of a metric: one entry a judged level, or one for the whole test.
 pub(super) fn observe(metric: Metric, stat: Option<Stat>, scope: &Scope<'_>) -> Vec<Observation> {
+    gaps::doubt(metric, stat, scope, observe_whole(metric, stat, scope))
+}
+
+fn observe_whole(metric: Metric, stat: Option<Stat>, scope: &Scope<'_>) -> Vec<Observation> {
     let over_windows = match metric {
         _ if metric.is_drift() => windows::drifts(metric, stat, scope),
         Metric::RecoveryPutLatency | Metric::RecoveryE2eLatency => windows::recoveries(metric, stat, scope),

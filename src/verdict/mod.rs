@@ -10,6 +10,7 @@ mod drain;
 mod findings;
 #[cfg(test)]
 pub(crate) mod fixture;
+mod gaps;
 mod measure;
 mod statistics;
 #[cfg(test)]

@@ -1,11 +1,15 @@
 //! The receipt: one per invocation and run seen in it, sent to SQS before the function answers. The
 //! format is public: `docs/receipts.md`.
 
+mod counts;
 mod histograms;
+mod kinesis_sequence;
 mod message;
 mod records;
 
+pub use counts::{Counts, LevelCounts};
 pub use histograms::{HISTOGRAM_MAX_US, decode as decode_histogram};
+pub use kinesis_sequence::KinesisSequence;
 pub use message::{MESSAGE_MAX_BYTES, ReceiptError};
 
 use super::run_id::RunId;
@@ -14,7 +18,7 @@ use super::run_id::RunId;
 /// `part` (from 0) of `parts`, all with one `id`; the numbers of the invocation stand in each part, the
 /// records and histograms in exactly one.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Receipt {
+pub struct Receipt<L = LevelHistograms> {
     /// Random, 32 hex digits. SQS standard queues repeat and reorder: the collector de-duplicates on (id, part).
     pub id: String,
     pub part: u32,
@@ -36,7 +40,7 @@ pub struct Receipt {
     /// In the order in which the batch had them.
     pub records: Vec<RecordSeen>,
     /// One entry per level seen.
-    pub levels: Vec<LevelHistograms>,
+    pub levels: Vec<L>,
     /// (sequence, approximate arrival in ms) of every record, probes left out, whose sequence is a multiple of
     /// [`CLOCK_SAMPLE_EVERY`]: together with the generator's send and ack times of the same records they
     /// bound the offset between the two clocks.
@@ -50,8 +54,8 @@ pub const CLOCK_SAMPLE_EVERY: u64 = 32;
 pub struct RecordSeen {
     pub level: u32,
     pub sequence: u64,
-    /// Kinesis sequence number, decimal digits: tells a redelivery from a second put.
-    pub kinesis_sequence: String,
+    /// Tells a redelivery from a second put.
+    pub kinesis_sequence: KinesisSequence,
     pub outcome: RecordOutcome,
 }
 

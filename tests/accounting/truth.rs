@@ -94,7 +94,7 @@ fn sightings(ran: &Ran) -> Vec<Sighting> {
         .filter(|record| record.level != PROBE_LEVEL && record.outcome == RecordOutcome::Processed)
         .map(|record| Sighting {
             sequence: record.sequence,
-            number: record.kinesis_sequence.clone(),
+            number: record.kinesis_sequence.to_string(),
             key: keys.index(record.sequence),
         })
         .collect()

@@ -32,6 +32,7 @@ use std::path::PathBuf;
 
 use super::error::EvidenceError;
 use super::events::{Event, Logged};
+use super::gaps::{Gaps, Source};
 use super::kinesis_number::KinesisNumber;
 use super::model::{Delivery, LevelDelivery};
 use super::rundir::RunDir;
@@ -91,7 +92,24 @@ pub struct Accounting {
     pub levels: BTreeMap<u32, LevelDelivery>,
     /// Acked records by the second, since the epoch, in which they were first processed or given up.
     pub settled: BTreeMap<i64, u64>,
+    /// Acked records without a receipt that were never looked for, although all were at the end of the collection:
+    /// they had a receipt then.
+    pub unexplained: u64,
     pub notes: Vec<String>,
+}
+
+impl Accounting {
+    /// Takes back what a damaged file cannot tell: with receipts gone a record is not lost for want of one.
+    pub fn with_gaps(&mut self, gaps: &Gaps) {
+        if gaps.is_lost(Source::Receipts) || gaps.is_lost(Source::Sends) {
+            self.delivery.measured = false;
+        }
+        if !self.delivery.measured || gaps.reason(Source::Receipts).is_some() {
+            self.delivery.complete = false;
+            self.delivery.lost = None;
+            self.levels.values_mut().for_each(|level| level.lost = None);
+        }
+    }
 }
 
 /// What was looked up after the load.
@@ -101,6 +119,10 @@ struct LookedUp {
     complete: bool,
     unreadable: u64,
     absent: SequenceSet,
+    /// Everything that was looked for, found or not.
+    sought: SequenceSet,
+    /// Not everything that was missing was looked for.
+    sought_in_part: bool,
     dead_lettered: SequenceSet,
 }
 
@@ -114,7 +136,11 @@ impl LookedUp {
                     looked_up.complete = *complete;
                     looked_up.unreadable = *unreadable;
                 }
-                Event::Confirmed { absent, present, .. } => {
+                Event::Confirmed { absent, present, incomplete } => {
+                    looked_up.sought_in_part |= incomplete.is_some();
+                    for ranges in [absent, present] {
+                        looked_up.sought = looked_up.sought.union(&SequenceSet::from_ranges(ranges));
+                    }
                     looked_up.absent = looked_up.absent.union(&SequenceSet::from_ranges(absent));
                     looked_up.absent = looked_up.absent.minus(&SequenceSet::from_ranges(present));
                 }
@@ -215,7 +241,15 @@ pub fn account(
         levels.insert(range.level, level);
     }
     let measured = !first.index.is_empty() || looked_up.collected;
-    Ok(Accounting { delivery: sum(&levels, measured, &looked_up), levels, settled: second.settled, notes })
+    let all_sought = looked_up.complete && !looked_up.sought_in_part;
+    let unexplained = if all_sought { gone.minus(&looked_up.sought).len() } else { 0 };
+    Ok(Accounting {
+        delivery: sum(&levels, measured, &looked_up),
+        levels,
+        settled: second.settled,
+        unexplained,
+        notes,
+    })
 }
 
 /// Records that went to the on-failure queue, and that no attempt processed, are settled when that was seen.

@@ -52,10 +52,12 @@ pub(super) fn first(
 }
 
 fn note_lowest(lowest: &mut BTreeMap<String, KinesisNumber>, receipt: &Receipt) {
-    let Some(number) = receipt.records.iter().map(|one| KinesisNumber::new(&one.kinesis_sequence)).min()
-    else {
+    // Of numbers without leading zeros the one with fewer digits is lower.
+    let digits = receipt.records.iter().map(|record| &record.kinesis_sequence);
+    let Some(lowest_here) = digits.min_by_key(|number| (number.digits().len(), number.digits())) else {
         return;
     };
+    let number = KinesisNumber::of(lowest_here);
     match lowest.get_mut(&receipt.shard) {
         Some(known) if *known <= number => {}
         Some(known) => *known = number,
@@ -107,7 +109,7 @@ pub(super) fn second(
                 continue;
             };
             let counts = &mut second.counts[range];
-            let number = KinesisNumber::new(&record.kinesis_sequence);
+            let number = KinesisNumber::of(&record.kinesis_sequence);
             let mut first_of_sequence = true;
             if first.again.contains(record.sequence) {
                 if !known.numbers.insert((record.sequence, hash(&number))) {

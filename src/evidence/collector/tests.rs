@@ -122,7 +122,7 @@ fn receipt(run: &str, id: u128, level: u32, sequences: std::ops::Range<u64>, sta
         RecordSeen {
             level,
             sequence,
-            kinesis_sequence: sequence.to_string(),
+            kinesis_sequence: sequence.to_string().as_str().into(),
             outcome: RecordOutcome::Processed,
         }
     });

@@ -21,7 +21,7 @@ use crate::evidence::sequences::SequenceSet;
 use crate::load::schedule;
 use crate::platform::clock::WallUs;
 use crate::wire::envelope::PROBE_LEVEL;
-use crate::wire::receipt::{Receipt, RecordOutcome};
+use crate::wire::receipt::{LevelCounts, Receipt, RecordOutcome};
 
 /// More blocks of a run than this are counted, not listed.
 const BLOCKS_MAX: usize = 1_000;
@@ -155,7 +155,7 @@ impl Sources<'_> {
         Ok(shards)
     }
 
-    fn attempt(&self, receipt: &Receipt) -> Attempt {
+    fn attempt(&self, receipt: &Receipt<LevelCounts>) -> Attempt {
         let (id, part) = part_id(receipt);
         let ended_us = receipt.started_us + receipt.duration_us as i64;
         let (failed, recovered) = (Vec::new(), Vec::new());
@@ -233,6 +233,7 @@ impl Sources<'_> {
     /// each record arrived, but how long each had waited: one that waited longer than from the block's end had
     /// arrived before it.
     fn add_waits_behind(&self, found: &mut [Draft]) -> Result<(), EvidenceError> {
+        let scale = histogram();
         self.index.each(&self.dir.receipts_jsonl(), |Found { receipt, .. }| {
             for found in found.iter_mut().filter(|found| found.block.shard == receipt.shard) {
                 let Some(until_us) = found.block.until_us else { continue };
@@ -242,11 +243,11 @@ impl Sources<'_> {
                 let since_us = (receipt.started_us - until_us) as u64;
                 let whole_us = (until_us - found.block.from_us).max(0) as u64;
                 for level in receipt.levels.iter().filter(|level| level.level != PROBE_LEVEL) {
-                    for value in level.stream.iter_recorded() {
-                        let waited_us = level.stream.median_equivalent(value.value_iterated_to());
+                    for (value_us, count) in level.stream.iter() {
+                        let waited_us = scale.median_equivalent(value_us);
                         if waited_us > since_us {
                             let added_us = (waited_us - since_us).min(whole_us);
-                            let _ = found.waits_us.record_n(added_us, value.count_at_value());
+                            let _ = found.waits_us.record_n(added_us, count);
                         }
                     }
                 }

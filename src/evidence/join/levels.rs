@@ -7,6 +7,7 @@ use super::timeline::{LevelTimes, TestTimes, Timeline};
 use super::{Files, clocks, cloudwatch_values, dist};
 use crate::evidence::accounting::LevelRange;
 use crate::evidence::drawn::spectrum;
+use crate::evidence::gaps::Source;
 use crate::evidence::hlog::LoadMetric;
 use crate::evidence::model::{
     Dist, GENERATOR_LAG_P99_MAX_MS, LevelDelivery, LevelEvidence, PutBytes, TestEvidence, TestWindows,
@@ -132,7 +133,7 @@ fn level(
             bytes_rounded_1k: counters.acked_bytes_rounded_1k,
             put_payload_units: counters.put_payload_units,
         }),
-        void: void(times, counters, generator_lag.as_ref()),
+        void: void(files, times, counters, generator_lag.as_ref()),
         generator_lag,
         put_latency: measured(LoadMetric::PutLatency),
         service_time: measured(LoadMetric::ServiceTime),
@@ -140,7 +141,7 @@ fn level(
         service_spectrum: whole(LoadMetric::ServiceTime),
         e2e: seen(|sums| dist(&sums.histograms.e2e)),
         clock_error_ms: times.filter(|times| times.count > 0).and_then(|times| {
-            let sequences = (times.first_sequence, times.first_sequence + (times.count - 1));
+            let sequences = (times.first_sequence, times.first_sequence.saturating_add(times.count - 1));
             clocks::error_ms(&files.sends.samples, &files.receipts.arrivals, sequences)
         }),
         stage_put: seen(|sums| dist(&sums.histograms.put)),
@@ -160,9 +161,17 @@ fn level(
     }
 }
 
-fn void(times: Option<&LevelTimes>, counters: &LevelCounters, lag: Option<&Dist>) -> Option<String> {
+fn void(
+    files: &Files,
+    times: Option<&LevelTimes>,
+    counters: &LevelCounters,
+    lag: Option<&Dist>,
+) -> Option<String> {
     if times.is_none() {
         return Some("the level was never started".into());
+    }
+    if let Some(reason) = files.gaps.reason(Source::Sends).filter(|_| files.gaps.is_lost(Source::Sends)) {
+        return Some(format!("what was sent is not known: {reason}"));
     }
     if counters.sent == 0 {
         return Some("nothing was sent".into());

@@ -12,31 +12,36 @@ mod levels;
 mod receipt_sums;
 mod series;
 mod timeline;
+mod twice;
 mod usage;
 mod windows;
 
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use hdrhistogram::Histogram;
 
-use super::accounting;
+use super::accounting::{self, Accounting, Seen};
 use super::drawn;
 use super::error::EvidenceError;
 use super::events::{Event, Logged, read_events};
 use super::existing;
-use super::hlog::{LoadMetric, read_totals};
-use super::model::{CloudWatch, Dist, EnvironmentInfo, Evidence, FlagRaised, RunInfo, TestEvidence};
+use super::gaps::{Compared, Gaps, Reading, Source};
+use super::hlog::{LoadMetric, Totals, read_totals};
+use super::model::{
+    CloudWatch, Dist, EnvironmentInfo, Evidence, FlagRaised, RunEnd, RunInfo, SecondRow, TestEvidence,
+};
 use super::pulled::Pulled;
-use super::rundir::{KeptFiles, RunDir, RunHeader};
+use super::rundir::{Kept, KeptFiles, RunDir, RunHeader};
 use super::sends::Sends;
 use crate::plan::{self, Plan, ReadFile};
 use crate::platform::clock::WallUs;
 use receipt_sums::ReceiptSums;
 use timeline::Timeline;
+use twice::{Both, Receipts};
 use windows::WindowSums;
 
 /// Tells the index of the partition key of a sequence.
@@ -57,9 +62,11 @@ struct Files {
     plan: Plan,
     events: Vec<Logged>,
     sends: Sends,
-    intervals: BTreeMap<(u32, LoadMetric), Histogram<u64>>,
+    intervals: Totals,
+    seconds: Vec<SecondRow>,
     receipts: ReceiptSums,
     pulled: Option<Pulled>,
+    gaps: Gaps,
 }
 
 fn dlq_depth_max(events: &[Logged], test: &TestEvidence) -> Option<u64> {
@@ -80,21 +87,22 @@ fn dlq_depth_max(events: &[Logged], test: &TestEvidence) -> Option<u64> {
 pub fn load_with(dir: &Path, rooms: &Rooms<'_>) -> Result<Evidence, EvidenceError> {
     let dir = RunDir::open(dir)?;
     let mut notes = Vec::new();
-    let (mut files, timeline, windows, seen) = read(&dir, rooms, &mut notes)?;
+    let (mut files, timeline, windows, accounted) = read(&dir, rooms, &mut notes)?;
+    let (seen, mut accounting) = accounted;
     let tests: Vec<&plan::Test> = files.plan.tests().collect();
-    let planned = timeline.planned();
     notes.extend(shapes(&tests, &timeline));
-    let pickers = pickers(&tests, rooms);
-    let key_of = |sequence: u64| {
-        let after = planned.partition_point(|(first, _, _)| *first <= sequence);
-        let picker = after.checked_sub(1).and_then(|index| pickers.get(planned[index].2));
-        picker.map_or(0, |(first, picker)| first + picker(sequence))
-    };
-    let accounting = accounting::account(&dir, &files.events, &files.sends.acked, &seen, &key_of)?;
-    notes.extend(accounting.notes);
-    let seconds = series::read(&dir.series_csv(), &mut notes)?;
+    if timeline.end != RunEnd::Killed && accounting.unexplained > 0 {
+        let note = format!(
+            "receipts.jsonl: no receipt names {} acked records that had one when the run ended",
+            accounting.unexplained
+        );
+        files.gaps.part(Source::Receipts, note.clone());
+        notes.push(note);
+    }
+    accounting.with_gaps(&files.gaps);
+    notes.append(&mut accounting.notes);
     let mut tests = levels::tests(&files, &timeline, &accounting.levels);
-    windows.finish(&seconds, &files.sends.generator_mb, &mut tests);
+    windows.finish(&files.seconds, &files.sends.generator_mb, &mut tests);
     for test in &mut tests {
         test.dlq_depth_max = dlq_depth_max(&files.events, test);
     }
@@ -116,7 +124,7 @@ pub fn load_with(dir: &Path, rooms: &Rooms<'_>) -> Result<Evidence, EvidenceErro
         files: &files,
         timeline: &timeline,
         index: &seen.index,
-        backlog: &drawn::backlog(&seconds, &function_seconds),
+        backlog: &drawn::backlog(&files.seconds, &function_seconds),
         measured: accounting.delivery.measured,
     };
     for test in &mut tests {
@@ -131,22 +139,23 @@ pub fn load_with(dir: &Path, rooms: &Rooms<'_>) -> Result<Evidence, EvidenceErro
     let incoming = incoming.filter(|_| files.environment.existing.is_some());
     Ok(Evidence {
         changes,
-        foreign: existing::foreign(incoming, &seconds, &files.events),
+        foreign: existing::foreign(incoming, &files.seconds, &files.events),
         run: run_info(&files.header, &timeline),
         tests,
         delivery: accounting.delivery,
-        cloudwatch: cloudwatch(files.pulled.as_ref()),
+        cloudwatch: cloudwatch(files.pulled.as_ref(), &files.gaps),
         usage,
         flags,
         probes_acked: probes_acked(&files.events),
         by_shard: files.receipts.levels.iter().map(|(level, sums)| (*level, sums.by_shard.clone())).collect(),
         re_read: files.events.iter().any(|logged| re_reads(&logged.event)),
         receipts: files.receipts.invocations,
-        seconds,
+        seconds: files.seconds,
         function_seconds,
         receipt_seconds: files.receipts.seconds,
         environment: files.environment,
         plan: files.plan,
+        gaps: files.gaps,
         notes,
     })
 }
@@ -155,31 +164,81 @@ fn read(
     dir: &RunDir,
     rooms: &Rooms<'_>,
     notes: &mut Vec<String>,
-) -> Result<(Files, Timeline, WindowSums, accounting::Seen), EvidenceError> {
+) -> Result<(Files, Timeline, WindowSums, (Seen, Accounting)), EvidenceError> {
     let header = dir.read_run()?;
     let kept = KeptFiles { dir, header: &header };
-    let mut plan = (rooms.parse)(&header.plan_text, &kept).map_err(EvidenceError::Plan)?;
-    let environment = dir.read_environment()?.unwrap_or_else(|| {
-        notes.push("environment.json is missing: the environment's figures are those of the plan".into());
-        planned_environment(&header, &plan)
-    });
+    let mut plan = (rooms.parse)(&header.plan_text, &kept)
+        .map_err(|reason| EvidenceError::Plan { reason, tool_version: header.tool_version.clone() })?;
+    let mut reading = Reading { notes, gaps: Gaps::default() };
+    let environment = environment(dir, &header, &plan, &mut reading)?;
     existing::as_it_stood(&mut plan, &environment);
-    let events = read_events(&dir.events_jsonl(), notes)?;
+    let events = reading.read(Source::Events, |notes| read_events(&dir.events_jsonl(), notes))?;
     let ranges = accounting::level_ranges(&events);
     let sampling = clocks::Sampling::new(&ranges);
-    let sends = Sends::read(&dir.sends_jsonl(), notes, |sequence| sampling.keeps(sequence))?;
+    let sends = reading.read(Source::Sends, |notes| {
+        Sends::read(&dir.sends_jsonl(), notes, |sequence| sampling.keeps(sequence))
+    })?;
     let timeline = Timeline::new(&events, &plan, sends.last_us);
     let mut windows = WindowSums::new(&timeline, &plan);
-    let intervals = read_totals(&dir.intervals_hlog(), notes, |interval| {
-        if interval.metric == LoadMetric::PutLatency {
-            windows.put(interval.middle_us, &interval.histogram);
-        }
+    let intervals = reading.read(Source::Intervals, |notes| {
+        read_totals(&dir.intervals_hlog(), notes, |interval| {
+            if interval.metric == LoadMetric::PutLatency {
+                windows.put(interval.middle_us, &interval.histogram);
+            }
+        })
     })?;
-    let seen = accounting::seen(dir, &ranges, notes)?;
-    let receipts = ReceiptSums::read(&dir.receipts_jsonl(), &seen.index, &sampling, &mut windows)?;
-    let pulled = dir.read_metrics()?;
-    let files = Files { header, environment, plan, events, sends, intervals, receipts, pulled };
-    Ok((files, timeline, windows, seen))
+    let seconds = reading.read(Source::Series, |notes| series::read(&dir.series_csv(), notes))?;
+    let planned = timeline.planned();
+    let pickers = pickers(&plan.tests().collect::<Vec<_>>(), rooms);
+    let key_of = |sequence: u64| {
+        let after = planned.partition_point(|(first, _, _)| *first <= sequence);
+        let picker = after.checked_sub(1).and_then(|index| pickers.get(planned[index].2));
+        picker.map_or(0, |(first, picker)| first + picker(sequence))
+    };
+    let (acked, sampling) = (&sends.acked, &sampling);
+    let both = Both { dir, events: &events, ranges: &ranges, acked, key_of: &key_of, sampling };
+    let Receipts { seen, accounting, sums: receipts } = both.read(&mut windows, &mut reading)?;
+    let pulled = match dir.read_metrics()? {
+        Kept::Whole(pulled) => Some(pulled),
+        Kept::Missing => None,
+        Kept::Damaged(reason) => {
+            reading.lost(Source::Metrics, &format!("cannot be read ({reason})"));
+            None
+        }
+    };
+    let compared = Compared {
+        dir,
+        events: &events,
+        end: &timeline.end,
+        ranges: &ranges,
+        sends: &sends,
+        intervals: &intervals,
+        seconds: &seconds,
+        collects: environment.existing.as_ref().map_or(plan.existing.is_none(), |existing| existing.receipts),
+        has_receipts: !seen.index.is_empty(),
+    };
+    compared.check(&mut reading);
+    let gaps = reading.gaps;
+    let files =
+        Files { header, environment, plan, events, sends, intervals, seconds, receipts, pulled, gaps };
+    Ok((files, timeline, windows, (seen, accounting)))
+}
+
+/// What stood, or, where that is not told, what the plan asks for.
+fn environment(
+    dir: &RunDir,
+    header: &RunHeader,
+    plan: &Plan,
+    reading: &mut Reading<'_>,
+) -> Result<EnvironmentInfo, EvidenceError> {
+    match dir.read_environment()? {
+        Kept::Whole(environment) => return Ok(environment),
+        Kept::Missing => reading.lost(Source::Environment, "is missing"),
+        Kept::Damaged(reason) => {
+            reading.lost(Source::Environment, &format!("cannot be read ({reason})"));
+        }
+    }
+    Ok(planned_environment(header, plan))
 }
 
 /// What the figures of a test with unusual arrivals or keys must not be read without.
@@ -265,17 +324,19 @@ fn run_info(header: &RunHeader, timeline: &Timeline) -> RunInfo {
     }
 }
 
-fn cloudwatch(pulled: Option<&Pulled>) -> CloudWatch {
-    match pulled {
-        Some(pulled) => CloudWatch {
-            series: pulled.series.clone(),
-            unsettled: pulled.unsettled.clone(),
-            metrics_requested: pulled.metrics_requested,
-        },
-        None => {
-            CloudWatch { unsettled: Some("metrics have not been pulled".into()), ..CloudWatch::default() }
+fn cloudwatch(pulled: Option<&Pulled>, gaps: &Gaps) -> CloudWatch {
+    let unsettled = match (pulled, gaps.reason(Source::Metrics)) {
+        (Some(pulled), _) => {
+            return CloudWatch {
+                series: pulled.series.clone(),
+                unsettled: pulled.unsettled.clone(),
+                metrics_requested: pulled.metrics_requested,
+            };
         }
-    }
+        (None, Some(reason)) => reason.to_owned(),
+        (None, None) => "metrics have not been pulled: there is no metrics.json".to_owned(),
+    };
+    CloudWatch { unsettled: Some(unsettled), ..CloudWatch::default() }
 }
 
 /// Looking up missing records, or those that a message of the on-failure queue is about, reads the stream.

@@ -11,11 +11,11 @@ use super::windows::WindowSums;
 use crate::evidence::error::EvidenceError;
 use crate::evidence::hlog::histogram;
 use crate::evidence::model::ReceiptSecond;
-use crate::evidence::receipts::{Found, ReceiptIndex, part_id};
+use crate::evidence::receipts::{Found, ReceiptIndex, each_line, part_id};
 use crate::evidence::sequences::SequenceSet;
 use crate::platform::limits::SQS_BILLED_CHUNK_BYTES;
 use crate::wire::envelope::PROBE_LEVEL;
-use crate::wire::receipt::{LevelHistograms, Receipt, RecordOutcome, RecordSeen};
+use crate::wire::receipt::{LevelCounts, LevelHistograms, Receipt, RecordOutcome, RecordSeen};
 
 /// Seconds whose latencies are still open: receipts come nearly in order. One that comes later still counts,
 /// only its latencies are not in its second's percentiles any more.
@@ -49,17 +49,21 @@ pub(super) struct LevelSums {
     pub by_shard: BTreeMap<String, u64>,
 }
 
-#[derive(Default)]
 struct Seconds {
     done: BTreeMap<i64, ReceiptSecond>,
-    /// How often each latency came. A histogram takes 100 KB a second, whatever is in it: 90 MB for all of them.
-    open: BTreeMap<i64, BTreeMap<u64, u64>>,
+    /// How often each latency came, in no order. A histogram takes 100 KB a second, whatever is in it: 90 MB for all
+    /// of them.
+    open: BTreeMap<i64, Vec<(u64, u64)>>,
+    /// Tells which latencies are one to a histogram.
+    scale: Histogram<u64>,
 }
 
 impl ReceiptSums {
+    /// Of every receipt in the file or, with an index, of every distinct one: which those are is known only once all
+    /// have been read, and there are hardly ever others.
     pub(super) fn read(
         path: &Path,
-        index: &ReceiptIndex,
+        index: Option<&ReceiptIndex>,
         sampling: &Sampling,
         windows: &mut WindowSums,
     ) -> Result<ReceiptSums, EvidenceError> {
@@ -73,9 +77,9 @@ impl ReceiptSums {
             failed: SequenceSet::new(),
             sqs_requests: 0,
         };
-        let mut seconds = Seconds::default();
+        let mut seconds = Seconds { done: BTreeMap::new(), open: BTreeMap::new(), scale: histogram() };
         let mut in_parts = HashSet::new();
-        index.each(path, |Found { message_bytes, receipt, .. }| {
+        let take = |Found { message_bytes, receipt, .. }: Found| {
             // Sent, received and deleted, each by itself: an upper bound, as batches share requests.
             sums.sqs_requests += 2 * (message_bytes as u64).max(1).div_ceil(SQS_BILLED_CHUNK_BYTES) + 1;
             sums.take(&receipt, &mut in_parts);
@@ -92,12 +96,16 @@ impl ReceiptSums {
                     *earliest = (*earliest).min(*arrival_ms);
                 }
             }
-        })?;
+        };
+        match index {
+            Some(index) => index.each(path, take)?,
+            None => each_line(path, take)?,
+        }
         sums.seconds = seconds.finish();
         Ok(sums)
     }
 
-    fn take(&mut self, receipt: &Receipt, in_parts: &mut HashSet<(u128, u32)>) {
+    fn take(&mut self, receipt: &Receipt<LevelCounts>, in_parts: &mut HashSet<(u128, u32)>) {
         if receipt.part == 0 {
             self.invocations += 1;
             self.duration_us += receipt.duration_us;
@@ -148,7 +156,7 @@ fn is_failed(record: &RecordSeen) -> bool {
     record.outcome == RecordOutcome::Failed && record.level != PROBE_LEVEL
 }
 
-fn add(total: &mut LevelHistograms, one: &LevelHistograms) {
+fn add(total: &mut LevelHistograms, one: &LevelCounts) {
     let pairs = [
         (&mut total.e2e, &one.e2e),
         (&mut total.put, &one.put),
@@ -157,22 +165,24 @@ fn add(total: &mut LevelHistograms, one: &LevelHistograms) {
         (&mut total.sink, &one.sink),
     ];
     for (total, one) in pairs {
-        // Only a fixed histogram can refuse; ours grow.
-        let _ = total.add(one);
+        one.add_to(total);
     }
 }
 
-fn filled(counts: &BTreeMap<u64, u64>) -> Histogram<u64> {
-    let mut histogram = histogram();
-    for (latency_us, count) in counts {
-        // Ours grow: recording cannot fail.
-        let _ = histogram.record_n(*latency_us, *count);
-    }
-    histogram
+/// The value at a quantile, as a histogram of these counts has it, ms. `counts` ascend.
+fn quantile_ms(counts: &[(u64, u64)], quantile: f64, scale: &Histogram<u64>) -> f64 {
+    let total: u64 = counts.iter().map(|(_, count)| count).sum();
+    let rank = ((quantile * total as f64).ceil() as u64).clamp(1, total.max(1));
+    let mut seen = 0;
+    let reached = counts.iter().find(|(_, count)| {
+        seen += count;
+        seen >= rank
+    });
+    reached.map_or(0.0, |(value_us, _)| scale.highest_equivalent(*value_us) as f64 / 1e3)
 }
 
 impl Seconds {
-    fn take(&mut self, receipt: &Receipt) {
+    fn take(&mut self, receipt: &Receipt<LevelCounts>) {
         let records = receipt.records.iter().filter(|record| record.level != PROBE_LEVEL).count() as u64;
         if records == 0 {
             return;
@@ -186,26 +196,24 @@ impl Seconds {
         let age_ms = receipt.iterator_age_ms();
         row.iterator_age_max_ms = row.iterator_age_max_ms.max(age_ms);
         if new {
-            self.open.insert(second, BTreeMap::new());
+            self.open.insert(second, Vec::new());
             while self.open.len() > OPEN_SECONDS {
                 self.close_oldest();
             }
         }
         if let Some(open) = self.open.get_mut(&second) {
             for level in receipt.levels.iter().filter(|level| level.level != PROBE_LEVEL) {
-                for latency in level.e2e.iter_recorded() {
-                    *open.entry(latency.value_iterated_to()).or_default() += latency.count_at_value();
-                }
+                open.extend(level.e2e.iter());
             }
         }
     }
 
     fn close_oldest(&mut self) {
-        let Some((second, latencies)) = self.open.pop_first() else { return };
+        let Some((second, mut latencies)) = self.open.pop_first() else { return };
+        latencies.sort_unstable();
         if let Some(row) = self.done.get_mut(&second) {
-            let latencies = filled(&latencies);
-            row.e2e_p50_ms = latencies.value_at_quantile(0.5) as f64 / 1e3;
-            row.e2e_p95_ms = latencies.value_at_quantile(0.95) as f64 / 1e3;
+            row.e2e_p50_ms = quantile_ms(&latencies, 0.5, &self.scale);
+            row.e2e_p95_ms = quantile_ms(&latencies, 0.95, &self.scale);
         }
     }
 
@@ -214,5 +222,30 @@ impl Seconds {
             self.close_oldest();
         }
         self.done.into_values().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_quantile_is_that_of_a_histogram(
+            counts in prop::collection::btree_map(1u64..60_000_000, 1u64..50, 1..60),
+            quantile in 0.0f64..=1.0,
+        ) {
+            let mut whole = histogram();
+            for (value, count) in &counts {
+                whole.record_n(*value, *count).expect("it grows");
+            }
+            let sorted: Vec<(u64, u64)> = counts.into_iter().collect();
+            for quantile in [quantile, 0.5, 0.95] {
+                let expected = whole.value_at_quantile(quantile) as f64 / 1e3;
+                prop_assert_eq!(quantile_ms(&sorted, quantile, &histogram()), expected);
+            }
+        }
     }
 }

@@ -5,17 +5,21 @@ use std::path::Path;
 use crate::evidence::append::read_lines;
 use crate::evidence::error::EvidenceError;
 use crate::evidence::model::SecondRow;
+use crate::evidence::plausible::Plausible;
 
 pub(super) fn read(path: &Path, notes: &mut Vec<String>) -> Result<Vec<SecondRow>, EvidenceError> {
     let mut rows = Vec::new();
     let mut unreadable = 0u64;
-    read_lines(path, |offset, line| match row(line) {
+    let torn = read_lines(path, |offset, line| match row(line) {
         Some(row) => rows.push(row),
         // The first line names the columns.
         None => unreadable += u64::from(offset > 0),
     })?;
     if unreadable > 0 {
         notes.push(format!("series.csv: {unreadable} lines could not be read"));
+    }
+    if torn {
+        notes.push("series.csv: the last line was torn and is left out".into());
     }
     rows.sort_by_key(|row| (row.at_ms, row.level));
     Ok(rows)
@@ -37,5 +41,5 @@ fn row(line: &[u8]) -> Option<SecondRow> {
         put_p95_ms: cells.next()?.parse().ok()?,
         put_max_ms: cells.next()?.parse().ok()?,
     };
-    cells.next().is_none().then_some(row)
+    (cells.next().is_none() && row.is_plausible()).then_some(row)
 }

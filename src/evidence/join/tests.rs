@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -256,7 +257,7 @@ impl Bench {
                     .map(|sequence| RecordSeen {
                         level: level_of(sequence),
                         sequence,
-                        kinesis_sequence: format!("4959{sequence:020}"),
+                        kinesis_sequence: format!("4959{sequence:020}").as_str().into(),
                         outcome: RecordOutcome::Processed,
                     })
                     .collect(),
@@ -351,7 +352,9 @@ async fn a_whole_run_is_joined() {
     assert!(evidence.tests[1].levels[0].put_spectrum.is_empty());
     assert_eq!(
         evidence.notes,
-        ["environment.json is missing: the environment's figures are those of the plan"]
+        [
+            "environment.json is missing: how the pipeline was set is not known; its figures are those of the plan"
+        ]
     );
     assert_eq!(format!("{evidence:?}"), format!("{:?}", load(&bench.dir)), "same directory, same evidence");
 }
@@ -372,7 +375,10 @@ async fn a_killed_run_without_receipts_or_metrics_is_told_from_its_files() {
     assert_eq!((hold.acked, hold.finished, &hold.e2e, hold.iterator_age_max_ms), (294, false, &None, None));
     assert!(hold.put_latency.is_some());
     assert_eq!(evidence.usage.billed_basis, BilledBasis::Estimate);
-    assert_eq!(evidence.cloudwatch.unsettled.as_deref(), Some("metrics have not been pulled"));
+    assert_eq!(
+        evidence.cloudwatch.unsettled.as_deref(),
+        Some("metrics have not been pulled: there is no metrics.json")
+    );
     assert!(evidence.notes.iter().any(|note| note.contains("torn")), "{:?}", evidence.notes);
 }
 
@@ -383,5 +389,5 @@ async fn a_plan_that_is_none_any_more_is_an_error() {
     let parse = |_: &str, _: &dyn plan::ReadFile| Err("not it".to_owned());
     let error = load_with(bench.dir.path(), &Rooms { parse: &parse, picker: &|_| Box::new(|_| 0) })
         .expect_err("no plan");
-    assert!(matches!(error, EvidenceError::Plan(_)), "{error}");
+    assert!(matches!(error, EvidenceError::Plan { .. }), "{error}");
 }

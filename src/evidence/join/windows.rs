@@ -12,7 +12,7 @@ use crate::evidence::recorder::interval_s;
 use crate::plan::{Plan, Stage, StageKind};
 use crate::platform::clock::WallUs;
 use crate::wire::envelope::PROBE_LEVEL;
-use crate::wire::receipt::Receipt;
+use crate::wire::receipt::{LevelCounts, Receipt};
 
 const SECOND_US: i64 = 1_000_000;
 const STEP_S: i64 = 10;
@@ -26,12 +26,13 @@ const FINE_WINDOWS: i64 = 60;
 const OPEN_MAX: usize = 16;
 
 /// The windows of every test of the run.
+#[derive(Clone)]
 pub(super) struct WindowSums {
     tests: Vec<[Grid; 4]>,
 }
 
 /// Windows in order of time, which do not overlap.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Grid {
     windows: Vec<Window>,
     puts: BTreeMap<usize, Histogram<u64>>,
@@ -59,13 +60,16 @@ impl WindowSums {
     pub(super) fn put(&mut self, middle_us: WallUs, latencies: &Histogram<u64>) {
         for grid in self.tests.iter_mut().flatten() {
             if let Some(index) = grid.at(middle_us) {
-                add(&mut grid.puts, index, latencies);
+                if let Some(puts) = open(&mut grid.puts, index) {
+                    // Only a fixed histogram can refuse; ours grow.
+                    let _ = puts.add(latencies);
+                }
                 close(&mut grid.puts, &mut grid.windows, OPEN_MAX, |window| &mut window.put_latency);
             }
         }
     }
 
-    pub(super) fn receipt(&mut self, receipt: &Receipt) {
+    pub(super) fn receipt(&mut self, receipt: &Receipt<LevelCounts>) {
         if receipt.records.iter().all(|record| record.level == PROBE_LEVEL) {
             return;
         }
@@ -78,7 +82,9 @@ impl WindowSums {
             larger(&mut window.iterator_age_max_ms, age_ms);
             larger(&mut window.memory_used_mb, f64::from(receipt.memory_used_mb));
             for level in receipt.levels.iter().filter(|level| level.level != PROBE_LEVEL) {
-                add(&mut grid.ends, index, &level.e2e);
+                if let Some(ends) = open(&mut grid.ends, index) {
+                    level.e2e.add_to(ends);
+                }
             }
             close(&mut grid.ends, &mut grid.windows, OPEN_MAX, |window| &mut window.e2e);
         }
@@ -217,13 +223,11 @@ impl Grid {
     }
 }
 
-fn add(open: &mut BTreeMap<usize, Histogram<u64>>, index: usize, latencies: &Histogram<u64>) {
+/// The latencies of a window, while it is open.
+fn open(all: &mut BTreeMap<usize, Histogram<u64>>, index: usize) -> Option<&mut Histogram<u64>> {
     // A closed window that is opened again would forget what it knew.
-    let oldest = open.keys().next().copied().unwrap_or(0);
-    if index >= oldest || open.len() < OPEN_MAX {
-        // Only a fixed histogram can refuse; ours grow.
-        let _ = open.entry(index).or_insert_with(histogram).add(latencies);
-    }
+    let oldest = all.keys().next().copied().unwrap_or(0);
+    (index >= oldest || all.len() < OPEN_MAX).then(|| all.entry(index).or_insert_with(histogram))
 }
 
 /// Closes the oldest until `keep` are open.

@@ -92,7 +92,7 @@ impl FaultEvent {
             kind,
             op: "SendMessage".to_owned(),
             shard: format!("{}/{}", receipt.stream, receipt.shard),
-            kinesis_sequences: receipt.records.iter().map(|seen| seen.kinesis_sequence.clone()).collect(),
+            kinesis_sequences: receipt.records.iter().map(|seen| seen.kinesis_sequence.to_string()).collect(),
             strikes: 1,
             records: receipt.records.len() as u64,
             receipt: Some(ReceiptTruth {

@@ -292,7 +292,7 @@ async fn a_lost_answer_to_a_batch_is_known_record_by_record() {
     let [event] = &pipeline.truth("lost-answer")[..] else { panic!("one strike") };
     let receipts = pipeline.receipts().await;
     let records = receipts.iter().flat_map(|receipt| &receipt.records);
-    let delivered: Vec<String> = records.map(|record| record.kinesis_sequence.clone()).collect();
+    let delivered: Vec<String> = records.map(|record| record.kinesis_sequence.to_string()).collect();
     assert!((40..100).contains(&delivered.len()), "{}", delivered.len());
     assert_eq!(event.kinesis_sequences, delivered);
     assert_eq!(event.records + pipeline.truth("throttle")[0].records, 100);

@@ -2,12 +2,10 @@
 //! and writes them. What comes in is checked before a histogram is allocated for it.
 
 use std::cell::RefCell;
-use std::io::Read;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use flate2::read::ZlibDecoder;
-use flate2::{Compress, Compression, FlushCompress, Status};
+use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, Status};
 use hdrhistogram::Histogram;
 use hdrhistogram::serialization::{Deserializer, Serializer, V2Serializer};
 
@@ -90,36 +88,64 @@ pub fn decode(text: &str) -> Result<Histogram<u64>, String> {
         return Ok(empty());
     }
     let bytes = STANDARD.decode(text).map_err(|error| error.to_string())?;
-    let inflated = inflate(&bytes)?;
-    check(&inflated)?;
-    let mut histogram: Histogram<u64> =
-        Deserializer::new().deserialize(&mut inflated.as_slice()).map_err(|error| error.to_string())?;
+    let mut histogram: Histogram<u64> = inflate(&bytes, |inflated| {
+        check(inflated)?;
+        Deserializer::new().deserialize(&mut &*inflated).map_err(|error| error.to_string())
+    })?;
     histogram.auto(true);
     Ok(histogram)
 }
 
-fn inflate(bytes: &[u8]) -> Result<Vec<u8>, String> {
+/// What stands before the counts, as far as values are told from it.
+pub(super) struct HistogramHeader {
+    pub digits: u32,
+    pub lowest: u64,
+}
+
+/// Gives `read` the header and the encoded counts of a histogram, checked.
+pub(super) fn inflated<T>(
+    text: &str,
+    read: impl FnOnce(&HistogramHeader, &[u8]) -> Result<T, String>,
+) -> Result<T, String> {
+    let bytes = STANDARD.decode(text).map_err(|error| error.to_string())?;
+    inflate(&bytes, |inflated| {
+        let header = check(inflated)?;
+        read(&header, &inflated[V2_HEADER_BYTES..])
+    })
+}
+
+thread_local! {
+    /// One decompressor and its room for all histograms of a thread: a report reads hundreds of thousands.
+    static DECODER: RefCell<(Decompress, Vec<u8>)> = RefCell::new((Decompress::new(true), Vec::new()));
+}
+
+fn inflate<T>(bytes: &[u8], read: impl FnOnce(&[u8]) -> Result<T, String>) -> Result<T, String> {
     let (cookie, _) = split_u32(bytes).ok_or("cut short")?;
     if cookie & !WORD_SIZE_MASK == V2_COOKIE & !WORD_SIZE_MASK {
-        return Ok(bytes.to_vec());
+        return read(bytes);
     }
     if cookie & !WORD_SIZE_MASK != V2_DEFLATE_COOKIE & !WORD_SIZE_MASK {
         return Err(format!("cookie {cookie:#x} is not HdrHistogram V2"));
     }
     let deflated = bytes.get(8..).ok_or("cut short")?;
-    let mut inflated = Vec::new();
-    ZlibDecoder::new(deflated)
-        .take(INFLATED_MAX_BYTES as u64 + 1)
-        .read_to_end(&mut inflated)
-        .map_err(|error| error.to_string())?;
-    if inflated.len() > INFLATED_MAX_BYTES {
-        return Err(format!("inflates to more than {INFLATED_MAX_BYTES} bytes"));
-    }
-    Ok(inflated)
+    DECODER.with_borrow_mut(|(decompress, inflated)| {
+        decompress.reset(true);
+        // Made once: a vector that grows into its capacity would be cleared for every histogram.
+        inflated.resize(INFLATED_MAX_BYTES + 1, 0);
+        let status = decompress.decompress(deflated, inflated, FlushDecompress::Finish);
+        let length = decompress.total_out() as usize;
+        if length > INFLATED_MAX_BYTES {
+            return Err(format!("inflates to more than {INFLATED_MAX_BYTES} bytes"));
+        }
+        match status.map_err(|error| error.to_string())? {
+            Status::StreamEnd => read(&inflated[..length]),
+            Status::Ok | Status::BufError => Err("the deflated part is cut short".to_owned()),
+        }
+    })
 }
 
 /// Refuses whatever would make the library allocate much or overflow.
-fn check(inflated: &[u8]) -> Result<(), String> {
+fn check(inflated: &[u8]) -> Result<HistogramHeader, String> {
     let (header, counts) = inflated.split_at_checked(V2_HEADER_BYTES).ok_or("cut short")?;
     let word = |at: usize| split_u32(&header[at..]).map_or(0, |(word, _)| word);
     let long = |at: usize| u64::from(word(at)) << 32 | u64::from(word(at + 4));
@@ -141,7 +167,7 @@ fn check(inflated: &[u8]) -> Result<(), String> {
         }
         rest = after;
     }
-    Ok(())
+    Ok(HistogramHeader { digits, lowest: long(16) })
 }
 
 fn split_u32(bytes: &[u8]) -> Option<(u32, &[u8])> {
@@ -150,7 +176,7 @@ fn split_u32(bytes: &[u8]) -> Option<(u32, &[u8])> {
 }
 
 /// HdrHistogram's ZigZag LEB128-64b9B: seven bits a byte, the ninth byte whole.
-fn split_leb128_9(bytes: &[u8]) -> Option<(i64, &[u8])> {
+pub(super) fn split_leb128_9(bytes: &[u8]) -> Option<(i64, &[u8])> {
     let mut value = 0u64;
     for (index, byte) in bytes.iter().take(9).enumerate() {
         if index == 8 {
@@ -178,7 +204,7 @@ mod tests {
         let mut histogram = empty();
         histogram.record(5).expect("grows");
         let good = STANDARD.decode(encode(&histogram)).expect("base64");
-        let inflated = inflate(&good).expect("ours");
+        let inflated = inflate(&good, |inflated| Ok(inflated.to_vec())).expect("ours");
         check(&inflated).expect("ours");
 
         let mut wide = inflated.clone();
@@ -235,7 +261,8 @@ mod tests {
             for latency_us in [1, 50, 3_000, 70_000_000] {
                 record_us(&mut histogram, latency_us);
             }
-            let mut bytes = inflate(&STANDARD.decode(encode(&histogram)).expect("base64")).expect("ours");
+            let good = STANDARD.decode(encode(&histogram)).expect("base64");
+            let mut bytes = inflate(&good, |inflated| Ok(inflated.to_vec())).expect("ours");
             for (index, value) in flips {
                 let at = index.index(bytes.len());
                 bytes[at] = value;

@@ -6,7 +6,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 
-use super::{LevelHistograms, Receipt, RecordSeen, histograms, records};
+use super::{Counts, LevelCounts, LevelHistograms, Receipt, RecordSeen, histograms, records};
 use crate::wire::run_id::RunId;
 
 /// Bytes of one SQS message: SQS developer guide, "Message quotas" (1 MiB since 2025).
@@ -34,7 +34,7 @@ fn bad(member: &'static str, reason: impl Into<String>) -> ReceiptError {
     ReceiptError::Member { member, reason: reason.into() }
 }
 
-/// The version alone, read first so that a newer format is named as such.
+/// The version alone.
 #[derive(Deserialize)]
 struct Versioned {
     v: u32,
@@ -66,36 +66,36 @@ struct Message<'a> {
     count: usize,
     #[serde(borrow)]
     records: Cow<'a, str>,
-    #[serde(default)]
-    levels: Vec<LevelMessage>,
+    #[serde(borrow, default)]
+    levels: Vec<LevelMessage<'a>>,
     #[serde(default)]
     arrivals: Vec<(u64, i64)>,
 }
 
 #[derive(Clone, Serialize, Deserialize)]
-struct LevelMessage {
+struct LevelMessage<'a> {
     level: u32,
-    #[serde(default)]
-    e2e: String,
-    #[serde(default)]
-    put: String,
-    #[serde(default)]
-    stream: String,
-    #[serde(default)]
-    function: String,
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    sink: String,
+    #[serde(borrow, default)]
+    e2e: Cow<'a, str>,
+    #[serde(borrow, default)]
+    put: Cow<'a, str>,
+    #[serde(borrow, default)]
+    stream: Cow<'a, str>,
+    #[serde(borrow, default)]
+    function: Cow<'a, str>,
+    #[serde(borrow, default, skip_serializing_if = "str::is_empty")]
+    sink: Cow<'a, str>,
 }
 
-impl LevelMessage {
-    fn of(level: &LevelHistograms) -> LevelMessage {
+impl LevelMessage<'_> {
+    fn of(level: &LevelHistograms) -> LevelMessage<'static> {
         LevelMessage {
             level: level.level,
-            e2e: histograms::encode(&level.e2e),
-            put: histograms::encode(&level.put),
-            stream: histograms::encode(&level.stream),
-            function: histograms::encode(&level.function),
-            sink: histograms::encode(&level.sink),
+            e2e: histograms::encode(&level.e2e).into(),
+            put: histograms::encode(&level.put).into(),
+            stream: histograms::encode(&level.stream).into(),
+            function: histograms::encode(&level.function).into(),
+            sink: histograms::encode(&level.sink).into(),
         }
     }
 
@@ -116,6 +116,18 @@ impl LevelMessage {
             sink: decode(&self.sink)?,
         })
     }
+
+    fn counts(&self) -> Result<LevelCounts, ReceiptError> {
+        let decode = |text: &str| Counts::decode(text).map_err(|reason| bad("levels", reason));
+        Ok(LevelCounts {
+            level: self.level,
+            e2e: decode(&self.e2e)?,
+            put: decode(&self.put)?,
+            stream: decode(&self.stream)?,
+            function: decode(&self.function)?,
+            sink: decode(&self.sink)?,
+        })
+    }
 }
 
 /// What one part holds, while parts are being filled.
@@ -123,7 +135,7 @@ impl LevelMessage {
 struct Part {
     records: records::Encoder,
     count: usize,
-    levels: Vec<LevelMessage>,
+    levels: Vec<LevelMessage<'static>>,
     arrivals: Vec<(u64, i64)>,
     other_bytes: usize,
 }
@@ -141,13 +153,27 @@ impl Part {
     }
 }
 
-impl Receipt {
+impl<L> Receipt<L> {
     /// Age of the batch's last record when the function started, ms: what AWS calls iterator age (Lambda developer
     /// guide, "Types of metrics": "the age of the last record in the event"). Never negative.
     pub fn iterator_age_ms(&self) -> f64 {
         (self.started_us as f64 / 1e3 - self.arrival_ms.1 as f64).max(0.0)
     }
+}
 
+impl Receipt<LevelCounts> {
+    /// As [`Receipt::from_message`], its histograms as they are read for a report: not spread out.
+    ///
+    /// # Errors
+    /// [`ReceiptError`] says which member is wrong and how.
+    pub fn with_counts(text: &str) -> Result<Receipt<LevelCounts>, ReceiptError> {
+        let message = parse(text)?;
+        let levels = message.levels.iter().map(LevelMessage::counts).collect::<Result<_, _>>()?;
+        Ok(Receipt { levels, ..read(message)? })
+    }
+}
+
+impl Receipt {
     /// The SQS message bodies of this receipt: one where it fits `max_bytes`, otherwise as many parts as it
     /// takes. A part passes `max_bytes` only where a single level's histograms do so by themselves; an SQS
     /// message is large enough for every one of them. `self.part` and `self.parts` are not read.
@@ -237,7 +263,7 @@ impl Receipt {
 }
 
 /// Everything but the histograms.
-fn read(message: Message<'_>) -> Result<Receipt, ReceiptError> {
+fn read<L>(message: Message<'_>) -> Result<Receipt<L>, ReceiptError> {
     Ok(Receipt {
         records: read_records(&message)?,
         id: message.id.into_owned(),
@@ -263,11 +289,10 @@ fn parse(text: &str) -> Result<Message<'_>, ReceiptError> {
     if text.len() > MESSAGE_MAX_BYTES {
         return Err(ReceiptError::TooLong(text.len()));
     }
-    let Versioned { v } = serde_json::from_str(text)?;
-    if v != VERSION {
-        return Err(ReceiptError::Version(v));
+    let message: Message<'_> = serde_json::from_str(text).map_err(|error| other_version(text, error))?;
+    if message.v != VERSION {
+        return Err(ReceiptError::Version(message.v));
     }
-    let message: Message<'_> = serde_json::from_str(text)?;
     if message.id.len() != ID_DIGITS || !message.id.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         return Err(bad("id", format!("expected {ID_DIGITS} hex digits")));
     }
@@ -281,6 +306,14 @@ fn parse(text: &str) -> Result<Message<'_>, ReceiptError> {
         return Err(bad("arrivals", format!("more than {} samples", super::RECORDS_MAX)));
     }
     Ok(message)
+}
+
+/// What cannot be read may be of a newer format, which is then named as such.
+fn other_version(text: &str, error: serde_json::Error) -> ReceiptError {
+    match serde_json::from_str(text) {
+        Ok(Versioned { v }) if v != VERSION => ReceiptError::Version(v),
+        _ => ReceiptError::Json(error),
+    }
 }
 
 fn read_records(message: &Message<'_>) -> Result<Vec<RecordSeen>, ReceiptError> {

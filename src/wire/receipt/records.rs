@@ -5,22 +5,26 @@
 //! (zigzag varints, wrapping), the outcome (one byte), how many leading digits of the Kinesis sequence
 //! number are those of the previous one, how many follow (varints), and those, two a byte.
 
-use super::{RECORDS_MAX, RecordOutcome, RecordSeen};
+use super::kinesis_sequence::MAX_DIGITS;
+use super::{KinesisSequence, RECORDS_MAX, RecordOutcome, RecordSeen};
 
-/// Digits of a Kinesis sequence number: pattern `0|([1-9]\d{0,128})` of the Kinesis API model.
-const KINESIS_SEQUENCE_MAX_DIGITS: usize = 129;
 /// One record at its longest: level, sequence, outcome, two lengths, digits.
-pub(super) const RECORD_MAX_BYTES: usize = 5 + 10 + 1 + 2 + 2 + KINESIS_SEQUENCE_MAX_DIGITS.div_ceil(2);
+pub(super) const RECORD_MAX_BYTES: usize = 5 + 10 + 1 + 2 + 2 + MAX_DIGITS.div_ceil(2);
 /// Stands in the low half of the last byte when the digits are odd in number.
 const NO_DIGIT: u8 = 0xf;
 
 /// Appends records one by one; the state is what the next difference is taken to.
-#[derive(Default)]
 pub(super) struct Encoder {
     pub bytes: Vec<u8>,
     level: u32,
     sequence: u64,
-    kinesis_sequence: String,
+    kinesis_sequence: KinesisSequence,
+}
+
+impl Default for Encoder {
+    fn default() -> Encoder {
+        Encoder { bytes: Vec::new(), level: 0, sequence: 0, kinesis_sequence: KinesisSequence::NONE }
+    }
 }
 
 impl Encoder {
@@ -31,9 +35,9 @@ impl Encoder {
             RecordOutcome::Processed => 0,
             RecordOutcome::Failed => 1,
         });
-        let kinesis_sequence = encodable(&record.kinesis_sequence);
-        let shared = shared_digits(&self.kinesis_sequence, kinesis_sequence);
-        let rest = &kinesis_sequence.as_bytes()[shared..];
+        let digits = record.kinesis_sequence.digits();
+        let shared = shared_digits(self.kinesis_sequence.digits(), digits);
+        let rest = &digits[shared..];
         put_varint(&mut self.bytes, shared as u64);
         put_varint(&mut self.bytes, rest.len() as u64);
         for pair in rest.chunks(2) {
@@ -42,18 +46,12 @@ impl Encoder {
         }
         self.level = record.level;
         self.sequence = record.sequence;
-        kinesis_sequence.clone_into(&mut self.kinesis_sequence);
+        self.kinesis_sequence = record.kinesis_sequence;
     }
 }
 
-/// The number, or nothing where it is not one: the format has no place for other characters.
-fn encodable(kinesis_sequence: &str) -> &str {
-    let digits = kinesis_sequence.bytes().all(|byte| byte.is_ascii_digit());
-    if digits && kinesis_sequence.len() <= KINESIS_SEQUENCE_MAX_DIGITS { kinesis_sequence } else { "" }
-}
-
-fn shared_digits(left: &str, right: &str) -> usize {
-    left.bytes().zip(right.bytes()).take_while(|(left, right)| left == right).count()
+fn shared_digits(left: &[u8], right: &[u8]) -> usize {
+    left.iter().zip(right).take_while(|(left, right)| left == right).count()
 }
 
 /// Reads `count` records and nothing else.
@@ -63,7 +61,7 @@ pub(super) fn decode(bytes: &[u8], count: usize) -> Result<Vec<RecordSeen>, Stri
     }
     let mut input = Input { bytes };
     let mut records: Vec<RecordSeen> = Vec::with_capacity(count.min(bytes.len() / 5));
-    let (mut level, mut sequence, mut previous) = (0u32, 0u64, String::new());
+    let (mut level, mut sequence, mut kinesis_sequence) = (0u32, 0u64, KinesisSequence::NONE);
     for _ in 0..count {
         let level_wide = i64::from(level).checked_add(unzigzag(input.varint()?));
         level = level_wide.and_then(|wide| u32::try_from(wide).ok()).ok_or("a level is out of range")?;
@@ -73,8 +71,8 @@ pub(super) fn decode(bytes: &[u8], count: usize) -> Result<Vec<RecordSeen>, Stri
             1 => RecordOutcome::Failed,
             other => return Err(format!("outcome {other} is unknown")),
         };
-        previous = input.kinesis_sequence(&previous)?;
-        records.push(RecordSeen { level, sequence, kinesis_sequence: previous.clone(), outcome });
+        input.kinesis_sequence(&mut kinesis_sequence)?;
+        records.push(RecordSeen { level, sequence, kinesis_sequence, outcome });
     }
     if input.bytes.is_empty() { Ok(records) } else { Err("bytes left over".into()) }
 }
@@ -102,34 +100,34 @@ impl Input<'_> {
         Err("a number has more than ten bytes".into())
     }
 
-    fn kinesis_sequence(&mut self, previous: &str) -> Result<String, String> {
+    /// Makes the number before into the next one.
+    fn kinesis_sequence(&mut self, number: &mut KinesisSequence) -> Result<(), String> {
         let shared = self.varint()?;
         let rest = self.varint()?;
-        if shared > previous.len() as u64
-            || rest > (KINESIS_SEQUENCE_MAX_DIGITS as u64).saturating_sub(shared)
-        {
+        let (known, most) = (number.digits().len() as u64, MAX_DIGITS as u64);
+        if shared > known || rest > most.saturating_sub(shared) {
             return Err("a Kinesis sequence number is out of range".into());
         }
-        let mut digits = previous[..shared as usize].to_owned();
+        number.truncate(shared as u8);
         for index in (0..rest).step_by(2) {
             let byte = self.byte()?;
             let last_is_odd = index + 1 == rest;
-            push_digit(&mut digits, byte >> 4)?;
+            push_digit(number, byte >> 4)?;
             if !last_is_odd {
-                push_digit(&mut digits, byte & 0xf)?;
+                push_digit(number, byte & 0xf)?;
             } else if byte & 0xf != NO_DIGIT {
                 return Err("a Kinesis sequence number has a digit too many".into());
             }
         }
-        Ok(digits)
+        Ok(())
     }
 }
 
-fn push_digit(digits: &mut String, value: u8) -> Result<(), String> {
+fn push_digit(number: &mut KinesisSequence, value: u8) -> Result<(), String> {
     if value > 9 {
         return Err("a Kinesis sequence number holds something else than digits".into());
     }
-    digits.push(char::from(b'0' + value));
+    number.push(value);
     Ok(())
 }
 

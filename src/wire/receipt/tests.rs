@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::wire::receipt::{CLOCK_SAMPLE_EVERY, RECORDS_MAX, RecordOutcome, record_us};
+use crate::wire::receipt::{CLOCK_SAMPLE_EVERY, KinesisSequence, RECORDS_MAX, RecordOutcome, record_us};
 
 fn receipt(records: Vec<RecordSeen>) -> Receipt {
     Receipt {
@@ -26,8 +26,10 @@ fn receipt(records: Vec<RecordSeen>) -> Receipt {
 }
 
 /// 56 digits as Kinesis gives them: what neighbours share is the shard and the hour, not the tail.
-fn kinesis_sequence(index: u64, rng: &mut fastrand::Rng) -> String {
+fn kinesis_sequence(index: u64, rng: &mut fastrand::Rng) -> KinesisSequence {
     format!("4959033827149025660855969253836157{:022}", index * 1_000_000_007 + rng.u64(..1_000_000_000))
+        .as_str()
+        .into()
 }
 
 fn large_batch() -> Receipt {
@@ -133,7 +135,7 @@ fn any_record() -> impl Strategy<Value = RecordSeen> {
         |(level, sequence, kinesis_sequence, failed)| RecordSeen {
             level,
             sequence,
-            kinesis_sequence,
+            kinesis_sequence: kinesis_sequence.as_str().into(),
             outcome: if failed { RecordOutcome::Failed } else { RecordOutcome::Processed },
         },
     )

@@ -131,7 +131,7 @@ pub fn receipt(id: u128, invocation: &Invocation, settings: Settings) -> Receipt
     let records = invocation.records.iter().map(|(record, outcome)| RecordSeen {
         level: settings.level(record.sequence),
         sequence: record.sequence,
-        kinesis_sequence: record.number.to_string(),
+        kinesis_sequence: record.number.to_string().as_str().into(),
         outcome: *outcome,
     });
     Receipt {

@@ -269,8 +269,8 @@ impl XAxis {
             @for at in &x.ticks {
                 @let (label, place) = (shown(*at), x.at(*at));
                 @let half = label.chars().count() as f64 * LETTER / 2.0;
-                // What would stick out is aligned with its tick instead.
-                @let anchor = if place + half > to + RIGHT { "end" } else if place - half < from - LEFT { "start" } else { "middle" };
+                // What would stick out, or come below the labels of the other axis, is aligned with its tick instead.
+                @let anchor = if place + half > to + RIGHT { "end" } else if place - half < from { "start" } else { "middle" };
                 line.grid x1=(fixed(place)) x2=(fixed(place)) y1=(fixed(HEIGHT - BOTTOM)) y2=(fixed(HEIGHT - BOTTOM + 4.0)) {}
                 text x=(fixed(place)) y=(fixed(HEIGHT - 10.0)) text-anchor=(anchor) { (label) }
             }

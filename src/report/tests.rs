@@ -2,7 +2,6 @@ use rust_decimal::Decimal;
 use serde_json::Value;
 
 use crate::evidence::model::RunEnd;
-use crate::verdict::fixture::evidence;
 
 use super::charts::{ActionSpan, LevelSpan, Point, TestCharts};
 use super::testing::*;

@@ -3,7 +3,7 @@
 //! report on them, so that writing them does not count. Beside each time stands that of only reading the bytes.
 //!
 //! `cargo bench --bench report -- [HOURS]`, 24 unless told otherwise: 270 MB in the system's folder for temporary files.
-//! `-- read DIR` reports on any run directory. Fails when a whole day takes longer than the goal.
+//! `-- read DIR...` reports on any run directory, `-- write DIR HOURS` makes one. Fails when a whole day takes longer than the goal.
 
 mod day;
 

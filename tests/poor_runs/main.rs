@@ -59,8 +59,8 @@ impl Copy {
     }
 
     /// Every format, rendered and not written; report.json is checked against the schema. Or the error.
-    fn report(&self) -> Result<Value, SessionError> {
-        let model = work_out(self.root.path())?.model;
+    fn report(&self) -> Result<Value, Box<SessionError>> {
+        let model = work_out(self.root.path()).map_err(Box::new)?.model;
         for text in [report::markdown(&model), report::html(&model), report::junit(&model, false)] {
             assert!(!text.is_empty());
         }

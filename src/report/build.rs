@@ -3,6 +3,7 @@
 use rust_decimal::Decimal;
 
 use crate::cost::{self, Cost, ForecastAssumptions, Line, Lines, PriceBook};
+use crate::evidence::gaps::Source;
 use crate::evidence::model::*;
 use crate::verdict::{self, CriterionVerdict, Finding, Findings, TestVerdict, Verdicts};
 
@@ -156,29 +157,34 @@ fn level_report(
     let started = level.started_us.is_some();
     let open_loop = |rps| rounded(rps).filter(|_| level.users.is_none());
     let cost = cost::level_per_million(&evidence.usage, level, test.payload.bytes, book);
+    // What was not measured is no zero.
+    let is_sends_lost = evidence.gaps.is_lost(Source::Sends);
+    let counted = |records: u64| (!is_sends_lost).then_some(records);
+    let has_receipts = evidence.delivery.measured || evidence.receipts > 0;
+    let received = |number: u64| has_receipts.then_some(number);
     LevelReport {
         name: level.name.clone(),
         kind: level.kind.as_str().to_owned(),
         users: level.users.map(|(from, target)| UsersReport { from, target }),
         from_rps: open_loop(level.from_rps),
         target_rps: open_loop(level.target_rps),
-        achieved_rps: rounded(level.achieved_rps).filter(|_| started),
+        achieved_rps: rounded(level.achieved_rps).filter(|_| started && !is_sends_lost),
         started_at: level.started_us.map(text::time),
         duration_s: rounded(level.planned_s).unwrap_or(0.0),
         finished: level.finished,
         judged,
-        scheduled: level.scheduled,
-        sent: level.sent,
-        acked: level.acked,
-        failed: level.failed,
+        scheduled: counted(level.scheduled),
+        sent: counted(level.sent),
+        acked: counted(level.acked),
+        failed: counted(level.failed),
         failed_by_reason: level.failed_by_reason.clone(),
-        throttled: level.throttled,
-        retried: level.retried,
+        throttled: counted(level.throttled),
+        retried: counted(level.retried),
         success_percent: (level.sent > 0)
             .then(|| level.acked as f64 / level.sent as f64 * 100.0)
             .and_then(rounded),
         void: level.void.clone(),
-        in_flight_limited: level.in_flight_limited,
+        in_flight_limited: counted(level.in_flight_limited),
         generator_lag_ms: level.generator_lag.map(dist),
         put_latency_ms: level.put_latency.map(dist),
         service_time_ms: level.service_time.map(dist),
@@ -190,9 +196,9 @@ fn level_report(
             sink: level.stage_sink.map(dist),
         },
         iterator_age_ms_max: level.iterator_age_max_ms.and_then(rounded),
-        invocations: level.invocations,
+        invocations: received(level.invocations),
         records_per_invocation: level.records_per_invocation.and_then(rounded),
-        cold_starts: level.cold_starts,
+        cold_starts: received(level.cold_starts),
         memory_used_mb_max: level.memory_used_mb_max,
         delivery: level_delivery(&evidence.delivery, level).filter(|_| started),
         cost_per_million: cost.map(Exact),

@@ -234,15 +234,15 @@ fn count_row(level: &LevelReport) -> Vec<String> {
     let delivery = level.delivery.as_ref();
     vec![
         level.name.clone(),
-        count(level.sent),
-        count(level.acked),
+        or_none(level.sent, count),
+        or_none(level.acked, count),
         or_none(level.success_percent, percent),
-        count(level.throttled),
-        count(level.retried),
+        or_none(level.throttled, count),
+        or_none(level.retried, count),
         or_none(delivery, |delivery| count(delivery.delivered)),
         or_none(delivery.and_then(|delivery| delivery.lost), count),
         or_none(delivery, |delivery| count(delivery.duplicated.producer + delivery.duplicated.redelivery)),
-        count(level.invocations),
+        or_none(level.invocations, count),
         or_none(level.records_per_invocation, number),
         or_none(level.cost_per_million, usd),
     ]

@@ -214,19 +214,20 @@ pub struct LevelReport {
     pub finished: bool,
     /// Whether criteria judge it.
     pub judged: bool,
-    pub scheduled: u64,
-    pub sent: u64,
-    pub acked: u64,
-    pub failed: u64,
+    /// Null, as the counts below, where `sends.jsonl` is lost.
+    pub scheduled: Option<u64>,
+    pub sent: Option<u64>,
+    pub acked: Option<u64>,
+    pub failed: Option<u64>,
     pub failed_by_reason: BTreeMap<String, u64>,
-    pub throttled: u64,
-    pub retried: u64,
+    pub throttled: Option<u64>,
+    pub retried: Option<u64>,
     /// Acked over sent.
     pub success_percent: Option<f64>,
     /// Why the level says nothing about the pipeline; null when it does.
     pub void: Option<String>,
     /// Records that waited for an in-flight slot.
-    pub in_flight_limited: u64,
+    pub in_flight_limited: Option<u64>,
     pub generator_lag_ms: Option<DistReport>,
     /// From the due time.
     pub put_latency_ms: Option<DistReport>,
@@ -235,9 +236,10 @@ pub struct LevelReport {
     pub e2e_latency_ms: Option<E2eReport>,
     pub stages_ms: StagesReport,
     pub iterator_age_ms_max: Option<f64>,
-    pub invocations: u64,
+    /// Null, as `cold_starts`, without receipts.
+    pub invocations: Option<u64>,
     pub records_per_invocation: Option<f64>,
-    pub cold_starts: u64,
+    pub cold_starts: Option<u64>,
     pub memory_used_mb_max: Option<u32>,
     /// Null where delivery was not measured.
     pub delivery: Option<DeliveryReport>,

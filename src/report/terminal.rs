@@ -261,7 +261,7 @@ fn roomy_cells(level: &LevelReport) -> Vec<String> {
         ms(level.service_time_ms.map(|service| service.p95)),
         ms(level.e2e_latency_ms.map(|e2e| e2e.p95)),
         success(level),
-        count(level.throttled),
+        or_none(level.throttled, count),
         delivered(level),
     ]
 }
@@ -276,7 +276,7 @@ fn narrow_cells(level: &LevelReport) -> Vec<String> {
         put.unwrap_or_else(|| NONE.to_owned()),
         ms(level.e2e_latency_ms.map(|e2e| e2e.p95)),
         success(level),
-        count(level.throttled),
+        or_none(level.throttled, count),
         delivered(level),
     ]
 }

@@ -237,7 +237,7 @@ fn level_costs_add_up_to_the_pipelines() {
     let sum: Decimal = model.tests[0]
         .levels
         .iter()
-        .map(|level| level.cost_per_million.expect("priced").0 * Decimal::from(level.acked))
+        .map(|level| level.cost_per_million.expect("priced").0 * Decimal::from(level.acked.expect("counted")))
         .sum::<Decimal>()
         / Decimal::from(1_000_000u32);
     // Each level's cost a million is rounded to six places.

@@ -103,15 +103,35 @@ struct KeptTest {
 }
 
 /// Reads `dir`, works the report out, and writes every format into `dir`.
+///
+/// # Errors
+/// The evidence cannot be read, or a file cannot be written.
 pub fn publish(dir: &Path) -> Result<Published, SessionError> {
+    let (published, unwritten) = publish_if_writable(dir)?;
+    unwritten.map_or(Ok(published), Err)
+}
+
+/// The same; a report that was worked out and could not be written is handed back all the same, with why.
+///
+/// # Errors
+/// The evidence cannot be read.
+pub fn publish_if_writable(dir: &Path) -> Result<(Published, Option<SessionError>), SessionError> {
     let Worked { model, overall, .. } = work_out(dir)?;
+    let (files, unwritten) = match write_all(dir, &model) {
+        Ok(files) => (files, None),
+        Err(error) => (Vec::new(), Some(error)),
+    };
+    Ok((Published { overall, model, files }, unwritten))
+}
+
+fn write_all(dir: &Path, model: &ReportModel) -> Result<Vec<PathBuf>, SessionError> {
     let formats = [
-        ("report.json", report::json(&model)),
-        ("report.md", report::markdown(&model)),
-        ("summary.md", report::short(&model)),
-        ("report.html", report::html(&model)),
-        ("levels.csv", report::csv(&model)),
-        ("junit.xml", report::junit(&model, false)),
+        ("report.json", report::json(model)),
+        ("report.md", report::markdown(model)),
+        ("summary.md", report::short(model)),
+        ("report.html", report::html(model)),
+        ("levels.csv", report::csv(model)),
+        ("junit.xml", report::junit(model, false)),
     ];
     let mut files = Vec::new();
     for (name, text) in formats {
@@ -119,7 +139,7 @@ pub fn publish(dir: &Path) -> Result<Published, SessionError> {
         write_whole(&path, &text).map_err(|error| SessionError::Unwritable { path: path.clone(), error })?;
         files.push(path);
     }
-    Ok(Published { overall, model, files })
+    Ok(files)
 }
 
 /// Writes a file whole or not at all, so that a full disk does not leave half a report.

@@ -1,7 +1,8 @@
 //! Formats before and after this version's, and directories that cannot be read or written.
 
 use serde_json::{Value, json};
-use streamgauge::session::publish::publish;
+use streamgauge::report;
+use streamgauge::session::publish::{publish, publish_if_writable};
 
 use super::{Copy, judged, notes, plain};
 
@@ -127,4 +128,8 @@ fn a_report_that_cannot_be_written_leaves_the_old_ones() {
     let error = publish(copy.root.path()).err().expect("unwritable").to_string();
     assert!(error.contains("report.json"), "{error}");
     assert_eq!(copy.read("report.json"), before);
+    // It is there to be looked at all the same.
+    let (published, unwritten) = publish_if_writable(copy.root.path()).expect("a report");
+    assert_eq!(report::json(&published.model).as_bytes(), before);
+    assert!(published.files.is_empty() && unwritten.is_some());
 }

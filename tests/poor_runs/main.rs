@@ -194,9 +194,15 @@ fn what_is_not_known_is_null() {
     let no_receipts = without("receipts.jsonl");
     assert_eq!(no_receipts["delivery"], Value::Null);
     let hold = &no_receipts["tests"][0]["levels"][1];
-    for member in
-        ["delivery", "e2e_latency_ms", "iterator_age_ms_max", "memory_used_mb_max", "cost_per_million"]
-    {
+    for member in [
+        "delivery",
+        "e2e_latency_ms",
+        "iterator_age_ms_max",
+        "memory_used_mb_max",
+        "invocations",
+        "cold_starts",
+        "cost_per_million",
+    ] {
         assert_eq!(hold[member], Value::Null, "{member}");
     }
     assert_eq!(hold["acked"], 240);
@@ -210,6 +216,13 @@ fn what_is_not_known_is_null() {
     assert_eq!(no_sends["delivery"], Value::Null);
     assert_eq!(no_sends["cost"]["pipeline"]["incomplete"], true);
     assert_eq!(no_sends["cost"]["pipeline"]["per_million_records"], Value::Null);
+    let hold = &no_sends["tests"][0]["levels"][1];
+    for member in
+        ["scheduled", "sent", "acked", "failed", "throttled", "retried", "achieved_rps", "success_percent"]
+    {
+        assert_eq!(hold[member], Value::Null, "{member}");
+    }
+    assert!(hold["invocations"].as_u64().is_some_and(|invocations| invocations > 0), "{hold}");
     let void = no_sends["tests"][0]["levels"][1]["void"].as_str().expect("void");
     assert!(void.contains("sends.jsonl is missing"), "{void}");
 }

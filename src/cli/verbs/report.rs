@@ -7,7 +7,7 @@ use crate::cli::exit::{CliError, Exit};
 use crate::cli::input;
 use crate::cli::verbs::period;
 use crate::report;
-use crate::session::publish::{Published, publish};
+use crate::session::publish::{Published, publish_if_writable};
 use crate::verdict::Verdict;
 
 pub fn run(global: &Global, args: &ReportArgs) -> Result<Exit, CliError> {
@@ -16,9 +16,10 @@ pub fn run(global: &Global, args: &ReportArgs) -> Result<Exit, CliError> {
         return period::run(global, &args.of, &scope, rendering);
     }
     let dir = input::run_dir(&args.of)?;
-    let published = publish(&dir)?;
+    let (published, unwritten) = publish_if_writable(&dir)?;
     print_as(global, &published, rendering);
-    Ok(exit(global, &published))
+    // A run on a disk that is full or only read can be looked at all the same.
+    unwritten.map_or_else(|| Ok(exit(global, &published)), |error| Err(error.into()))
 }
 
 /// What stdout carries, of `--format` and `--as` together.
@@ -66,6 +67,9 @@ pub fn width() -> u16 {
 
 fn for_terminal(published: &Published) -> String {
     let mut text = report::terminal(&published.model, width(), std::io::stdout().is_terminal());
+    if published.files.is_empty() {
+        return text;
+    }
     text.push_str("\nReports:\n");
     for file in &published.files {
         text.push_str(&format!("  {}\n", file.display()));

@@ -75,11 +75,11 @@ const STAGES: &[Column] = &[
 ];
 
 const COUNTS: &[Column] = &[
-    ("sent", |level| count(level.sent)),
-    ("acked", |level| count(level.acked)),
+    ("sent", |level| or_none(level.sent, count)),
+    ("acked", |level| or_none(level.acked, count)),
     ("success", |level| or_none(level.success_percent, percent)),
-    ("throttles", |level| count(level.throttled)),
-    ("retries", |level| count(level.retried)),
+    ("throttles", |level| or_none(level.throttled, count)),
+    ("retries", |level| or_none(level.retried, count)),
     ("delivered", |level| or_none(level.delivery.as_ref(), |delivery| count(delivery.delivered))),
     ("lost", |level| or_none(level.delivery.as_ref().and_then(|delivery| delivery.lost), count)),
     ("duplicated", |level| {
@@ -87,9 +87,9 @@ const COUNTS: &[Column] = &[
             count(delivery.duplicated.producer + delivery.duplicated.redelivery)
         })
     }),
-    ("invocations", |level| count(level.invocations)),
+    ("invocations", |level| or_none(level.invocations, count)),
     ("records each", |level| or_none(level.records_per_invocation, number)),
-    ("cold starts", |level| count(level.cold_starts)),
+    ("cold starts", |level| or_none(level.cold_starts, count)),
     ("cost", |level| or_none(level.cost_per_million, usd)),
 ];
 

@@ -119,13 +119,13 @@ pub(super) fn figures(test: &TestReport) -> Figures {
 
 /// Sum over the levels of cost per million x delivered. A level that offered nothing costs nothing of its own.
 fn cost_of(test: &TestReport) -> Option<Exact> {
-    let sent = test.levels.iter().filter(|level| level.sent > 0);
+    let sent = test.levels.iter().filter(|level| level.sent != Some(0));
     let each = sent.map(|level| {
         let delivered = Decimal::from(level.delivery.as_ref()?.delivered);
         Some(level.cost_per_million?.0 * delivered / Decimal::from(1_000_000u32))
     });
     let sum = each.sum::<Option<Decimal>>()?;
-    (test.levels.iter().any(|level| level.sent > 0)).then_some(Exact(sum.round_dp(9).normalize()))
+    (test.levels.iter().any(|level| level.sent != Some(0))).then_some(Exact(sum.round_dp(9).normalize()))
 }
 
 fn run(gathered: &Gathered, part: &Part) -> PeriodRun {

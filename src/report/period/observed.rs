@@ -55,8 +55,8 @@ fn of_test(placed: Placed<'_>) -> Vec<Observation> {
         if let Some(why) = &level.void {
             list.push(seen(level.started_at.as_ref(), "void", format!("{} is void: {why}.", level.name)));
         }
-        if level.in_flight_limited > 0 {
-            let waited = plural(level.in_flight_limited, "record");
+        if let Some(limited) = level.in_flight_limited.filter(|limited| *limited > 0) {
+            let waited = plural(limited, "record");
             let text = format!("{}: {waited} waited for an in-flight slot.", level.name);
             list.push(seen(level.started_at.as_ref(), "in_flight_limited", text));
         }
@@ -122,21 +122,23 @@ fn issues_of(placed: Placed<'_>) -> Vec<Issue> {
     let mut list = Vec::new();
     for level in &test.levels {
         let share = |records: u64| match level.sent {
-            0 => String::new(),
-            sent => format!("{} of {} sent", percent(records as f64 / sent as f64 * 100.0), count(sent)),
+            None | Some(0) => String::new(),
+            Some(sent) => {
+                format!("{} of {} sent", percent(records as f64 / sent as f64 * 100.0), count(sent))
+            }
         };
         for (reason, records) in level.failed_by_reason.iter().filter(|(_, records)| **records > 0) {
             list.push(issue(Some(level), format!("failed: {reason}"), Some(*records), share(*records)));
         }
-        if level.throttled > 0 {
-            let detail = format!("{} more attempts", count(level.retried));
-            list.push(issue(Some(level), "refusals".to_owned(), Some(level.throttled), detail));
+        if let Some(throttled) = level.throttled.filter(|throttled| *throttled > 0) {
+            let detail = format!("{} more attempts", text::or_none(level.retried, count));
+            list.push(issue(Some(level), "refusals".to_owned(), Some(throttled), detail));
         }
         let delivery = level.delivery.as_ref();
         let lost = delivery.and_then(|delivery| delivery.lost);
         for (what, records) in [("lost", lost), ("dead-lettered", delivery.map(|each| each.dead_lettered))] {
             if let Some(records) = records.filter(|records| *records > 0) {
-                let acked = format!("of {} acked", count(level.acked));
+                let acked = format!("of {} acked", text::or_none(level.acked, count));
                 list.push(issue(Some(level), what.to_owned(), Some(records), acked));
             }
         }

@@ -103,7 +103,7 @@ fn of_main_payload(mut sources: Vec<Source<'_>>) -> Option<Vec<Source<'_>>> {
 }
 
 fn carried(source: &Source<'_>) -> bool {
-    source.level.failed == 0 && source.level.throttled == 0
+    source.level.failed == Some(0) && source.level.throttled == Some(0)
 }
 
 fn basis_of(source: &Source<'_>, rate_per_s: u32) -> ProjectionBasis {

@@ -72,7 +72,7 @@ pub(crate) fn levels(model: &PeriodModel) -> Table {
     ];
     let mut rows = Vec::new();
     for report in model.tests.iter().filter_map(|test| test.report.as_ref()) {
-        for level in report.levels.iter().filter(|level| level.sent > 0) {
+        for level in report.levels.iter().filter(|level| level.sent != Some(0)) {
             rows.push(vec![
                 report.id.clone(),
                 level_name(level),

@@ -107,7 +107,7 @@ pub const FIGURES: [Figure; 17] = [
     level("achieved_rate", "/s", Worse::Lower, Noise::Rate, |level| level.achieved_rps),
     level("success_rate", "%", Worse::Lower, Noise::Success, |level| level.success_percent),
     level("throttles", "", Worse::Higher, Noise::Throttles, |level| {
-        level.started_at.as_ref().map(|_| level.throttled as f64)
+        level.started_at.as_ref().and(level.throttled).map(|throttled| throttled as f64)
     }),
     level("iterator_age.max", "ms", Worse::Higher, Noise::Unknown(MAXIMUM), |level| {
         level.iterator_age_ms_max

@@ -77,7 +77,7 @@ pub struct KeptLevel {
     pub duration_s: f64,
     pub finished: bool,
     pub judged: bool,
-    pub throttled: u64,
+    pub throttled: Option<u64>,
     pub success_percent: Option<f64>,
     pub void: Option<String>,
     pub put_latency_ms: Option<KeptLatency>,

@@ -11,6 +11,7 @@ mod function_seconds;
 mod levels;
 mod receipt_sums;
 mod series;
+mod sparse;
 mod timeline;
 mod twice;
 mod usage;

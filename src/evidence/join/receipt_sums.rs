@@ -7,6 +7,7 @@ use hdrhistogram::Histogram;
 
 use super::clocks::Sampling;
 use super::function_seconds::Busy;
+use super::sparse::Sparse;
 use super::windows::WindowSums;
 use crate::evidence::error::EvidenceError;
 use crate::evidence::hlog::histogram;
@@ -51,9 +52,7 @@ pub(super) struct LevelSums {
 
 struct Seconds {
     done: BTreeMap<i64, ReceiptSecond>,
-    /// How often each latency came, in no order. A histogram takes 100 KB a second, whatever is in it: 90 MB for all
-    /// of them.
-    open: BTreeMap<i64, Vec<(u64, u64)>>,
+    open: BTreeMap<i64, Sparse>,
     /// Tells which latencies are one to a histogram.
     scale: Histogram<u64>,
 }
@@ -169,18 +168,6 @@ fn add(total: &mut LevelHistograms, one: &LevelCounts) {
     }
 }
 
-/// The value at a quantile, as a histogram of these counts has it, ms. `counts` ascend.
-fn quantile_ms(counts: &[(u64, u64)], quantile: f64, scale: &Histogram<u64>) -> f64 {
-    let total: u64 = counts.iter().map(|(_, count)| count).sum();
-    let rank = ((quantile * total as f64).ceil() as u64).clamp(1, total.max(1));
-    let mut seen = 0;
-    let reached = counts.iter().find(|(_, count)| {
-        seen += count;
-        seen >= rank
-    });
-    reached.map_or(0.0, |(value_us, _)| scale.highest_equivalent(*value_us) as f64 / 1e3)
-}
-
 impl Seconds {
     fn take(&mut self, receipt: &Receipt<LevelCounts>) {
         let records = receipt.records.iter().filter(|record| record.level != PROBE_LEVEL).count() as u64;
@@ -196,24 +183,22 @@ impl Seconds {
         let age_ms = receipt.iterator_age_ms();
         row.iterator_age_max_ms = row.iterator_age_max_ms.max(age_ms);
         if new {
-            self.open.insert(second, Vec::new());
+            self.open.insert(second, Sparse::default());
             while self.open.len() > OPEN_SECONDS {
                 self.close_oldest();
             }
         }
         if let Some(open) = self.open.get_mut(&second) {
             for level in receipt.levels.iter().filter(|level| level.level != PROBE_LEVEL) {
-                open.extend(level.e2e.iter());
+                open.add(level.e2e.iter());
             }
         }
     }
 
     fn close_oldest(&mut self) {
         let Some((second, mut latencies)) = self.open.pop_first() else { return };
-        latencies.sort_unstable();
         if let Some(row) = self.done.get_mut(&second) {
-            row.e2e_p50_ms = quantile_ms(&latencies, 0.5, &self.scale);
-            row.e2e_p95_ms = quantile_ms(&latencies, 0.95, &self.scale);
+            [row.e2e_p50_ms, row.e2e_p95_ms] = latencies.quantiles_ms([0.5, 0.95], &self.scale);
         }
     }
 
@@ -222,30 +207,5 @@ impl Seconds {
             self.close_oldest();
         }
         self.done.into_values().collect()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    proptest! {
-        #[test]
-        fn a_quantile_is_that_of_a_histogram(
-            counts in prop::collection::btree_map(1u64..60_000_000, 1u64..50, 1..60),
-            quantile in 0.0f64..=1.0,
-        ) {
-            let mut whole = histogram();
-            for (value, count) in &counts {
-                whole.record_n(*value, *count).expect("it grows");
-            }
-            let sorted: Vec<(u64, u64)> = counts.into_iter().collect();
-            for quantile in [quantile, 0.5, 0.95] {
-                let expected = whole.value_at_quantile(quantile) as f64 / 1e3;
-                prop_assert_eq!(quantile_ms(&sorted, quantile, &histogram()), expected);
-            }
-        }
     }
 }

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use hdrhistogram::Histogram;
 
-use super::dist;
+use super::sparse::{Sparse, counts};
 use super::timeline::{TestTimes, Timeline};
 use crate::evidence::hlog::histogram;
-use crate::evidence::model::{SecondRow, TestEvidence, TestWindows, Window};
+use crate::evidence::model::{Dist, SecondRow, TestEvidence, TestWindows, Window};
 use crate::evidence::recorder::interval_s;
 use crate::plan::{Plan, Stage, StageKind};
 use crate::platform::clock::WallUs;
@@ -29,14 +29,16 @@ const OPEN_MAX: usize = 16;
 #[derive(Clone)]
 pub(super) struct WindowSums {
     tests: Vec<[Grid; 4]>,
+    /// Tells which latencies are one to a histogram.
+    scale: Histogram<u64>,
 }
 
 /// Windows in order of time, which do not overlap.
 #[derive(Clone, Default)]
 struct Grid {
     windows: Vec<Window>,
-    puts: BTreeMap<usize, Histogram<u64>>,
-    ends: BTreeMap<usize, Histogram<u64>>,
+    puts: BTreeMap<usize, Sparse>,
+    ends: BTreeMap<usize, Sparse>,
     generator: BTreeMap<usize, (f64, u32)>,
 }
 
@@ -53,18 +55,20 @@ impl WindowSums {
         let planned = timeline.tests.iter().filter_map(|test| plan.tests().nth(test.plan_index));
         let interval_s = interval_s(planned.map(crate::plan::Test::duration).sum());
         let tests = timeline.tests.iter().filter(|test| plan.tests().nth(test.plan_index).is_some());
-        WindowSums { tests: tests.map(|test| grids(&spans(timeline, plan, test), interval_s)).collect() }
+        let tests = tests.map(|test| grids(&spans(timeline, plan, test), interval_s)).collect();
+        WindowSums { tests, scale: histogram() }
     }
 
     /// An interval of acked records, `middle_us` its middle.
     pub(super) fn put(&mut self, middle_us: WallUs, latencies: &Histogram<u64>) {
+        let latencies: Vec<(u64, u64)> = counts(latencies).collect();
         for grid in self.tests.iter_mut().flatten() {
             if let Some(index) = grid.at(middle_us) {
                 if let Some(puts) = open(&mut grid.puts, index) {
-                    // Only a fixed histogram can refuse; ours grow.
-                    let _ = puts.add(latencies);
+                    puts.add(latencies.iter().copied());
                 }
-                close(&mut grid.puts, &mut grid.windows, OPEN_MAX, |window| &mut window.put_latency);
+                let (open, windows) = (&mut grid.puts, &mut grid.windows);
+                close(open, windows, OPEN_MAX, &self.scale, |window| &mut window.put_latency);
             }
         }
     }
@@ -83,10 +87,10 @@ impl WindowSums {
             larger(&mut window.memory_used_mb, f64::from(receipt.memory_used_mb));
             for level in receipt.levels.iter().filter(|level| level.level != PROBE_LEVEL) {
                 if let Some(ends) = open(&mut grid.ends, index) {
-                    level.e2e.add_to(ends);
+                    ends.add(level.e2e.iter());
                 }
             }
-            close(&mut grid.ends, &mut grid.windows, OPEN_MAX, |window| &mut window.e2e);
+            close(&mut grid.ends, &mut grid.windows, OPEN_MAX, &self.scale, |window| &mut window.e2e);
         }
     }
 
@@ -107,7 +111,7 @@ impl WindowSums {
                     (*sum, *count) = (*sum + mb, *count + 1);
                 }
             }
-            grid.finish();
+            grid.finish(&self.scale);
         }
         for (test, [steps, fine, hold, tails]) in tests.iter_mut().zip(self.tests) {
             test.windows = TestWindows {
@@ -214,9 +218,9 @@ impl Grid {
         }
     }
 
-    fn finish(&mut self) {
-        close(&mut self.puts, &mut self.windows, 0, |window| &mut window.put_latency);
-        close(&mut self.ends, &mut self.windows, 0, |window| &mut window.e2e);
+    fn finish(&mut self, scale: &Histogram<u64>) {
+        close(&mut self.puts, &mut self.windows, 0, scale, |window| &mut window.put_latency);
+        close(&mut self.ends, &mut self.windows, 0, scale, |window| &mut window.e2e);
         for (index, (sum, count)) in std::mem::take(&mut self.generator) {
             self.windows[index].generator_mb = Some(sum / f64::from(count));
         }
@@ -224,24 +228,25 @@ impl Grid {
 }
 
 /// The latencies of a window, while it is open.
-fn open(all: &mut BTreeMap<usize, Histogram<u64>>, index: usize) -> Option<&mut Histogram<u64>> {
+fn open(all: &mut BTreeMap<usize, Sparse>, index: usize) -> Option<&mut Sparse> {
     // A closed window that is opened again would forget what it knew.
     let oldest = all.keys().next().copied().unwrap_or(0);
-    (index >= oldest || all.len() < OPEN_MAX).then(|| all.entry(index).or_insert_with(histogram))
+    (index >= oldest || all.len() < OPEN_MAX).then(|| all.entry(index).or_default())
 }
 
 /// Closes the oldest until `keep` are open.
 fn close(
-    open: &mut BTreeMap<usize, Histogram<u64>>,
+    open: &mut BTreeMap<usize, Sparse>,
     windows: &mut [Window],
     keep: usize,
-    part: impl Fn(&mut Window) -> &mut Option<crate::evidence::model::Dist>,
+    scale: &Histogram<u64>,
+    part: impl Fn(&mut Window) -> &mut Option<Dist>,
 ) {
     while open.len() > keep {
-        let Some((index, latencies)) = open.pop_first() else { return };
+        let Some((index, mut latencies)) = open.pop_first() else { return };
         let known = part(&mut windows[index]);
         if known.is_none() {
-            *known = dist(&latencies);
+            *known = latencies.dist(scale);
         }
     }
 }

@@ -207,6 +207,8 @@ fn what_is_not_known_is_null() {
     }
     assert_eq!(hold["acked"], 240);
     let no_intervals = without("intervals.hlog");
+    // A limit would have been seen in it.
+    assert_eq!(no_intervals["known_up_to"], Value::Null);
     let hold = &no_intervals["tests"][0]["levels"][1];
     for member in ["put_latency_ms", "service_time_ms", "generator_lag_ms"] {
         assert_eq!(hold[member], Value::Null, "{member}");

@@ -15,6 +15,7 @@ mod tests;
 use rust_decimal::Decimal;
 
 use crate::cost::{PriceBook, grouped};
+use crate::evidence::gaps::Source;
 use crate::evidence::model::{Evidence, LevelEvidence, SecondRow, TestEvidence};
 use crate::plan::StageKind;
 use crate::platform::clock::WallUs;
@@ -248,6 +249,11 @@ fn cloudwatch_max<'a>(evidence: &'a Evidence, key: &str) -> Option<(f64, &'a Tes
 /// A judged level counts as carried when it finished, was not void, refused and failed nothing, and lies
 /// below and before every finding about the pipeline.
 fn known_up_to(evidence: &Evidence, verdicts: &Verdicts, list: &[Finding]) -> Option<KnownUpTo> {
+    // Findings are seen in these: without them there is none to be seen, whatever the load did.
+    let seen_in = [Source::Events, Source::Sends, Source::Receipts, Source::Intervals];
+    if seen_in.into_iter().any(|source| evidence.gaps.is_lost(source)) {
+        return None;
+    }
     // What limited the generator alone says nothing about the pipeline.
     let of_pipeline = |finding: &&Finding| !matches!(finding.limit, Limit::Generator | Limit::InFlight);
     let began = list.iter().filter(of_pipeline).filter_map(|finding| finding.from_rps).reduce(f64::min);

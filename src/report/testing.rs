@@ -116,6 +116,7 @@ pub(crate) fn complete(evidence: &mut Evidence) {
 
 pub(crate) fn unmeasured(evidence: &mut Evidence) {
     evidence.delivery.measured = false;
+    evidence.receipts = 0;
     evidence.usage.delivered = 0;
     for level in evidence.tests.iter_mut().flat_map(|test| &mut test.levels) {
         (level.e2e, level.clock_error_ms, level.stage_put, level.stage_stream, level.stage_function) =

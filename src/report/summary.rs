@@ -241,6 +241,11 @@ fn delivered(model: &ReportModel) -> String {
     match delivery.lost {
         Some(0) => format!("Of {acked}, {seen} delivered and none was lost.{dead}"),
         Some(lost) => format!("Of {acked}, {seen} delivered and {} lost.{dead}", was(lost)),
+        // A process that is killed takes its last second of acks along.
+        None if delivery.delivered > delivery.acked => format!(
+            "{seen} seen to arrive, more than the {acked} that are known of: the last acks were not written down. Nothing is \
+             said about losses.{dead}"
+        ),
         None => format!(
             "Of {acked}, {seen} seen to arrive; the collection of receipts did not end, so nothing is said about \
              losses ({} unconfirmed).{dead}",

@@ -87,6 +87,18 @@ fn what_a_manager_reads_first() {
     insta::assert_snapshot!(told);
 }
 
+/// The acks of its last second go with a process that is killed; the receipts do not.
+#[test]
+fn more_arrivals_than_known_acks_are_explained() {
+    let model = changed(|evidence| {
+        (evidence.delivery.acked, evidence.delivery.delivered) = (1_129, 1_222);
+        (evidence.delivery.complete, evidence.delivery.lost) = (false, None);
+    });
+    let expected = "1,222 were seen to arrive, more than the 1,129 acked records that are known of: the last acks were not \
+                    written down. Nothing is said about losses.";
+    assert!(model.summary.iter().any(|sentence| sentence == expected), "{:?}", model.summary);
+}
+
 #[test]
 fn what_spoils_the_figures_is_said_before_any() {
     for (name, model) in cases() {

@@ -84,6 +84,9 @@ impl SessionError {
             SessionError::AlreadyUp { env } => Some(format!(
                 "streamgauge run PLAN --env {env} uses it; streamgauge down --env {env} ends it; --env NAME takes another"
             )),
+            SessionError::Unwritable { error, .. } if error.kind() == std::io::ErrorKind::StorageFull => {
+                Some("make room on the disk; `streamgauge report RUN` writes the reports again".to_owned())
+            }
             SessionError::Unwritable { .. } => {
                 Some("streamgauge writes to .streamgauge/ in the current directory; run it where you may write".to_owned())
             }

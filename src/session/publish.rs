@@ -145,7 +145,8 @@ fn write_all(dir: &Path, model: &ReportModel) -> Result<Vec<PathBuf>, SessionErr
 /// Writes a file whole or not at all, so that a full disk does not leave half a report.
 pub fn write_whole(path: &Path, text: &str) -> std::io::Result<()> {
     let mut name = path.file_name().unwrap_or_default().to_os_string();
-    name.push(".new");
+    // Two processes may report on one run at the same time.
+    name.push(format!(".{}.new", std::process::id()));
     let temporary = path.with_file_name(name);
     let mut file = std::fs::File::create(&temporary)?;
     let written = file.write_all(text.as_bytes()).and_then(|()| file.sync_all());

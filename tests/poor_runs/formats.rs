@@ -124,7 +124,8 @@ fn a_report_that_cannot_be_written_leaves_the_old_ones() {
     publish(copy.root.path()).expect("a report");
     let before = copy.read("report.json");
     // The first file that is written: its temporary name is taken by a folder.
-    std::fs::create_dir(copy.path("report.json.new")).expect("a folder");
+    let temporary = format!("report.json.{}.new", std::process::id());
+    std::fs::create_dir(copy.path(&temporary)).expect("a folder");
     let error = publish(copy.root.path()).err().expect("unwritable").to_string();
     assert!(error.contains("report.json"), "{error}");
     assert_eq!(copy.read("report.json"), before);

@@ -1,9 +1,9 @@
 //! The comparison as one self-contained page: what failed, what was configured otherwise, and for each level a chart of the
 //! relative differences with their intervals beside the table.
 
-use maud::{DOCTYPE, Markup, PreEscaped, html};
+use maud::{Markup, html};
 
-use crate::report::html::{STYLE, verdict};
+use crate::report::html::{page, verdict};
 use crate::report::text::{NONE, number, or_none, plural};
 use crate::verdict::compare::{Comparison, FigureChange, LevelChange, Says, TestChange};
 
@@ -14,29 +14,21 @@ mod whiskers;
 
 /// The page.
 pub fn html(comparison: &Comparison) -> String {
-    let page = html! {
-        (DOCTYPE)
-        html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'";
-                title { (comparison.after.plan) ": " (comparison.before.id) " and " (comparison.after.id) }
-                style { (PreEscaped(STYLE)) (PreEscaped(whiskers::STYLE)) }
+    let title = html! { (comparison.after.plan) ": " (comparison.before.id) " and " (comparison.after.id) };
+    page(
+        &title,
+        whiskers::STYLE,
+        &html! {
+            (head(comparison))
+            (configuration(comparison))
+            @for test in &comparison.tests { (test_section(comparison, test)) }
+            (remarks(comparison))
+            footer {
+                "The interval holds the true difference with 95 % confidence as far as noise within the two runs goes; how it \
+                 is worked out stands in docs/compare.md. Every number of this page is in the JSON file beside it."
             }
-            body {
-                (head(comparison))
-                (configuration(comparison))
-                @for test in &comparison.tests { (test_section(comparison, test)) }
-                (remarks(comparison))
-                footer {
-                    "The interval holds the true difference with 95 % confidence as far as noise within the two runs goes; how it \
-                     is worked out stands in docs/compare.md. Every number of this page is in the JSON file beside it."
-                }
-            }
-        }
-    };
-    page.into_string()
+        },
+    )
 }
 
 fn head(comparison: &Comparison) -> Markup {

@@ -1,9 +1,9 @@
 //! The history as one self-contained page: a chart and a table for each level.
 
-use maud::{DOCTYPE, Markup, PreEscaped, html};
+use maud::{Markup, html};
 
 use crate::report::compare::words;
-use crate::report::html::STYLE;
+use crate::report::html::page;
 use crate::report::svg::lines::{Line, LineChart, Mark, XAxis, YAxis};
 use crate::report::text::or_none;
 
@@ -11,35 +11,27 @@ use super::model::{History, Place, Series};
 
 /// The page.
 pub fn html(history: &History) -> String {
-    let page = html! {
-        (DOCTYPE)
-        html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'";
-                title { (history.plan) ": history of " (history.figure) }
-                style { (PreEscaped(STYLE)) }
-            }
-            body {
-                header {
-                    h1 { "History: " (history.plan) }
-                    p.meta {
-                        (history.figure) " of the finished runs on " (history.target) " in the environment "
-                        code { (history.environment) } "."
-                        @if let Some(baseline) = &history.baseline { " The baseline is run " code { (baseline) } "." }
-                    }
+    let title = html! { (history.plan) ": history of " (history.figure) };
+    page(
+        &title,
+        "",
+        &html! {
+            header {
+                h1 { "History: " (history.plan) }
+                p.meta {
+                    (history.figure) " of the finished runs on " (history.target) " in the environment "
+                    code { (history.environment) } "."
+                    @if let Some(baseline) = &history.baseline { " The baseline is run " code { (baseline) } "." }
                 }
-                @for series in &history.series { (one(history, series)) }
-                @if !history.notes.is_empty() {
-                    h2 { "Notes" }
-                    ul { @for note in &history.notes { li { (note) } } }
-                }
-                footer { "A letter in a chart marks a run whose plan or configuration is not that of the run before it." }
             }
-        }
-    };
-    page.into_string()
+            @for series in &history.series { (one(history, series)) }
+            @if !history.notes.is_empty() {
+                h2 { "Notes" }
+                ul { @for note in &history.notes { li { (note) } } }
+            }
+            footer { "A letter in a chart marks a run whose plan or configuration is not that of the run before it." }
+        },
+    )
 }
 
 fn one(history: &History, series: &Series) -> Markup {

@@ -21,11 +21,11 @@ use super::text::{self, NONE, count, number, or_none, rate, usd};
 
 pub use period::html as period;
 
-pub(super) const STYLE: &str = include_str!("style.css");
+const STYLE: &str = include_str!("style.css");
 
-/// `report.html`.
-pub fn html(model: &ReportModel) -> String {
-    let run = &model.run;
+/// A whole page: one file that may load nothing and run nothing, whatever its texts hold. `style` comes after the
+/// style of all pages.
+pub(super) fn page(title: &Markup, style: &str, body: &Markup) -> String {
     let page = html! {
         (DOCTYPE)
         html lang="en" {
@@ -33,35 +33,46 @@ pub fn html(model: &ReportModel) -> String {
                 meta charset="utf-8";
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'";
-                title { (run.plan) ": " (run.verdict) " (" (run.id) ")" }
-                style { (PreEscaped(STYLE)) }
+                title { (title) }
+                style { (PreEscaped(STYLE)) (PreEscaped(style)) }
             }
-            body {
-                (svg::patterns())
-                (head(model))
-                (summary(model))
-                (contents(model))
-                (findings(model))
-                (period::maps(&model.tests))
-                @for (index, test) in model.tests.iter().enumerate() {
-                    (test_section(test, index, &model.cost.currency))
-                }
-                @if !model.criteria.is_empty() {
-                    h2 id="run" { "The whole run" }
-                    (tables::criteria(&model.criteria))
-                }
-                (delivery(model.delivery.as_ref()))
-                (cost(&model.cost))
-                (environment(model))
-                (remarks(model))
-                footer {
-                    "streamgauge " (run.tool_version) ", plan " code { (run.plan_hash) } ". Every number of this report is in "
-                    code { "report.json" } " beside it."
-                }
-            }
+            body { (body) }
         }
     };
     page.into_string()
+}
+
+/// `report.html`.
+pub fn html(model: &ReportModel) -> String {
+    let run = &model.run;
+    let title = html! { (run.plan) ": " (run.verdict) " (" (run.id) ")" };
+    page(
+        &title,
+        "",
+        &html! {
+            (svg::patterns())
+            (head(model))
+            (summary(model))
+            (contents(model))
+            (findings(model))
+            (period::maps(&model.tests))
+            @for (index, test) in model.tests.iter().enumerate() {
+                (test_section(test, index, &model.cost.currency))
+            }
+            @if !model.criteria.is_empty() {
+                h2 id="run" { "The whole run" }
+                (tables::criteria(&model.criteria))
+            }
+            (delivery(model.delivery.as_ref()))
+            (cost(&model.cost))
+            (environment(model))
+            (remarks(model))
+            footer {
+                "streamgauge " (run.tool_version) ", plan " code { (run.plan_hash) } ". Every number of this report is in "
+                code { "report.json" } " beside it."
+            }
+        },
+    )
 }
 
 /// The verdict as a word; the colour only repeats it.

@@ -1,6 +1,6 @@
 //! The HTML of a day, a week or a campaign: one self-contained file, as that of a run.
 
-use maud::{DOCTYPE, Markup, PreEscaped, html};
+use maud::{Markup, html};
 use rust_decimal::prelude::ToPrimitive;
 
 use crate::report::model::{LevelReport, TestReport};
@@ -11,48 +11,40 @@ use crate::verdict::Verdict;
 
 use super::heat::{Cell, HeatMap};
 use super::trend::{Dot, Group};
-use super::{STYLE, heat, svg, test_section, trend, verdict};
+use super::{heat, page, svg, test_section, trend, verdict};
 
 /// The period's HTML file.
 pub fn html(model: &PeriodModel) -> String {
     let period = &model.period;
     let currency = model.cost.currency.as_deref().unwrap_or_default();
-    let page = html! {
-        (DOCTYPE)
-        html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'";
-                title { (period.title()) ": " (period.verdict) }
-                style { (PreEscaped(STYLE)) }
-            }
-            body {
-                (svg::patterns())
-                header {
-                    h1 { (period.title()) " " (verdict(period.verdict)) }
-                    p.meta {
-                        "Environment " code { (period.environment) } " on " (period.target)
-                        @if let Some(region) = &period.region { " (" (region) ")" }
-                        ", " (period.started_at.as_deref().unwrap_or(NONE)) " to " (period.ended_at.as_deref().unwrap_or(NONE)) "; "
-                        (period.finished) " of " (model.tests.len()) " tests finished."
-                    }
-                }
-                section.card { @for sentence in &model.summary { p { (sentence) } } }
-                @for section in sections(model) {
-                    h2 { (section.title) }
-                    // Maps stand side by side; each of the other blocks has a line of its own.
-                    @let maps: Vec<Markup> = section.blocks.iter().filter_map(map_of).collect();
-                    @if !maps.is_empty() { div.charts { @for map in maps { (map) } } }
-                    @for block in &section.blocks { (one_block(block, currency)) }
-                }
-                footer {
-                    "streamgauge, plan " code { (period.plan_hash.get(..12).unwrap_or(&period.plan_hash)) } ". Every number of this report is in the JSON file beside it."
+    let title = html! { (period.title()) ": " (period.verdict) };
+    page(
+        &title,
+        "",
+        &html! {
+            (svg::patterns())
+            header {
+                h1 { (period.title()) " " (verdict(period.verdict)) }
+                p.meta {
+                    "Environment " code { (period.environment) } " on " (period.target)
+                    @if let Some(region) = &period.region { " (" (region) ")" }
+                    ", " (period.started_at.as_deref().unwrap_or(NONE)) " to " (period.ended_at.as_deref().unwrap_or(NONE)) "; "
+                    (period.finished) " of " (model.tests.len()) " tests finished."
                 }
             }
-        }
-    };
-    page.into_string()
+            section.card { @for sentence in &model.summary { p { (sentence) } } }
+            @for section in sections(model) {
+                h2 { (section.title) }
+                // Maps stand side by side; each of the other blocks has a line of its own.
+                @let maps: Vec<Markup> = section.blocks.iter().filter_map(map_of).collect();
+                @if !maps.is_empty() { div.charts { @for map in maps { (map) } } }
+                @for block in &section.blocks { (one_block(block, currency)) }
+            }
+            footer {
+                "streamgauge, plan " code { (period.plan_hash.get(..12).unwrap_or(&period.plan_hash)) } ". Every number of this report is in the JSON file beside it."
+            }
+        },
+    )
 }
 
 fn map_of(block: &Block<'_>) -> Option<Markup> {

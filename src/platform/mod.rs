@@ -12,3 +12,4 @@ pub mod memory;
 pub mod permissions;
 #[cfg(feature = "cli")]
 pub mod refusals;
+pub mod spread;

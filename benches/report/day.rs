@@ -77,6 +77,7 @@ fn header(id: &str, load_s: u64) -> RunHeader {
         environment: "default".into(),
         host: "bench".into(),
         rehearsal: false,
+        assumptions: Vec::new(),
         faults: Vec::new(),
         parent: None,
         number: 1,

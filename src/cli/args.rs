@@ -152,6 +152,9 @@ pub enum Verb {
         after_help = "Examples:\n  streamgauge baseline plans/quickstart.yaml 20261121-013240-k3f9\n  streamgauge baseline plans/quickstart.yaml\n  streamgauge baseline plans/quickstart.yaml --clear"
     )]
     Baseline(BaselineArgs),
+    /// Run a whole plan in virtual time, in this process, before anything is created.
+    #[command(after_help = "Example:\n  streamgauge rehearse plans/weekly.yaml")]
+    Rehearse(RehearseArgs),
     /// Look at a plan without running it.
     #[command(subcommand)]
     Plan(PlanVerb),
@@ -254,6 +257,30 @@ pub struct RunArgs {
     /// Load an existing stream although it does not carry the tag streamgauge:allow=true.
     #[arg(long)]
     pub i_own_this_stream: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct RehearseArgs {
+    /// The plan, a YAML file (docs/plan.md).
+    pub plan: PathBuf,
+    /// Rehearse only the tests of this week.
+    #[arg(long, value_name = "N")]
+    pub week: Option<u32>,
+    /// Rehearse only the tests of this phase, counted from 1.
+    #[arg(long, value_name = "N")]
+    pub phase: Option<usize>,
+    /// Rehearse only this test; repeatable.
+    #[arg(long = "test", value_name = "ID")]
+    pub tests: Vec<String>,
+    /// Inject a fault into the services, for example `throttle:rate=5%`; repeatable.
+    #[arg(long, value_name = "SPEC")]
+    pub fault: Vec<String>,
+    /// Of everything that is drawn. [default: the plan's `rehearsal.seed`]
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+    /// Stop before the run would cost more than this. [default: the plan's `budget`]
+    #[arg(long, value_name = "USD")]
+    pub max_cost: Option<String>,
 }
 
 #[derive(Debug, Args)]

@@ -24,6 +24,11 @@ pub fn runs_dir() -> PathBuf {
     Path::new(ROOT).join("runs")
 }
 
+/// Rehearsals are no runs: they are kept apart.
+pub fn rehearsals_dir() -> PathBuf {
+    Path::new(ROOT).join("rehearsals")
+}
+
 /// Checks what no verb may go on without.
 pub fn check_global(global: &Global) -> Result<(), CliError> {
     let name = &global.env;
@@ -142,7 +147,7 @@ pub fn check_writable() -> Result<(), CliError> {
 /// A run directory from a run id or a path.
 pub fn run_dir(run: &Path) -> Result<PathBuf, CliError> {
     let by_id = runs_dir().join(run);
-    for candidate in [run.to_path_buf(), by_id.clone()] {
+    for candidate in [run.to_path_buf(), by_id.clone(), rehearsals_dir().join(run)] {
         if candidate.join("run.json").is_file() {
             return Ok(candidate);
         }

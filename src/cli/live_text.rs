@@ -1,5 +1,7 @@
 //! The live display as text: figures in, lines out. No line is wider than it is told.
 
+use std::time::Duration;
+
 use crate::cost::usd;
 use crate::session::progress::LiveLevel;
 
@@ -104,6 +106,12 @@ fn progress(level: &LiveLevel, look: Look) -> Line {
     }
     let done = (part * room as f64).round() as usize;
     line.part("36", &"━".repeat(done)).part(DIM, &"─".repeat(room - done)).part("", "  ").part("", &tail)
+}
+
+/// `virtual time 3:12:40 of 27:22:00 in 41 s`.
+pub(super) fn virtual_times(level: &LiveLevel, wall: Duration) -> String {
+    let span = crate::report::span;
+    format!("virtual time {} of {} in {} s", span(level.elapsed_s), span(level.planned_s), wall.as_secs())
 }
 
 /// What stays of a level that is over: rate, p50/p95/p99, part that was acked.

@@ -13,6 +13,7 @@ mod out;
 mod overview;
 mod progress;
 mod raise;
+mod rehearsal;
 mod shown_plan;
 mod signals;
 mod verbs;
@@ -58,6 +59,7 @@ fn dispatch(cli: Cli) -> Result<Exit, CliError> {
         Verb::History(args) => return verbs::history::run(&global, args),
         Verb::Baseline(args) => return verbs::baseline::run(&global, args),
         Verb::Status(StatusArgs { plan: Some(plan) }) => return verbs::campaign::status(&global, plan),
+        Verb::Rehearse(args) => return verbs::rehearse::run(&global, args),
         Verb::Reap(reap) => return verbs::local::reap(reap),
         _ => {}
     }
@@ -82,6 +84,7 @@ fn dispatch(cli: Cli) -> Result<Exit, CliError> {
             | Verb::Compare(_)
             | Verb::History(_)
             | Verb::Baseline(_)
+            | Verb::Rehearse(_)
             | Verb::Reap(_) => unreachable!("handled above"),
         }
     });

@@ -7,7 +7,8 @@ use std::time::Duration;
 use console::Term;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::live_text::{Look, block, ended, plain};
+use super::live_text::{Look, block, ended, plain, virtual_times};
+use crate::platform::clock::Stopwatch;
 use crate::session::progress::{LiveLevel, Progress};
 
 /// Without a terminal a live line is printed this often at most.
@@ -48,6 +49,60 @@ impl Stderr {
             *last = Some((level.level.clone(), level.elapsed_s));
         }
         due
+    }
+}
+
+/// Progress of a rehearsal: how far virtual time is, and how long that took.
+pub struct Virtual {
+    inner: Stderr,
+    watch: Stopwatch,
+    shown_at: Mutex<Duration>,
+}
+
+/// A live line is made this often, in wall time: virtual seconds pass by the thousand.
+const LIVE_EVERY: Duration = Duration::from_millis(250);
+/// And without a terminal this often.
+const LIVE_PLAIN_EVERY: Duration = Duration::from_secs(5);
+
+impl Virtual {
+    pub fn new() -> Virtual {
+        Virtual { inner: Stderr::new(), watch: Stopwatch::start(), shown_at: Mutex::default() }
+    }
+}
+
+impl Progress for Virtual {
+    fn step(&self, line: &str) {
+        self.inner.step(line);
+    }
+
+    fn live(&self, level: &LiveLevel) {
+        let wall = self.watch.elapsed();
+        let every = if self.inner.bar.is_some() { LIVE_EVERY } else { LIVE_PLAIN_EVERY };
+        let mut shown_at = self.shown_at.lock().expect("progress lock");
+        if level.level.is_empty() || wall.saturating_sub(*shown_at) < every {
+            return;
+        }
+        *shown_at = wall;
+        let times = virtual_times(level, wall);
+        match &self.inner.bar {
+            Some(bar) => {
+                bar.set_message(format!("{}\n{times}", block(level, self.inner.look())));
+                bar.tick();
+            }
+            None => eprintln!("{times}; {}", plain(level)),
+        }
+    }
+
+    fn level_ended(&self, level: &LiveLevel) {
+        self.inner.level_ended(level);
+    }
+
+    fn step_live(&self, line: &str) {
+        self.inner.step_live(line);
+    }
+
+    fn settle(&self) {
+        self.inner.settle();
     }
 }
 

@@ -20,6 +20,19 @@ impl StopSignal {
         })
     }
 
+    /// The same on a thread of its own, for a runtime that opens no socket: one whose clock is paused.
+    pub fn listen_apart() -> std::io::Result<StopSignal> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+        let listening = {
+            let _entered = runtime.enter();
+            StopSignal::telling(|_| eprintln!("stopping: what was rehearsed is kept"))?
+        };
+        std::thread::Builder::new()
+            .name("signals".to_owned())
+            .spawn(move || runtime.block_on(std::future::pending::<()>()))?;
+        Ok(listening)
+    }
+
     /// The same, saying nothing: for what ends at once.
     pub fn listen_quietly() -> std::io::Result<StopSignal> {
         StopSignal::telling(|_| ())

@@ -57,6 +57,8 @@ pub struct RunInfo {
     pub ended_us: Option<WallUs>,
     pub end: RunEnd,
     pub rehearsal: bool,
+    /// What a rehearsal assumes in place of a measurement, a sentence each; empty for a run.
+    pub assumptions: Vec<String>,
     /// Faults planted on purpose, as `--fault` writes them.
     pub faults: Vec<String>,
     /// Peak resident memory of the generator process, MB; `None` where the system does not tell.

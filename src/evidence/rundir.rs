@@ -33,6 +33,9 @@ pub struct RunHeader {
     pub environment: String,
     pub host: String,
     pub rehearsal: bool,
+    /// What a rehearsal assumes in place of a measurement, a sentence each; empty for a run.
+    #[serde(default)]
+    pub assumptions: Vec<String>,
     /// The faults that were planted in the local endpoint, as `--fault` writes them.
     #[serde(default)]
     pub faults: Vec<String>,
@@ -368,6 +371,7 @@ mod tests {
             environment: "dev".into(),
             host: "h".into(),
             rehearsal: false,
+            assumptions: Vec::new(),
             faults: vec!["drop:count=1".into()],
             parent: None,
             number: 1,

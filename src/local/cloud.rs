@@ -38,6 +38,8 @@ pub struct CloudSettings {
     /// Where functions are unpacked.
     pub work_dir: PathBuf,
     pub host: HostKind,
+    /// Bytes of records that Kinesis keeps over all streams; what happens beyond: `kinesis/memory.rs`.
+    pub records_bytes_max: u64,
 }
 
 /// What runs functions.
@@ -76,7 +78,8 @@ impl Cloud {
     /// # Errors
     /// When the account is not one.
     pub fn start(settings: CloudSettings) -> Result<Arc<Cloud>, StartError> {
-        let CloudSettings { clock, region, account, seed, faults, work_dir, host } = settings;
+        let CloudSettings { clock, region, account, seed, faults, work_dir, host, records_bytes_max } =
+            settings;
         if account.len() != 12 || !account.bytes().all(|byte| byte.is_ascii_digit()) {
             return Err(StartError::Account(account));
         }
@@ -84,7 +87,8 @@ impl Cloud {
         let metrics: Arc<dyn MetricSink> = cloudwatch.clone();
         let ctx = Context { clock, region, account, seed, metrics, faults: Arc::new(Faults::new(faults)) };
         let cloud = Cloud::builder(ctx.clone());
-        let (kinesis, s3) = (Kinesis::new(ctx.clone()), S3::new(ctx.clone()));
+        let (kinesis, s3) =
+            (Kinesis::with_memory_bound(ctx.clone(), records_bytes_max), S3::new(ctx.clone()));
         let (sqs, logs) = (Sqs::new(ctx.clone(), cloud.endpoint_url()), Logs::new(ctx.clone()));
         let host = match host {
             HostKind::Process => Arc::new(ProcessHost::new(clock, work_dir, cloud.endpoint_url(), seed)),
@@ -312,6 +316,7 @@ mod tests {
             faults: Vec::new(),
             work_dir: PathBuf::new(),
             host: HostKind::Process,
+            records_bytes_max: crate::local::kinesis::MEMORY_BOUND_BYTES,
         }
     }
 

@@ -23,6 +23,8 @@ pub struct Plan {
     pub flags: Vec<FlagPolicy>,
     /// How long to wait, at most, for the pipeline to drain after a test.
     pub drain: Duration,
+    /// What `rehearse` assumes.
+    pub rehearsal: super::Rehearsal,
     pub tags: BTreeMap<String, String>,
     /// The peak that production expects, records/s.
     pub expected_peak_rps: Option<f64>,

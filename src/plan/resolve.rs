@@ -39,6 +39,7 @@ pub(super) fn resolve(
     let existing = resolver.existing(environment.as_mut(), &at.key("environment"));
     let mut environment = resolver.environment(environment, &at.key("environment"));
     let defaults = resolver.defaults(document.defaults, &environment, &at.key("defaults"));
+    let rehearsal = resolver.rehearsal(document.rehearsal, environment.function.memory_mb, &at);
     let phases = resolver.phases(document.phases, &environment, &defaults, &at);
     let payloads = phases.iter().flat_map(|phase| &phase.tests).map(|test| &test.payload);
     environment.function.envelope_paths = resolver.envelope_paths(payloads, &at.key("phases"));
@@ -58,6 +59,7 @@ pub(super) fn resolve(
         budget_usd: document.budget.map(|budget| resolver.budget(budget, &at.key("budget"))),
         flags,
         drain: resolver.duration(drain, &at.key("drain"), Duration::ZERO..=DRAIN_MAX, DRAIN_DEFAULT),
+        rehearsal,
         tags: resolver.tags(document.tags.unwrap_or_default(), &at.key("tags")),
         expected_peak_rps: document
             .expected_peak

@@ -68,7 +68,7 @@ criteria: [lost == 0]
 budget: {max_usd: 2.50}
 flags: {lambda_throttles: stop}
 drain: 5m
-rehearsal: {seed: 3, exact: true}
+rehearsal: {seed: 3, put_latency: 8ms}
 tags: {team: data}
 expected_peak: 200
 phases:
@@ -205,7 +205,10 @@ fn checks_what_depends_on_something_else() {
         ),
         ("drain: 25h\n", "3:8: drain: found `25h`, expected 0s to 24h"),
         ("flags: {memory: halt}\n", "3:17: flags.memory: found `halt`, expected one of note, stop"),
-        ("rehearsal: {a: [1]}\n", "3:16: rehearsal.a: found a list, expected a plain value"),
+        (
+            "rehearsal: {put_latency: [1]}\n",
+            "3:26: rehearsal.put_latency: found a list, expected a duration such as 8ms, 1.5s or 100us, or {median: 8ms, p99: 40ms}",
+        ),
     ] {
         assert_eq!(errors(&minimal(extra, stages)), [expected], "{extra}");
     }

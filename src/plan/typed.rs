@@ -48,9 +48,7 @@ pub(super) struct PlanDoc {
     pub flags: Option<FlagsDoc>,
     /// How long to wait, at most, for the pipeline to drain after a test. Default 2m.
     pub drain: Option<DurationText>,
-    /// Settings kept for `rehearse`; checked to be plain values, otherwise not read in this release.
-    #[expect(dead_code, reason = "kept in the plan's text; only its shape is checked in this release")]
-    pub rehearsal: Option<BTreeMap<String, PlainValue>>,
+    pub rehearsal: Option<super::rehearsal::RehearsalDoc>,
     /// Tags of everything that is stood up.
     pub tags: Option<BTreeMap<String, String>>,
     /// The peak that production expects, records/s.
@@ -311,42 +309,5 @@ impl JsonSchema for BudgetDoc {
             { "type": "object", "properties": { "max_usd": amount }, "required": ["max_usd"],
               "additionalProperties": false },
         ]})
-    }
-}
-
-/// A text, a number or a boolean.
-pub(super) struct PlainValue;
-
-impl<'de> Deserialize<'de> for PlainValue {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<PlainValue, D::Error> {
-        struct Plain;
-        impl Visitor<'_> for Plain {
-            type Value = PlainValue;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a plain value")
-            }
-            fn visit_bool<E>(self, _: bool) -> Result<PlainValue, E> {
-                Ok(PlainValue)
-            }
-            fn visit_i64<E>(self, _: i64) -> Result<PlainValue, E> {
-                Ok(PlainValue)
-            }
-            fn visit_f64<E>(self, _: f64) -> Result<PlainValue, E> {
-                Ok(PlainValue)
-            }
-            fn visit_str<E>(self, _: &str) -> Result<PlainValue, E> {
-                Ok(PlainValue)
-            }
-        }
-        deserializer.deserialize_any(Plain)
-    }
-}
-
-impl JsonSchema for PlainValue {
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        "PlainValue".into()
-    }
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        schema!({ "type": ["string", "number", "boolean"] })
     }
 }

@@ -62,6 +62,23 @@ impl Clock {
     }
 }
 
+/// How long something takes for the user who waits: wall time, also where the run's own clock is virtual.
+#[derive(Clone, Copy, Debug)]
+pub struct Stopwatch {
+    started: std::time::Instant,
+}
+
+impl Stopwatch {
+    #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the machine's clock")]
+    pub fn start() -> Stopwatch {
+        Stopwatch { started: std::time::Instant::now() }
+    }
+
+    pub fn elapsed(&self) -> Duration {
+        self.started.elapsed()
+    }
+}
+
 #[cfg(feature = "cli")]
 impl aws_smithy_async::time::TimeSource for Clock {
     fn now(&self) -> std::time::SystemTime {

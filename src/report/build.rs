@@ -75,6 +75,7 @@ fn run(evidence: &Evidence, verdicts: &Verdicts) -> RunReport {
             RunEnd::Killed => "killed".to_owned(),
         },
         rehearsal: run.rehearsal,
+        assumptions: run.assumptions.clone(),
         faults: run.faults.clone(),
         verdict: verdicts.overall,
         generator_peak_mb: run.generator_peak_mb.and_then(rounded),

@@ -11,12 +11,13 @@ use super::escape;
 use super::model::*;
 
 /// What a row has before its level's own figures.
-const OF_THE_RUN: [&str; 12] = [
+const OF_THE_RUN: [&str; 13] = [
     "run_id",
     "plan",
     "plan_hash",
     "target",
     "region",
+    "rehearsal",
     "run_verdict",
     "test_id",
     "test_name",
@@ -171,6 +172,7 @@ fn of_the_run(model: &ReportModel, test: &TestReport) -> [String; OF_THE_RUN.len
         run.plan_hash.clone(),
         run.target.clone(),
         run.region.clone(),
+        run.rehearsal.to_string(),
         run.verdict.to_string(),
         test.id.clone(),
         test.name.clone(),

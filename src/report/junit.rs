@@ -38,9 +38,10 @@ pub fn junit(model: &ReportModel, allow_inconclusive: bool) -> String {
     let run = &model.run;
     let tests = model.tests.iter().map(|test| suite_of(run, test));
     let suites: Vec<Suite> = tests.chain(std::iter::once(of_run(model))).collect();
+    let rehearsed = if run.rehearsal { ", rehearsed in virtual time" } else { "" };
     let planted = if run.faults.is_empty() { "" } else { ", with planted faults" };
     let time_s = text::seconds_between(&run.started_at, run.ended_at.as_deref());
-    document(&format!("{} ({}){planted}", run.plan, run.id), time_s, &suites, allow_inconclusive)
+    document(&format!("{} ({}){rehearsed}{planted}", run.plan, run.id), time_s, &suites, allow_inconclusive)
 }
 
 /// All suites as one document; `time_s`: from its start to its end, where that is known.
@@ -72,6 +73,8 @@ fn properties(run: &RunReport) -> Vec<(&'static str, String)> {
         ("target", run.target.clone()),
         ("region", run.region.clone()),
         ("faults", run.faults.join(", ")),
+        ("rehearsal", if run.rehearsal { "predicted, not measured".to_owned() } else { String::new() }),
+        ("assumptions", run.assumptions.join("; ")),
     ]
 }
 

@@ -47,3 +47,4 @@ pub use markdown::markdown;
 pub use model::ReportModel;
 pub use short::short;
 pub use terminal::terminal;
+pub use text::span;

@@ -80,7 +80,10 @@ pub struct RunReport {
     pub ended_at: Option<String>,
     /// `completed`, `killed`, or why it was stopped early.
     pub end: String,
+    /// Made in virtual time: every figure is predicted, none is measured.
     pub rehearsal: bool,
+    /// What a rehearsal rests on in place of a measurement, a clause each; empty for a run.
+    pub assumptions: Vec<String>,
     /// Faults planted on purpose, as `--fault` writes them; empty for a run as it comes.
     pub faults: Vec<String>,
     pub verdict: Verdict,

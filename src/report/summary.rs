@@ -1,6 +1,6 @@
 //! The executive summary: a few plain sentences, worked out from what the model holds.
 //!
-//! In this order: whether the figures can be taken as they are (stopped early, void, planted faults), what was asked,
+//! In this order: whether the figures can be taken as they are (rehearsed, stopped early, void, planted faults), what was asked,
 //! what held, what did not, what gave way first and what moves it, what is known, what arrived, what it cost.
 
 use crate::verdict::Verdict;
@@ -15,7 +15,7 @@ const NAMED: usize = 6;
 
 pub fn sentences(model: &ReportModel) -> Vec<String> {
     let mut sentences: Vec<String> =
-        [early(model), void(model), planted(model)].into_iter().flatten().collect();
+        [rehearsed(model), early(model), void(model), planted(model)].into_iter().flatten().collect();
     sentences.push(asked(model));
     sentences.extend(held(model));
     sentences.extend(failures(model));
@@ -25,6 +25,17 @@ pub fn sentences(model: &ReportModel) -> Vec<String> {
     sentences.push(delivered(model));
     sentences.push(cost(model));
     sentences
+}
+
+/// Whoever reads predicted figures must not take them for measured ones.
+fn rehearsed(model: &ReportModel) -> Option<String> {
+    model.run.rehearsal.then(|| {
+        let assumptions = match model.run.assumptions.as_slice() {
+            [] => String::new(),
+            assumptions => format!(" It assumes that {}.", assumptions.join("; that ")),
+        };
+        format!("Rehearsed in virtual time: every figure is predicted, none is measured.{assumptions}")
+    })
 }
 
 /// What makes every figure below one of a part only.

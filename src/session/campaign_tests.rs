@@ -47,6 +47,7 @@ impl Runs {
             environment: "dev".into(),
             host: "h".into(),
             rehearsal: false,
+            assumptions: Vec::new(),
             faults: Vec::new(),
             parent: parent.map(|id| id.parse().expect("well formed")),
             number,

@@ -19,8 +19,16 @@ pub(super) fn write(request: &RunRequest, id: &RunId, dir: &RunDir) -> Result<()
         target: request.clients.target.to_owned(),
         region: request.clients.region.clone(),
         environment: request.env.clone(),
-        host: host::name(),
-        rehearsal: false,
+        host: match &request.rehearsal {
+            Some(_) => "virtual time".to_owned(),
+            None => host::name(),
+        },
+        rehearsal: request.rehearsal.is_some(),
+        assumptions: request
+            .rehearsal
+            .as_ref()
+            .map(|rehearsal| rehearsal.assumptions.clone())
+            .unwrap_or_default(),
         faults: request.faults.clone(),
         parent: request.lineage.parent.clone(),
         number: request.lineage.number,

@@ -63,6 +63,17 @@ pub struct RunRequest {
     pub progress: Arc<dyn Progress>,
     /// The campaign that the run is a part of.
     pub lineage: Lineage,
+    /// Set for a rehearsal in virtual time: what tells of this machine is left out of it then.
+    pub rehearsal: Option<Rehearsing>,
+}
+
+/// What marks a run as a rehearsal.
+#[derive(Clone, Debug)]
+pub struct Rehearsing {
+    /// Of the run id, so that the same rehearsal has the same.
+    pub id_seed: u64,
+    /// What its figures rest on in place of a measurement, a clause each.
+    pub assumptions: Vec<String>,
 }
 
 impl RunRequest {
@@ -90,7 +101,11 @@ pub async fn run(request: RunRequest) -> Result<RunFinished, SessionError> {
 
 async fn run_whole(mut request: RunRequest, pending: Pending) -> Result<RunFinished, SessionError> {
     as_it_stood(&mut request.plan, &environment::info(&request.standing));
-    let id = RunId::new(request.clock.now_us(), &mut fastrand::Rng::new());
+    let mut rng = match &request.rehearsal {
+        Some(rehearsal) => fastrand::Rng::with_seed(rehearsal.id_seed),
+        None => fastrand::Rng::new(),
+    };
+    let id = RunId::new(request.clock.now_us(), &mut rng);
     let dir = RunDir::create(&request.runs, &id)?;
     headers::write(&request, &id, &dir)?;
     let _alive = dir.hold()?;
@@ -134,13 +149,15 @@ impl Running {
         let standing = environment::info(&request.standing);
         let budget = Budget::new(limit, book, standing, request.clients.region.clone());
         let events = dir.event_log()?;
-        let recorder = Arc::new(LoadRecorder::create(&dir, id.as_str(), clock, planned)?);
+        let recorder = LoadRecorder::create(&dir, id.as_str(), clock, planned)?;
+        let is_rehearsal = request.rehearsal.is_some();
+        let recorder = Arc::new(if is_rehearsal { recorder.without_memory() } else { recorder });
         let config = CollectorConfig {
             sqs: request.clients.sqs.clone(),
             queue_url: request.standing.receipts_queue_url.clone(),
             run: id.clone(),
             clock,
-            durability: Durability::Synced,
+            durability: if is_rehearsal { Durability::Written } else { Durability::Synced },
             pollers: POLLERS,
             planned_sequences,
         };
@@ -422,7 +439,7 @@ impl Running {
             RunEnd::Stopped(reason) => End::Stopped { reason: reason.clone() },
             RunEnd::Completed | RunEnd::Killed => End::Completed,
         };
-        let generator_peak_mb = crate::platform::memory::peak_mb();
+        let generator_peak_mb = crate::platform::memory::peak_mb().filter(|_| request.rehearsal.is_none());
         events.append(clock.now_us(), &Event::RunEnded { end: logged, generator_peak_mb })?;
         events.sync()?;
         if reachable {

@@ -93,6 +93,7 @@ pub(crate) fn plan() -> Plan {
         existing: None,
         flags: vec![FlagPolicy { flag: Flag::WriteThroughputExceeded, action: FlagAction::Note }],
         drain: Duration::from_secs(300),
+        rehearsal: Rehearsal::default(),
         tags: BTreeMap::new(),
         expected_peak_rps: Some(200.0),
         hash: "0f1e2d3c4b5a69788796a5b4c3d2e1f00f1e2d3c4b5a69788796a5b4c3d2e1f0".into(),
@@ -422,6 +423,7 @@ fn run_info() -> RunInfo {
         ended_us: Some(START_US + 1_130_000_000),
         end: RunEnd::Stopped("interrupted (Ctrl-C)".into()),
         rehearsal: false,
+        assumptions: Vec::new(),
         faults: Vec::new(),
         generator_peak_mb: None,
     }

@@ -81,6 +81,7 @@ pub async fn run(
         stop: stop.asked.clone(),
         progress: Arc::clone(&progress),
         lineage,
+        rehearsal: None,
     })
     .await?;
     progress.settle();

@@ -11,6 +11,7 @@ pub mod local;
 pub mod metrics;
 pub mod period;
 pub mod plan;
+pub mod rehearse;
 pub mod report;
 pub mod run;
 pub mod status;

@@ -65,6 +65,7 @@ pub async fn run(global: &Global, args: &RunArgs) -> Result<Exit, CliError> {
         stop: stop.asked.clone(),
         progress: Arc::clone(&progress),
         lineage,
+        rehearsal: None,
     })
     .await?;
     progress.settle();

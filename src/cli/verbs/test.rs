@@ -17,6 +17,7 @@ use crate::cli::signals::StopSignal;
 use crate::cli::verbs::{campaign, existing, local, report, run as run_verb};
 use crate::evidence::events::Event;
 use crate::evidence::rundir::RunDir;
+use crate::local::cloud::Cloud;
 use crate::plan::Plan;
 use crate::platform::clients::Clients;
 use crate::platform::clock::Clock;
@@ -89,7 +90,7 @@ pub async fn run(global: &Global, args: &TestArgs) -> Result<Exit, CliError> {
     let result = tested.test(plan, selected, prices, &request).await;
     if let Some(endpoint) = endpoint {
         if let Ok(finished) = &result {
-            keep_truth(&endpoint, &finished.dir)?;
+            keep_truth(&endpoint.cloud, &finished.dir)?;
         }
         endpoint.stop().await;
     }
@@ -218,6 +219,7 @@ impl Tested<'_> {
             stop: self.stop.asked.clone(),
             progress: Arc::clone(self.progress),
             lineage: self.lineage.clone(),
+            rehearsal: None,
         };
         let ran = tokio::spawn(run_plan(request));
         match ran.await {
@@ -233,8 +235,8 @@ impl Tested<'_> {
 }
 
 /// What the injected faults really did, beside what was measured: `faults.jsonl`.
-fn keep_truth(endpoint: &Endpoint, dir: &Path) -> Result<(), SessionError> {
-    let faults = &endpoint.cloud.context().faults;
+pub fn keep_truth(cloud: &Cloud, dir: &Path) -> Result<(), SessionError> {
+    let faults = &cloud.context().faults;
     if faults.specs().is_empty() {
         return Ok(());
     }

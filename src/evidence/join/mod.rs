@@ -320,6 +320,7 @@ fn run_info(header: &RunHeader, timeline: &Timeline) -> RunInfo {
         ended_us: timeline.ended_us,
         end: timeline.end.clone(),
         rehearsal: header.rehearsal,
+        assumptions: header.assumptions.clone(),
         faults: header.faults.clone(),
         generator_peak_mb: timeline.generator_peak_mb,
     }

@@ -8,6 +8,8 @@ mod guard;
 pub mod http;
 pub mod in_process;
 mod json;
+#[cfg(feature = "cli")]
+pub mod network;
 mod query;
 pub(in crate::local) mod response;
 pub mod router;

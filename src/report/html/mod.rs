@@ -45,7 +45,8 @@ pub(super) fn page(title: &Markup, style: &str, body: &Markup) -> String {
 /// `report.html`.
 pub fn html(model: &ReportModel) -> String {
     let run = &model.run;
-    let title = html! { (run.plan) ": " (run.verdict) " (" (run.id) ")" };
+    let title =
+        html! { @if run.rehearsal { "rehearsal of " } (run.plan) ": " (run.verdict) " (" (run.id) ")" };
     page(
         &title,
         "",
@@ -84,7 +85,10 @@ fn head(model: &ReportModel) -> Markup {
     let run = &model.run;
     html! {
         header {
-            h1 { (run.plan) " " (verdict(run.verdict)) }
+            h1 {
+                (run.plan) " " (verdict(run.verdict))
+                @if run.rehearsal { " " span.verdict.rehearsal { "rehearsal" } }
+            }
             p.meta {
                 "Run " code { (run.id) } " on " (run.target) " (" (run.region) "), "
                 (run.started_at) " to " (run.ended_at.as_deref().unwrap_or(NONE)) ", " (run.end) "."

@@ -1,7 +1,7 @@
 //! Functions that are handlers inside this process: for virtual time, where a process could not run.
 //!
 //! The handler's duration is whatever time passes while it runs (under a paused clock: what it sleeps).
-//! INIT is a constant that really elapses before the first invocation of a sandbox.
+//! INIT really elapses before the first invocation of a sandbox.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,6 +18,7 @@ use crate::local::lambda::logs::LogStream;
 use crate::local::lambda::stream_name;
 use crate::local::service::BoxFuture;
 use crate::platform::clock::Clock;
+use crate::platform::spread::Spread;
 
 /// What the handler gets.
 #[derive(Clone, Debug)]
@@ -48,12 +49,13 @@ pub type Handler =
 pub struct InProcessHost {
     clock: Clock,
     handler: Handler,
-    init: Duration,
+    init: Spread,
     /// What REPORT lines say about memory; `None` leaves it out.
     memory_used_mb: Option<u32>,
     idle: Mutex<IdlePool<Sandbox>>,
     running: Running,
     names: Mutex<fastrand::Rng>,
+    inits: Mutex<fastrand::Rng>,
     closed: AtomicBool,
 }
 
@@ -71,15 +73,16 @@ struct Sandbox {
 
 impl InProcessHost {
     /// `init` is what a cold start takes; `seed` makes the names of log streams repeat.
-    pub fn new(clock: Clock, handler: Handler, init: Duration, seed: u64) -> InProcessHost {
+    pub fn new(clock: Clock, handler: Handler, init: impl Into<Spread>, seed: u64) -> InProcessHost {
         InProcessHost {
             clock,
             handler,
-            init,
+            init: init.into(),
             memory_used_mb: None,
             idle: Mutex::default(),
             running: Running::default(),
             names: Mutex::new(fastrand::Rng::with_seed(seed)),
+            inits: Mutex::new(fastrand::Rng::with_seed(seed)),
             closed: AtomicBool::new(false),
         }
     }
@@ -179,7 +182,7 @@ impl FunctionHost for InProcessHost {
                 drop(idle.expire(self.clock.instant()));
                 idle.take(&function.arn, function.revision, self.clock.instant())
             };
-            let init = warm.is_none().then_some(self.init);
+            let init = warm.is_none().then(|| self.init.draw(&mut self.inits.lock().expect("inits lock")));
             let mut sandbox = warm.unwrap_or_else(|| self.cold(function));
             if let Some(init) = init {
                 tokio::time::sleep(init).await;

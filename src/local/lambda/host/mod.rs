@@ -4,6 +4,7 @@
 pub mod in_process;
 pub mod pool;
 pub mod process;
+pub mod reference;
 pub mod report;
 pub mod running;
 

@@ -1,0 +1,116 @@
+//! The reference function as a handler inside this process, with a modelled duration: what a rehearsal loads.
+
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use bytes::Bytes;
+use serde_json::json;
+
+use super::in_process::{FunctionFailure, InProcessHost, Invocation};
+use crate::consumer::{
+    ENVELOPE_PATHS_VARIABLE, Handler, InvocationContext, ON_POISON_VARIABLE, QUEUE_URL_VARIABLE,
+    ReceiptSender, Work, envelope_paths_from, on_poison_from,
+};
+use crate::local::service::{BoxFuture, Service};
+use crate::platform::clock::Clock;
+use crate::platform::spread::Spread;
+
+/// How the function behaves, in place of a measurement.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FunctionModel {
+    /// INIT of a cold start.
+    pub init: Spread,
+    /// Of each invocation, whatever its batch.
+    pub per_batch: Spread,
+    /// Of each record of the batch, one after the other: a batch takes its number times the median.
+    pub per_record: Spread,
+    /// Share of invocations that fail as a whole, 0 to 1.
+    pub failure_rate: f64,
+    pub memory_used_mb: u32,
+}
+
+/// The queue that receipts go to, known once the services stand.
+pub type Queue = Arc<OnceLock<Arc<dyn Service>>>;
+
+/// A host whose every function is the reference function; `queue` must be set before the first invocation.
+pub fn host(clock: Clock, model: FunctionModel, queue: Queue, seed: u64) -> InProcessHost {
+    let init = model.init;
+    let memory_used_mb = model.memory_used_mb;
+    let function = Arc::new(Function {
+        clock,
+        model,
+        queue,
+        seed,
+        rng: Arc::new(Mutex::new(fastrand::Rng::with_seed(seed))),
+        handler: OnceLock::new(),
+    });
+    let call = move |invocation: Invocation| {
+        let function = Arc::clone(&function);
+        Box::pin(async move { function.invoke(invocation).await }) as BoxFuture<'static, _>
+    };
+    InProcessHost::new(clock, Arc::new(call), init, seed).with_memory_used_mb(memory_used_mb)
+}
+
+struct Function {
+    clock: Clock,
+    model: FunctionModel,
+    queue: Queue,
+    seed: u64,
+    rng: Arc<Mutex<fastrand::Rng>>,
+    /// What the stack sets is known with the first invocation.
+    handler: OnceLock<Result<Handler<ToQueue>, String>>,
+}
+
+impl Function {
+    async fn invoke(&self, invocation: Invocation) -> Result<Bytes, FunctionFailure> {
+        let fails = self.rng.lock().unwrap_or_else(PoisonError::into_inner).f64() < self.model.failure_rate;
+        if fails {
+            return Err(failure("Runtime.Modelled", "the model has it fail".to_owned()));
+        }
+        let handler = self.handler.get_or_init(|| self.handler(&invocation));
+        let handler = handler.as_ref().map_err(|error| failure("Runtime.InitError", error.clone()))?;
+        let memory_used_mb = self.model.memory_used_mb;
+        let context = InvocationContext {
+            request_id: invocation.request_id,
+            memory_limit_mb: invocation.memory_mb,
+            memory_used_mb: Arc::new(move || memory_used_mb),
+        };
+        let answered = handler.handle_bytes(&invocation.event, &context).await;
+        let answer = answered.map_err(|error| failure(error.kind(), error.to_string()))?;
+        Ok(Bytes::from(answer.to_string()))
+    }
+
+    fn handler(&self, invocation: &Invocation) -> Result<Handler<ToQueue>, String> {
+        let of = |name: &str| invocation.environment.get(name).cloned();
+        let queue_url = of(QUEUE_URL_VARIABLE).ok_or("the stack names no queue for receipts")?;
+        let queue = self.queue.get().ok_or("the services do not stand yet")?;
+        let (model, rng) = (self.model.clone(), Arc::clone(&self.rng));
+        let work = Work::Modelled(Arc::new(move |records| {
+            let rng = &mut rng.lock().unwrap_or_else(PoisonError::into_inner);
+            // One draw for all records of a batch: what slows a function down mostly lasts longer than a record.
+            model.per_batch.draw(rng) + model.per_record.draw(rng) * records as u32
+        }));
+        let clock = self.clock;
+        let now: Arc<dyn Fn() -> i64 + Send + Sync> = Arc::new(move || clock.now_us());
+        let sender = ToQueue { queue: Arc::clone(queue), queue_url };
+        let poison = on_poison_from(of(ON_POISON_VARIABLE)).map_err(|error| error.to_string())?;
+        let paths = envelope_paths_from(of(ENVELOPE_PATHS_VARIABLE)).map_err(|error| error.to_string())?;
+        Ok(Handler::new(sender, now, work, self.seed).on_poison(poison).envelope_paths(paths))
+    }
+}
+
+fn failure(error_type: &str, message: String) -> FunctionFailure {
+    FunctionFailure { error_type: error_type.to_owned(), message }
+}
+
+/// Sends receipts to the local SQS without a client between: nothing of the function's own is measured here.
+struct ToQueue {
+    queue: Arc<dyn Service>,
+    queue_url: String,
+}
+
+impl ReceiptSender for ToQueue {
+    async fn send(&self, message: String) -> Result<(), String> {
+        let input = json!({"QueueUrl": self.queue_url, "MessageBody": message});
+        self.queue.call("SendMessage", input).await.map(drop).map_err(|error| error.to_string())
+    }
+}

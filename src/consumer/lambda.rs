@@ -83,7 +83,7 @@ pub fn run() -> Result<(), ConsumerError> {
     runtime.block_on(serve(settings))
 }
 
-fn work_from(value: Option<String>) -> Result<Work, ConsumerError> {
+pub fn work_from(value: Option<String>) -> Result<Work, ConsumerError> {
     let Some(value) = value.filter(|value| !value.is_empty()) else { return Ok(Work::None) };
     match value.parse::<u32>() {
         Ok(0) => Ok(Work::None),

@@ -1,6 +1,7 @@
 //! The reference function as a handler inside this process, with a modelled duration: what a rehearsal loads.
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use serde_json::json;
@@ -8,7 +9,7 @@ use serde_json::json;
 use super::in_process::{FunctionFailure, InProcessHost, Invocation};
 use crate::consumer::{
     ENVELOPE_PATHS_VARIABLE, Handler, InvocationContext, ON_POISON_VARIABLE, QUEUE_URL_VARIABLE,
-    ReceiptSender, Work, envelope_paths_from, on_poison_from,
+    ReceiptSender, WORK_VARIABLE, Work, envelope_paths_from, on_poison_from, work_from,
 };
 use crate::local::service::{BoxFuture, Service};
 use crate::platform::clock::Clock;
@@ -84,10 +85,15 @@ impl Function {
         let queue_url = of(QUEUE_URL_VARIABLE).ok_or("the stack names no queue for receipts")?;
         let queue = self.queue.get().ok_or("the services do not stand yet")?;
         let (model, rng) = (self.model.clone(), Arc::clone(&self.rng));
+        // What the plan asks for as a stand-in for real work comes on top of what the model has.
+        let asked = match work_from(of(WORK_VARIABLE)).map_err(|error| error.to_string())? {
+            Work::Busy(duration) => duration,
+            _ => Duration::ZERO,
+        };
         let work = Work::Modelled(Arc::new(move |records| {
             let rng = &mut rng.lock().unwrap_or_else(PoisonError::into_inner);
             // One draw for all records of a batch: what slows a function down mostly lasts longer than a record.
-            model.per_batch.draw(rng) + model.per_record.draw(rng) * records as u32
+            asked + model.per_batch.draw(rng) + model.per_record.draw(rng) * records as u32
         }));
         let clock = self.clock;
         let now: Arc<dyn Fn() -> i64 + Send + Sync> = Arc::new(move || clock.now_us());

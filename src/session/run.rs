@@ -70,8 +70,8 @@ pub struct RunRequest {
 /// What marks a run as a rehearsal.
 #[derive(Clone, Debug)]
 pub struct Rehearsing {
-    /// Of the run id, so that the same rehearsal has the same.
-    pub id_seed: u64,
+    /// The same for the same rehearsal.
+    pub id: RunId,
     /// What its figures rest on in place of a measurement, a clause each.
     pub assumptions: Vec<String>,
 }
@@ -101,11 +101,10 @@ pub async fn run(request: RunRequest) -> Result<RunFinished, SessionError> {
 
 async fn run_whole(mut request: RunRequest, pending: Pending) -> Result<RunFinished, SessionError> {
     as_it_stood(&mut request.plan, &environment::info(&request.standing));
-    let mut rng = match &request.rehearsal {
-        Some(rehearsal) => fastrand::Rng::with_seed(rehearsal.id_seed),
-        None => fastrand::Rng::new(),
+    let id = match &request.rehearsal {
+        Some(rehearsal) => rehearsal.id.clone(),
+        None => RunId::new(request.clock.now_us(), &mut fastrand::Rng::new()),
     };
-    let id = RunId::new(request.clock.now_us(), &mut rng);
     let dir = RunDir::create(&request.runs, &id)?;
     headers::write(&request, &id, &dir)?;
     let _alive = dir.hold()?;

@@ -72,8 +72,8 @@ impl Rehearsed<'_> {
         let global = self.global;
         let progress: Arc<dyn Progress> = Arc::new(Virtual::new());
         let place = Place::new(&self.model, connect::local_region(global), self.faults.clone()).await?;
-        let id_seed = self.id_seed();
-        let runs = self.make_room(&place, id_seed)?;
+        let id = self.id();
+        let runs = make_room(&id)?;
         let up = connect::up_request(global, Some(&self.plan))?;
         let step = connect::stack_steps(global, &*progress);
         let standing = stack::up(&place.clients, place.clock, &up, &step).await?;
@@ -91,7 +91,7 @@ impl Rehearsed<'_> {
             stop: self.stop.asked.clone(),
             progress: Arc::clone(&progress),
             lineage: Lineage::default(),
-            rehearsal: Some(Rehearsing { id_seed, assumptions: rehearsal::assumptions(&self.model) }),
+            rehearsal: Some(Rehearsing { id, assumptions: rehearsal::assumptions(&self.model) }),
         };
         let mut finished = run_plan(request).await?;
         let left = stack::down(&place.clients, place.clock, &global.env, &step).await?;
@@ -104,31 +104,31 @@ impl Rehearsed<'_> {
         tell(global, &finished, file)
     }
 
-    /// The same for the same rehearsal: its run id comes from it.
-    fn id_seed(&self) -> u64 {
+    /// The same for the same rehearsal, whatever it takes to stand the services up.
+    fn id(&self) -> RunId {
         let mut digest = Sha256::new();
         digest.update(&self.plan.hash);
         digest.update(format!("{:?} {:?} {:?}", self.model, self.selected, self.faults));
         digest.update(format!("{:?} {}", self.max_cost_usd, self.global.env));
         digest.update(&self.prices);
         let first = digest.finalize();
-        u64::from_le_bytes(std::array::from_fn(|index| first[index]))
+        let seed = u64::from_le_bytes(std::array::from_fn(|index| first[index]));
+        RunId::new(rehearsal::STARTS_US, &mut fastrand::Rng::with_seed(seed))
     }
+}
 
-    /// Removes what the same rehearsal left before; returns where rehearsals are kept.
-    fn make_room(&self, place: &Place, id_seed: u64) -> Result<PathBuf, CliError> {
-        let runs = input::rehearsals_dir();
-        let unwritable = |error| SessionError::Unwritable { path: runs.clone(), error };
-        std::fs::create_dir_all(&runs).map_err(unwritable)?;
-        let id = RunId::new(place.clock.now_us(), &mut fastrand::Rng::with_seed(id_seed));
-        let Ok(before) = RunDir::open(&runs.join(id.as_str())) else { return Ok(runs) };
-        if before.is_alive() {
-            return Err(CliError::environment(format!("the same rehearsal, {id}, is being made"))
-                .hint("wait for its end, or choose another --seed"));
-        }
-        std::fs::remove_dir_all(before.path()).map_err(unwritable)?;
-        Ok(runs)
+/// Removes what the same rehearsal left before; returns where rehearsals are kept.
+fn make_room(id: &RunId) -> Result<PathBuf, CliError> {
+    let runs = input::rehearsals_dir();
+    let unwritable = |error| SessionError::Unwritable { path: runs.clone(), error };
+    std::fs::create_dir_all(&runs).map_err(unwritable)?;
+    let Ok(before) = RunDir::open(&runs.join(id.as_str())) else { return Ok(runs) };
+    if before.is_alive() {
+        return Err(CliError::environment(format!("the same rehearsal, {id}, is being made"))
+            .hint("wait for its end, or choose another --seed"));
     }
+    std::fs::remove_dir_all(before.path()).map_err(unwritable)?;
+    Ok(runs)
 }
 
 fn tell(global: &Global, finished: &RunFinished, file: &Path) -> Result<Exit, CliError> {

@@ -48,7 +48,7 @@ impl Endpoint {
             faults: Vec::new(),
             work_dir: PathBuf::new(),
             host: HostKind::Process,
-            records_bytes_max: streamgauge::local::kinesis::MEMORY_BOUND_BYTES,
+            memory: Default::default(),
         };
         let (cloud, listener) = runtime.block_on(async {
             (Cloud::start(settings).expect("a cloud"), http::bind(0).await.expect("a port"))

@@ -144,7 +144,7 @@ impl Endpoint {
             faults,
             work_dir: work_dir.clone(),
             host: HostKind::Process,
-            records_bytes_max: crate::local::kinesis::MEMORY_BOUND_BYTES,
+            memory: Default::default(),
         };
         let (ended_sender, ended) = oneshot::channel();
         let cloud = serve_on_own_runtime(settings, listener, ended_sender)?;

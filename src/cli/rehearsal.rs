@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::local::cloud::{Cloud, CloudSettings, HostKind, LOCAL_ACCOUNT};
+use crate::local::cloud::{Cloud, CloudSettings, HostKind, LOCAL_ACCOUNT, MemoryBounds};
 use crate::local::door::in_process::sdk_http_client;
 use crate::local::door::network::distant;
 use crate::local::faults::FaultSpec;
@@ -17,9 +17,9 @@ use super::exit::CliError;
 
 /// When every rehearsal begins, so that two of them are the same: 2026-01-01T00:00:00Z.
 pub const STARTS_US: i64 = 1_767_225_600_000_000;
-/// Bytes of records that are kept: what was read goes then, before its retention is over. Enough for every lookup of
-/// a run, and little enough for a laptop.
-const RECORDS_BYTES_MAX: u64 = 64 << 20;
+/// Of records what was read goes then, before its retention is over. Enough for every lookup of a run, little enough
+/// for a laptop, and reached early in a long plan: memory does not grow with its length.
+const MEMORY: MemoryBounds = MemoryBounds { records_bytes: 64 << 20, log_group_bytes: 2 << 20 };
 
 pub struct Place {
     pub clock: Clock,
@@ -43,7 +43,7 @@ impl Place {
             // No function is unpacked.
             work_dir: std::env::temp_dir(),
             host: HostKind::InProcess(Arc::new(host)),
-            records_bytes_max: RECORDS_BYTES_MAX,
+            memory: MEMORY,
         })
         .map_err(|error| failed(&error))?;
         let sqs = cloud.service("sqs").ok_or_else(|| failed(&"the endpoint has no SQS"))?;

@@ -12,11 +12,11 @@ use super::cloudformation::CloudFormation;
 use super::cloudwatch::CloudWatch;
 use super::faults::{Asker, FaultSpec, Faults, FaultyHttp, FaultyService, KillingSqs};
 use super::iam::Iam;
-use super::kinesis::Kinesis;
+use super::kinesis::{self, Kinesis};
 use super::lambda::host::FunctionHost;
 use super::lambda::host::process::ProcessHost;
 use super::lambda::{Lambda, Peers};
-use super::logs::Logs;
+use super::logs::{self, Logs};
 use super::metrics::MetricSink;
 use super::s3::S3;
 use super::scheduler::Scheduler;
@@ -38,8 +38,25 @@ pub struct CloudSettings {
     /// Where functions are unpacked.
     pub work_dir: PathBuf,
     pub host: HostKind,
+    pub memory: MemoryBounds,
+}
+
+/// What the endpoint keeps at most; the oldest goes first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MemoryBounds {
     /// Bytes of records that Kinesis keeps over all streams; what happens beyond: `kinesis/memory.rs`.
-    pub records_bytes_max: u64,
+    pub records_bytes: u64,
+    /// Bytes of events in a log group, what keeping them takes included.
+    pub log_group_bytes: u64,
+}
+
+impl Default for MemoryBounds {
+    fn default() -> MemoryBounds {
+        MemoryBounds {
+            records_bytes: kinesis::MEMORY_BOUND_BYTES,
+            log_group_bytes: logs::store::GROUP_BYTES_MAX,
+        }
+    }
 }
 
 /// What runs functions.
@@ -78,8 +95,7 @@ impl Cloud {
     /// # Errors
     /// When the account is not one.
     pub fn start(settings: CloudSettings) -> Result<Arc<Cloud>, StartError> {
-        let CloudSettings { clock, region, account, seed, faults, work_dir, host, records_bytes_max } =
-            settings;
+        let CloudSettings { clock, region, account, seed, faults, work_dir, host, memory } = settings;
         if account.len() != 12 || !account.bytes().all(|byte| byte.is_ascii_digit()) {
             return Err(StartError::Account(account));
         }
@@ -88,8 +104,9 @@ impl Cloud {
         let ctx = Context { clock, region, account, seed, metrics, faults: Arc::new(Faults::new(faults)) };
         let cloud = Cloud::builder(ctx.clone());
         let (kinesis, s3) =
-            (Kinesis::with_memory_bound(ctx.clone(), records_bytes_max), S3::new(ctx.clone()));
-        let (sqs, logs) = (Sqs::new(ctx.clone(), cloud.endpoint_url()), Logs::new(ctx.clone()));
+            (Kinesis::with_memory_bound(ctx.clone(), memory.records_bytes), S3::new(ctx.clone()));
+        let (sqs, logs) =
+            (Sqs::new(ctx.clone(), cloud.endpoint_url()), Logs::bounded(ctx.clone(), memory.log_group_bytes));
         let host = match host {
             HostKind::Process => Arc::new(ProcessHost::new(clock, work_dir, cloud.endpoint_url(), seed)),
             HostKind::InProcess(host) => host,
@@ -316,7 +333,7 @@ mod tests {
             faults: Vec::new(),
             work_dir: PathBuf::new(),
             host: HostKind::Process,
-            records_bytes_max: crate::local::kinesis::MEMORY_BOUND_BYTES,
+            memory: Default::default(),
         }
     }
 

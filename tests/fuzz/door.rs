@@ -47,7 +47,7 @@ pub fn cloud(seed: u64) -> Arc<Cloud> {
         faults: Vec::new(),
         work_dir: PathBuf::new(),
         host: HostKind::InProcess(Arc::new(host)),
-        records_bytes_max: streamgauge::local::kinesis::MEMORY_BOUND_BYTES,
+        memory: Default::default(),
     };
     Cloud::start(settings).expect("a cloud")
 }

@@ -63,7 +63,7 @@ async fn batch(seed: u64, cases: &runner::Cases) {
         faults: Vec::new(),
         work_dir: folder.path().to_owned(),
         host: HostKind::Process,
-        records_bytes_max: streamgauge::local::kinesis::MEMORY_BOUND_BYTES,
+        memory: Default::default(),
     };
     let cloud = Cloud::start(settings).expect("a cloud");
     let listener = http::bind(0).await.expect("a port");

@@ -181,7 +181,7 @@ impl Field {
             faults: faults.iter().map(|spec| spec.parse().unwrap()).collect(),
             work_dir: root.path().join("work"),
             host: HostKind::InProcess(Arc::new(host(clock, &assembled, seed, listener))),
-            records_bytes_max: streamgauge::local::kinesis::MEMORY_BOUND_BYTES,
+            memory: Default::default(),
         })
         .unwrap();
         assembled.set(Arc::clone(&cloud)).ok().unwrap();

@@ -31,7 +31,7 @@ fn cloud(clock: Clock, faults: &[&str]) -> Arc<Cloud> {
         faults,
         work_dir: std::env::temp_dir(),
         host: HostKind::Process,
-        records_bytes_max: crate::local::kinesis::MEMORY_BOUND_BYTES,
+        memory: Default::default(),
     })
     .expect("start")
 }

@@ -79,7 +79,7 @@ impl Pipeline {
             faults: faults.iter().map(|spec| spec.parse().expect("spec")).collect(),
             work_dir: PathBuf::new(),
             host: HostKind::InProcess(Arc::new(host(clock, &assembled))),
-            records_bytes_max: crate::local::kinesis::MEMORY_BOUND_BYTES,
+            memory: Default::default(),
         })
         .expect("the account is one");
         assembled.set(cloud.clone()).ok().expect("once");

@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use serde_json::{Value, json};
 
 use self::input::{group_name, stream_name, text};
-use self::store::Store;
+use self::store::{GROUP_BYTES_MAX, Store, TOTAL_BYTES_MAX};
 use super::service::{ApiResult, BoxFuture, Context, Service, unknown_operation};
 
 pub struct Logs {
@@ -26,7 +26,12 @@ pub struct Logs {
 
 impl Logs {
     pub fn new(context: Context) -> Arc<Logs> {
-        Arc::new(Logs { context, store: Mutex::new(Store::default()) })
+        Logs::bounded(context, GROUP_BYTES_MAX)
+    }
+
+    /// Keeps that many bytes of a group's events; the oldest go first.
+    pub fn bounded(context: Context, group_bytes_max: u64) -> Arc<Logs> {
+        Arc::new(Logs { context, store: Mutex::new(Store::bounded(group_bytes_max, TOTAL_BYTES_MAX)) })
     }
 
     /// Events of a group that went because memory is bounded; `None` without such a group.

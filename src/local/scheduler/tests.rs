@@ -36,7 +36,7 @@ impl Field {
             faults: faults.iter().map(|spec| spec.parse().unwrap()).collect(),
             work_dir: std::path::PathBuf::new(),
             host: HostKind::Process,
-            records_bytes_max: crate::local::kinesis::MEMORY_BOUND_BYTES,
+            memory: Default::default(),
         })
         .unwrap();
         let door = Door::InProcess(sdk_http_client(Arc::clone(&cloud)));

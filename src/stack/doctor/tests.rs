@@ -90,7 +90,7 @@ impl World {
             faults: self.faults.iter().map(|spec| spec.parse().unwrap()).collect(),
             work_dir: work.path().into(),
             host: HostKind::Process,
-            records_bytes_max: crate::local::kinesis::MEMORY_BOUND_BYTES,
+            memory: Default::default(),
         });
         let inner: SharedHttpClient = sdk_http_client(cloud.unwrap());
         let world = self.clone();

@@ -47,7 +47,7 @@ impl Account {
             faults: Vec::new(),
             work_dir: dir.path().join("work"),
             host: HostKind::InProcess(Arc::new(host)),
-            records_bytes_max: crate::local::kinesis::MEMORY_BOUND_BYTES,
+            memory: Default::default(),
         })
         .unwrap();
         let door = Door::InProcess(sdk_http_client(Arc::clone(&cloud)));

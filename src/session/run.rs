@@ -150,7 +150,7 @@ impl Running {
         let events = dir.event_log()?;
         let recorder = LoadRecorder::create(&dir, id.as_str(), clock, planned)?;
         let is_rehearsal = request.rehearsal.is_some();
-        let recorder = Arc::new(if is_rehearsal { recorder.without_memory() } else { recorder });
+        let recorder = Arc::new(if is_rehearsal { recorder.of_virtual_time() } else { recorder });
         let config = CollectorConfig {
             sqs: request.clients.sqs.clone(),
             queue_url: request.standing.receipts_queue_url.clone(),

@@ -63,7 +63,8 @@ pub struct LiveLoad {
 /// Implements [`Recorder`]. The sending path takes one short lock; files are written by [`LoadRecorder::tick`]
 /// alone.
 pub struct LoadRecorder {
-    knows_memory: bool,
+    /// See [`LoadRecorder::of_virtual_time`].
+    is_virtual: bool,
     clock: Clock,
     state: Mutex<State>,
     files: Mutex<Files>,
@@ -102,15 +103,16 @@ impl LoadRecorder {
         };
         Ok(LoadRecorder {
             clock,
-            knows_memory: true,
+            is_virtual: false,
             state: Mutex::new(State::new(base_us, interval_s(planned))),
             files: Mutex::new(files),
         })
     }
 
-    /// Leaves out what tells of this machine: a rehearsal is the same on each.
-    pub fn without_memory(self) -> LoadRecorder {
-        LoadRecorder { knows_memory: false, ..self }
+    /// For virtual time: leaves out what tells of this machine, because a rehearsal is the same on each, and does not
+    /// wait for its disk, because one that was lost is made again.
+    pub fn of_virtual_time(self) -> LoadRecorder {
+        LoadRecorder { is_virtual: true, ..self }
     }
 
     /// A level begins; called before its first record is due.
@@ -136,7 +138,7 @@ impl LoadRecorder {
 
     fn write(&self, now_us: WallUs, last: bool) -> Result<(), EvidenceError> {
         let mut taken = self.state().take(now_us, last);
-        taken.line.generator_mb = memory::resident_mb().filter(|_| self.knows_memory);
+        taken.line.generator_mb = (!self.is_virtual).then(memory::resident_mb).flatten();
         let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
         for row in &taken.rows {
             files.series.line(row);
@@ -147,7 +149,12 @@ impl LoadRecorder {
         files.sends.line(&serde_json::to_string(&taken.line).expect("plain members always serialize"));
         let Files { sends, series, hlog } = &mut *files;
         // Each is tried, and the first error told: one full file must not keep the others from the disk.
-        let results = [sends, series, hlog].map(|file| if last { file.sync() } else { file.sync_if_due() });
+        let results = [sends, series, hlog].map(|file| match (last, self.is_virtual) {
+            (true, true) => file.write(),
+            (true, false) => file.sync(),
+            (false, true) => file.write_if_due(),
+            (false, false) => file.sync_if_due(),
+        });
         results.into_iter().collect()
     }
 

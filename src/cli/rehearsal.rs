@@ -62,6 +62,7 @@ fn function(model: &Rehearsal) -> FunctionModel {
         init: model.cold_start,
         per_batch: model.per_batch,
         per_record: model.per_record,
+        overhead: model.overhead,
         failure_rate: model.failure_rate,
         memory_used_mb: model.memory_used_mb,
     }
@@ -88,8 +89,11 @@ pub fn assumptions(model: &Rehearsal) -> Vec<String> {
 
 fn spread(spread: Spread) -> String {
     let ms = |duration: Duration| format!("{} ms", duration.as_secs_f64() * 1e3);
-    if spread.p99 <= spread.median {
-        return ms(spread.median);
+    match spread {
+        Spread::LogNormal { median, p99 } if p99 <= median => ms(median),
+        Spread::LogNormal { median, p99 } => format!("{} (median; p99 {}, log-normal)", ms(median), ms(p99)),
+        Spread::Measured(quantiles) => {
+            format!("{} (median; p99 {}, as measured)", ms(quantiles.median()), ms(quantiles.p99()))
+        }
     }
-    format!("{} (median; p99 {}, log-normal)", ms(spread.median), ms(spread.p99))
 }

@@ -24,6 +24,7 @@ mod resolve_shapes;
 mod resolve_test;
 mod series;
 mod shapes;
+mod spread;
 mod tree;
 mod typed;
 mod typed_action;

@@ -24,6 +24,8 @@ pub struct FunctionModel {
     pub per_batch: Spread,
     /// Of each record of the batch, one after the other: a batch takes its number times the median.
     pub per_record: Spread,
+    /// Of each invocation when its work is done: sending the receipt, taking the answer.
+    pub overhead: Spread,
     /// Share of invocations that fail as a whole, 0 to 1.
     pub failure_rate: f64,
     pub memory_used_mb: u32,
@@ -76,6 +78,11 @@ impl Function {
             memory_used_mb: Arc::new(move || memory_used_mb),
         };
         let answered = handler.handle_bytes(&invocation.event, &context).await;
+        if self.model.overhead != Spread::NONE {
+            let overhead =
+                self.model.overhead.draw(&mut self.rng.lock().unwrap_or_else(PoisonError::into_inner));
+            tokio::time::sleep(overhead).await;
+        }
         let answer = answered.map_err(|error| failure(error.kind(), error.to_string()))?;
         Ok(Bytes::from(answer.to_string()))
     }

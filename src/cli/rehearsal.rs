@@ -70,7 +70,7 @@ fn function(model: &Rehearsal) -> FunctionModel {
 
 /// What the figures of a rehearsal rest on, a sentence each.
 pub fn assumptions(model: &Rehearsal) -> Vec<String> {
-    vec![
+    let mut assumptions = vec![
         format!("a put takes {} from sending it to its answer", spread(model.put_latency)),
         format!(
             "an invocation takes {} and each of its records {} more",
@@ -84,7 +84,12 @@ pub fn assumptions(model: &Rehearsal) -> Vec<String> {
             model.memory_used_mb
         ),
         "the services behave as the local endpoint models them, and the generator is never late".to_owned(),
-    ]
+    ];
+    if model.overhead != Spread::NONE {
+        let overhead = spread(model.overhead);
+        assumptions.insert(2, format!("beside the function's own work an invocation takes {overhead}"));
+    }
+    assumptions
 }
 
 fn spread(spread: Spread) -> String {

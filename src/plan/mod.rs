@@ -54,7 +54,7 @@ pub use errors::{Errors, PlanError};
 pub use files::{NoFiles, PlanFile, ReadFile};
 pub use model::*;
 pub use payload::{EnvelopePath, Payload};
-pub use rehearsal::Rehearsal;
+pub use rehearsal::{COLD_START_MAX, Rehearsal};
 pub use resolve_existing::{Existing, PipelineSource, is_function, is_stream};
 pub use typed::json_schema;
 pub use units::{DURATION_EXPECTED, duration};

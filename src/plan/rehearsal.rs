@@ -13,7 +13,7 @@ const SEED_DEFAULT: u64 = 1;
 /// An answer that takes longer is no answer: the longest `attempt_timeout`.
 const PUT_LATENCY_MAX: Duration = Duration::from_secs(60);
 /// Lambda developer guide, "Lambda execution environment": INIT has 10 s.
-const COLD_START_MAX: Duration = Duration::from_secs(10);
+pub const COLD_START_MAX: Duration = Duration::from_secs(10);
 /// Lambda quotas: a function's timeout is 900 s at most.
 const WORK_MAX: Duration = Duration::from_secs(900);
 
@@ -40,8 +40,10 @@ pub struct Rehearsal {
 
 impl Default for Rehearsal {
     fn default() -> Rehearsal {
-        let us =
-            |median, p99| Spread::LogNormal { median: Duration::from_micros(median), p99: Duration::from_micros(p99) };
+        let us = |median, p99| Spread::LogNormal {
+            median: Duration::from_micros(median),
+            p99: Duration::from_micros(p99),
+        };
         Rehearsal {
             seed: SEED_DEFAULT,
             put_latency: us(10_000, 40_000),
@@ -182,7 +184,10 @@ phases: [{name: One, tests: [{id: a, name: A, stages: [{duration: 1s, target: 5}
     }
 
     fn ms(median: f64, p99: f64) -> Spread {
-        Spread::LogNormal { median: Duration::from_secs_f64(median / 1e3), p99: Duration::from_secs_f64(p99 / 1e3) }
+        Spread::LogNormal {
+            median: Duration::from_secs_f64(median / 1e3),
+            p99: Duration::from_secs_f64(p99 / 1e3),
+        }
     }
 
     #[test]
@@ -227,8 +232,10 @@ phases: [{name: One, tests: [{id: a, name: A, stages: [{duration: 1s, target: 5}
             ("{put_latency: {median: 8ms, p99: 7ms}}", "median 8ms, p99 7ms"),
             ("{put_latency: {median: 0ms, p99: 7ms}}", "a median above 0"),
             ("{put_latency: {min: 1ms, max: 2ms}}", "rehearsal.put_latency.p10"),
-            ("{put_latency: {min: 9ms, p10: 2ms, p25: 2ms, p50: 2ms, p75: 2ms, p90: 2ms, p95: 2ms, p99: 2ms, p999: 2ms, max: 9ms}}",
-             "quantiles that rise from min to max"),
+            (
+                "{put_latency: {min: 9ms, p10: 2ms, p25: 2ms, p50: 2ms, p75: 2ms, p90: 2ms, p95: 2ms, p99: 2ms, p999: 2ms, max: 9ms}}",
+                "quantiles that rise from min to max",
+            ),
             ("{put_latency: {median: 1ms, p50: 1ms}}", "a median beside quantiles"),
             ("{function: {overhead: -1ms}}", "rehearsal.function.overhead: found"),
             ("{function: {cold_start: 11s}}", "rehearsal.function.cold_start: found"),

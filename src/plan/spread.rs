@@ -173,7 +173,11 @@ impl Resolver<'_> {
         let read: Vec<Duration> = read.into_iter().collect::<Option<_>>()?;
         let quantiles = Quantiles::new(read.try_into().ok()?);
         if quantiles.is_none() {
-            self.wrong(at, "a quantile that is below the one before it", "quantiles that rise from min to max");
+            self.wrong(
+                at,
+                "a quantile that is below the one before it",
+                "quantiles that rise from min to max",
+            );
         }
         quantiles.map(Spread::Measured)
     }

@@ -9,7 +9,10 @@ const NORMAL_P99: f64 = 2.326_347_874;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Spread {
     /// `median` is above zero or everything is zero; `p99` is the median or more. The same median and p99 do not vary.
-    LogNormal { median: Duration, p99: Duration },
+    LogNormal {
+        median: Duration,
+        p99: Duration,
+    },
     Measured(Quantiles),
 }
 

@@ -33,6 +33,14 @@ impl Spread {
     }
 }
 
+/// `duration` in the whole milliseconds that tokio's timers wait: they round up, and what a duration has beyond whole
+/// milliseconds is a millisecond with that probability, so that many of them take as long as they should.
+pub fn to_timer_grain(duration: Duration, rng: &mut fastrand::Rng) -> Duration {
+    let beyond_us = duration.as_micros() as u64 % 1_000;
+    let more = u64::from(beyond_us > 0 && rng.u64(0..1_000) < beyond_us);
+    Duration::from_millis(duration.as_millis() as u64 + more)
+}
+
 impl From<Duration> for Spread {
     fn from(duration: Duration) -> Spread {
         Spread::fixed(duration)
@@ -127,6 +135,15 @@ mod tests {
         let fixed = Spread::fixed(Duration::from_millis(15));
         assert!((0..100).all(|_| fixed.draw(&mut rng) == Duration::from_millis(15)));
         assert_eq!(Spread::NONE.draw(&mut rng), Duration::ZERO);
+    }
+
+    #[test]
+    fn whole_milliseconds_take_as_long_as_what_they_stand_for() {
+        let mut rng = fastrand::Rng::with_seed(1);
+        let total: Duration =
+            (0..10_000).map(|_| to_timer_grain(Duration::from_micros(1_280), &mut rng)).sum();
+        assert!((12_700..12_900).contains(&total.as_millis()), "{total:?}");
+        assert_eq!(to_timer_grain(Duration::from_millis(3), &mut rng), Duration::from_millis(3));
     }
 
     #[test]

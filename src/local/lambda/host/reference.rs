@@ -13,7 +13,7 @@ use crate::consumer::{
 };
 use crate::local::service::{BoxFuture, Service};
 use crate::platform::clock::Clock;
-use crate::platform::spread::Spread;
+use crate::platform::spread::{Spread, to_timer_grain};
 
 /// How the function behaves, in place of a measurement.
 #[derive(Clone, Debug, PartialEq)]
@@ -79,8 +79,10 @@ impl Function {
         };
         let answered = handler.handle_bytes(&invocation.event, &context).await;
         if self.model.overhead != Spread::NONE {
-            let overhead =
-                self.model.overhead.draw(&mut self.rng.lock().unwrap_or_else(PoisonError::into_inner));
+            let overhead = {
+                let rng = &mut self.rng.lock().unwrap_or_else(PoisonError::into_inner);
+                to_timer_grain(self.model.overhead.draw(rng), rng)
+            };
             tokio::time::sleep(overhead).await;
         }
         let answer = answered.map_err(|error| failure(error.kind(), error.to_string()))?;
@@ -100,7 +102,8 @@ impl Function {
         let work = Work::Modelled(Arc::new(move |records| {
             let rng = &mut rng.lock().unwrap_or_else(PoisonError::into_inner);
             // One draw for all records of a batch: what slows a function down mostly lasts longer than a record.
-            asked + model.per_batch.draw(rng) + model.per_record.draw(rng) * records as u32
+            let modelled = model.per_batch.draw(rng) + model.per_record.draw(rng) * records as u32;
+            to_timer_grain(asked + modelled, rng)
         }));
         let clock = self.clock;
         let now: Arc<dyn Fn() -> i64 + Send + Sync> = Arc::new(move || clock.now_us());

@@ -147,3 +147,22 @@ pub(super) fn check_enough(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_too_little_says_how_much_is_needed() {
+        let reason = |load_s, puts, invocations, void| {
+            check_enough(load_s, puts, invocations, void).expect_err("refused").reason
+        };
+        assert!(check_enough(20.0, 500, 50, None).is_ok());
+        // A void level beside others that say something is no obstacle.
+        assert!(check_enough(20.0, 500, 50, Some("lag")).is_ok());
+        assert_eq!(reason(0.0, 0, 50, Some("lag")), "none of its levels says anything of the pipeline: lag");
+        assert_eq!(reason(19.0, 500, 50, None), "it has 19 s of load that counts; at least 20 s are needed");
+        assert_eq!(reason(20.0, 499, 50, None), "it has 499 answered records; to know a p99, 500 are needed");
+        assert!(reason(20.0, 500, 49, None).starts_with("it has 49 invocations of a warm function; 50"));
+    }
+}

@@ -65,6 +65,7 @@ fn function(model: &Rehearsal) -> FunctionModel {
         overhead: model.overhead,
         failure_rate: model.failure_rate,
         memory_used_mb: model.memory_used_mb,
+        poll_late: model.poll_late,
     }
 }
 
@@ -88,6 +89,10 @@ pub fn assumptions(model: &Rehearsal) -> Vec<String> {
     if model.overhead != Spread::NONE {
         let overhead = spread(model.overhead);
         assumptions.insert(2, format!("beside the function's own work an invocation takes {overhead}"));
+    }
+    if model.poll_late != Spread::NONE {
+        let late = spread(model.poll_late);
+        assumptions.push(format!("the mapping's polls begin {late} later than a second after one another"));
     }
     assumptions
 }

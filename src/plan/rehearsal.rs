@@ -14,6 +14,8 @@ const SEED_DEFAULT: u64 = 1;
 const PUT_LATENCY_MAX: Duration = Duration::from_secs(60);
 /// Lambda developer guide, "Lambda execution environment": INIT has 10 s.
 pub const COLD_START_MAX: Duration = Duration::from_secs(10);
+/// Polls are a second apart: later than that is another rate.
+const POLL_LATE_MAX: Duration = Duration::from_secs(1);
 /// Lambda quotas: a function's timeout is 900 s at most.
 const WORK_MAX: Duration = Duration::from_secs(900);
 
@@ -36,6 +38,8 @@ pub struct Rehearsal {
     /// Share of invocations that fail as a whole, 0 to 1.
     pub failure_rate: f64,
     pub memory_used_mb: u32,
+    /// How much later than it is due a poll of the stream begins.
+    pub poll_late: Spread,
 }
 
 impl Default for Rehearsal {
@@ -53,6 +57,7 @@ impl Default for Rehearsal {
             overhead: Spread::NONE,
             failure_rate: 0.0,
             memory_used_mb: 64,
+            poll_late: Spread::NONE,
         }
     }
 }
@@ -67,6 +72,8 @@ pub(super) struct RehearsalDoc {
     pub seed: Option<i64>,
     /// From sending a put until its answer. Default {median: 10ms, p99: 40ms}.
     pub put_latency: Option<SpreadDoc>,
+    /// How much later than a second after the last one a poll of the stream begins, at most 1s. Default 0ms.
+    pub poll_late: Option<SpreadDoc>,
     pub function: Option<ModelledFunctionDoc>,
 }
 
@@ -104,8 +111,10 @@ impl Rehearsal {
             ("memory_used_mb", self.memory_used_mb.to_string()),
         ];
         let function: String = rows.iter().map(|(key, value)| format!("    {key}: {value}\n")).collect();
-        let (seed, put_latency) = (self.seed, yaml(self.put_latency));
-        format!("rehearsal:\n  seed: {seed}\n  put_latency: {put_latency}\n  function:\n{function}")
+        let (seed, put_latency, poll_late) = (self.seed, yaml(self.put_latency), yaml(self.poll_late));
+        format!(
+            "rehearsal:\n  seed: {seed}\n  put_latency: {put_latency}\n  poll_late: {poll_late}\n  function:\n{function}"
+        )
     }
 }
 
@@ -118,7 +127,7 @@ impl Resolver<'_> {
         root: &Place<'_>,
     ) -> Rehearsal {
         let defaults = Rehearsal::default();
-        let Some(RehearsalDoc { seed, put_latency, function }) = document else { return defaults };
+        let Some(RehearsalDoc { seed, put_latency, poll_late, function }) = document else { return defaults };
         let (at, function) = (root.key("rehearsal"), function.unwrap_or_default());
         let in_function = at.key("function");
         let failure_percent =
@@ -132,6 +141,7 @@ impl Resolver<'_> {
                 PUT_LATENCY_MAX,
                 defaults.put_latency,
             ),
+            poll_late: self.spread(poll_late, &at.key("poll_late"), POLL_LATE_MAX, defaults.poll_late),
             cold_start: self.spread(
                 function.cold_start,
                 &in_function.key("cold_start"),
@@ -213,6 +223,7 @@ phases: [{name: One, tests: [{id: a, name: A, stages: [{duration: 1s, target: 5}
             seed: 7,
             put_latency: measured,
             overhead: Spread::fixed(Duration::from_micros(1_234)),
+            poll_late: Spread::fixed(Duration::from_micros(1_300)),
             failure_rate: 0.001,
             ..Rehearsal::default()
         };

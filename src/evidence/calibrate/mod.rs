@@ -2,9 +2,10 @@
 //! a plan assumes. How each figure is taken stands in `docs/rehearse.md`.
 
 mod fit;
+mod polls;
 mod refusal;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;
 
@@ -17,7 +18,7 @@ use super::pulled::Pulled;
 use super::receipts::ReceiptIndex;
 use super::rundir::RunDir;
 use crate::plan::{COLD_START_MAX, Plan, PutMode, Rehearsal, Test};
-use crate::platform::clock::rfc3339;
+use crate::platform::clock::{WallUs, rfc3339};
 use crate::platform::spread::{Quantiles, Spread};
 use crate::wire::envelope::PROBE_LEVEL;
 use crate::wire::receipt::{Receipt, RecordOutcome};
@@ -27,6 +28,8 @@ use refusal::{check_enough, check_run, check_shape};
 
 /// From so many on, the p99 of the function is as well known as that of the puts.
 const INVOCATIONS_FOR_P99: u64 = 500;
+/// Invocations of a shard that are looked at for how late polls are.
+const TIMES_MAX: usize = 10_000;
 /// Above this share of failures the durations that Lambda reported are not those of the receipts.
 const FAILURES_FOR_OVERHEAD_MAX: f64 = 0.01;
 
@@ -131,6 +134,8 @@ struct Function {
     receipts: u64,
     duration_us: u64,
     memory_used_mb: u32,
+    /// Start and end of invocations, by shard: enough of them to see how late polls are.
+    times: BTreeMap<String, Vec<(WallUs, WallUs)>>,
     /// Invocations in which a record failed: the plan's poison, which a rehearsal has too.
     poisoned: u64,
 }
@@ -138,11 +143,18 @@ struct Function {
 impl Function {
     fn read(dir: &RunDir, evidence: &Evidence) -> Result<Function, EvidenceError> {
         let work_us = u64::from(evidence.plan.environment.function.work_ms_per_batch) * 1_000;
-        let mut function =
-            Function { sample: Sample::new(), receipts: 0, duration_us: 0, memory_used_mb: 0, poisoned: 0 };
+        let mut function = Function {
+            sample: Sample::new(),
+            receipts: 0,
+            duration_us: 0,
+            memory_used_mb: 0,
+            times: BTreeMap::new(),
+            poisoned: 0,
+        };
         ReceiptIndex::read(&dir.receipts_jsonl(), &mut Vec::new(), |receipt| {
             function.take(receipt, work_us);
         })?;
+        function.times.values_mut().for_each(|times| times.sort_unstable());
         Ok(function)
     }
 
@@ -156,11 +168,22 @@ impl Function {
         let failed = receipt.records.iter().any(|record| record.outcome == RecordOutcome::Failed);
         self.poisoned += u64::from(failed);
         let loads = receipt.records.iter().any(|record| record.level != PROBE_LEVEL);
+        let times = self.times.entry(receipt.shard.clone()).or_default();
+        if loads && times.len() < TIMES_MAX {
+            times.push((receipt.started_us, receipt.started_us.saturating_add(receipt.duration_us as i64)));
+        }
         // A receipt in parts has its records apart; there are hardly any.
         if loads && receipt.parts == 1 && !receipt.cold_start {
             let duration_us = receipt.duration_us.saturating_sub(work_us);
             self.sample.take(Timed { records: receipt.records.len() as u32, duration_us });
         }
+    }
+}
+
+impl Function {
+    /// Of the shard that tells it; all are polled alike.
+    fn poll_late(&self) -> Option<Duration> {
+        self.times.values().find_map(|times| polls::late(times))
     }
 }
 
@@ -212,7 +235,7 @@ fn assembled(
     reported: &Reported,
 ) -> Calibration {
     let (invocations, memory_used_mb) = (function.sample.seen, function.memory_used_mb);
-    let assumed = plan.rehearsal;
+    let (assumed, poll_late) = (plan.rehearsal, function.poll_late());
     // There are invocations: `check_enough` has seen them.
     let nothing = Fit { per_batch: assumed.per_batch, per_record: None, batches: (0, 0) };
     let fit = function.sample.fit().unwrap_or(nothing);
@@ -224,6 +247,7 @@ fn assembled(
         per_record: fit.per_record.unwrap_or(Spread::NONE),
         overhead: reported.overhead.map_or(assumed.overhead, Spread::fixed),
         failure_rate: reported.failure_rate.unwrap_or(assumed.failure_rate),
+        poll_late: poll_late.map_or(assumed.poll_late, Spread::fixed),
         memory_used_mb: memory_used_mb.clamp(1, plan.environment.function.memory_mb),
     };
     let mut basis = vec![format!(

@@ -18,7 +18,7 @@ use crate::local::lambda::logs::LogStream;
 use crate::local::lambda::stream_name;
 use crate::local::service::BoxFuture;
 use crate::platform::clock::Clock;
-use crate::platform::spread::Spread;
+use crate::platform::spread::{Spread, to_timer_grain};
 
 /// What the handler gets.
 #[derive(Clone, Debug)]
@@ -50,6 +50,7 @@ pub struct InProcessHost {
     clock: Clock,
     handler: Handler,
     init: Spread,
+    poll_late: Spread,
     /// What REPORT lines say about memory; `None` leaves it out.
     memory_used_mb: Option<u32>,
     idle: Mutex<IdlePool<Sandbox>>,
@@ -78,6 +79,7 @@ impl InProcessHost {
             clock,
             handler,
             init: init.into(),
+            poll_late: Spread::NONE,
             memory_used_mb: None,
             idle: Mutex::default(),
             running: Running::default(),
@@ -85,6 +87,12 @@ impl InProcessHost {
             inits: Mutex::new(fastrand::Rng::with_seed(seed)),
             closed: AtomicBool::new(false),
         }
+    }
+
+    /// Polls of a stream begin so much later than they are due: a model, not a measurement.
+    pub fn with_poll_late(mut self, poll_late: Spread) -> InProcessHost {
+        self.poll_late = poll_late;
+        self
     }
 
     /// Prints this as `Max Memory Used`: a model, not a measurement.
@@ -199,6 +207,14 @@ impl FunctionHost for InProcessHost {
     fn retire<'a>(&'a self, function_arn: &'a str, below_revision: u64) -> BoxFuture<'a, ()> {
         self.idle.lock().expect("idle sandboxes lock").retire(function_arn, below_revision);
         Box::pin(std::future::ready(()))
+    }
+
+    fn poll_late(&self) -> Duration {
+        if self.poll_late == Spread::NONE {
+            return Duration::ZERO;
+        }
+        let rng = &mut self.inits.lock().expect("inits lock");
+        to_timer_grain(self.poll_late.draw(rng), rng)
     }
 
     fn has_idle(&self, function: &FunctionVersion) -> bool {

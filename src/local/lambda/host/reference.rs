@@ -29,6 +29,8 @@ pub struct FunctionModel {
     /// Share of invocations that fail as a whole, 0 to 1.
     pub failure_rate: f64,
     pub memory_used_mb: u32,
+    /// How much later than it is due a poll of the stream begins.
+    pub poll_late: Spread,
 }
 
 /// The queue that receipts go to, known once the services stand.
@@ -37,7 +39,7 @@ pub type Queue = Arc<OnceLock<Arc<dyn Service>>>;
 /// A host whose every function is the reference function; `queue` must be set before the first invocation.
 pub fn host(clock: Clock, model: FunctionModel, queue: Queue, seed: u64) -> InProcessHost {
     let init = model.init;
-    let memory_used_mb = model.memory_used_mb;
+    let (memory_used_mb, poll_late) = (model.memory_used_mb, model.poll_late);
     let function = Arc::new(Function {
         clock,
         model,
@@ -50,7 +52,8 @@ pub fn host(clock: Clock, model: FunctionModel, queue: Queue, seed: u64) -> InPr
         let function = Arc::clone(&function);
         Box::pin(async move { function.invoke(invocation).await }) as BoxFuture<'static, _>
     };
-    InProcessHost::new(clock, Arc::new(call), init, seed).with_memory_used_mb(memory_used_mb)
+    let host = InProcessHost::new(clock, Arc::new(call), init, seed);
+    host.with_memory_used_mb(memory_used_mb).with_poll_late(poll_late)
 }
 
 struct Function {

@@ -98,7 +98,7 @@ pub fn assumptions(model: &Rehearsal) -> Vec<String> {
 }
 
 fn spread(spread: Spread) -> String {
-    let ms = |duration: Duration| format!("{} ms", duration.as_secs_f64() * 1e3);
+    let ms = |duration: Duration| format!("{} ms", duration.as_micros() as f64 / 1e3);
     match spread {
         Spread::LogNormal { median, p99 } if p99 <= median => ms(median),
         Spread::LogNormal { median, p99 } => format!("{} (median; p99 {}, log-normal)", ms(median), ms(p99)),

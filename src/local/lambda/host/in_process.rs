@@ -51,6 +51,7 @@ pub struct InProcessHost {
     handler: Handler,
     init: Spread,
     poll_late: Spread,
+    printed: Printed,
     /// What REPORT lines say about memory; `None` leaves it out.
     memory_used_mb: Option<u32>,
     idle: Mutex<IdlePool<Sandbox>>,
@@ -59,6 +60,9 @@ pub struct InProcessHost {
     inits: Mutex<fastrand::Rng>,
     closed: AtomicBool,
 }
+
+/// Lines that the handler has printed and that are not in the function's log yet: those of one batch, mostly.
+pub type Printed = Arc<Mutex<Vec<String>>>;
 
 /// How the handler's work ended.
 enum Ended {
@@ -80,6 +84,7 @@ impl InProcessHost {
             handler,
             init: init.into(),
             poll_late: Spread::NONE,
+            printed: Printed::default(),
             memory_used_mb: None,
             idle: Mutex::default(),
             running: Running::default(),
@@ -92,6 +97,12 @@ impl InProcessHost {
     /// Polls of a stream begin so much later than they are due: a model, not a measurement.
     pub fn with_poll_late(mut self, poll_late: Spread) -> InProcessHost {
         self.poll_late = poll_late;
+        self
+    }
+
+    /// What the handler puts there comes into the log of the invocation that ends next.
+    pub fn with_printed(mut self, printed: Printed) -> InProcessHost {
+        self.printed = printed;
         self
     }
 
@@ -164,6 +175,10 @@ impl InProcessHost {
                 (report::error_document(error_type, &message), Status::Error(error_type.to_owned()))
             }
         };
+        let printed = std::mem::take(&mut *self.printed.lock().expect("printed lines lock"));
+        for line in printed {
+            sandbox.log.write(line).await;
+        }
         sandbox.log.write(report::end_line(request_id)).await;
         let memory_size_mb = function.memory_mb;
         let memory_used_mb = self.memory_used_mb;

@@ -6,10 +6,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde_json::json;
 
-use super::in_process::{FunctionFailure, InProcessHost, Invocation};
+use super::in_process::{FunctionFailure, InProcessHost, Invocation, Printed};
 use crate::consumer::{
-    ENVELOPE_PATHS_VARIABLE, Handler, InvocationContext, ON_POISON_VARIABLE, QUEUE_URL_VARIABLE,
-    ReceiptSender, WORK_VARIABLE, Work, envelope_paths_from, on_poison_from, work_from,
+    ENVELOPE_PATHS_VARIABLE, Handler, InvocationContext, METRIC_VARIABLE, ON_POISON_VARIABLE,
+    QUEUE_URL_VARIABLE, ReceiptSender, WORK_VARIABLE, Work, envelope_paths_from, metric_from, on_poison_from,
+    work_from,
 };
 use crate::local::service::{BoxFuture, Service};
 use crate::platform::clock::Clock;
@@ -40,6 +41,7 @@ pub type Queue = Arc<OnceLock<Arc<dyn Service>>>;
 pub fn host(clock: Clock, model: FunctionModel, queue: Queue, seed: u64) -> InProcessHost {
     let init = model.init;
     let (memory_used_mb, poll_late) = (model.memory_used_mb, model.poll_late);
+    let printed = Printed::default();
     let function = Arc::new(Function {
         clock,
         model,
@@ -47,13 +49,14 @@ pub fn host(clock: Clock, model: FunctionModel, queue: Queue, seed: u64) -> InPr
         seed,
         rng: Arc::new(Mutex::new(fastrand::Rng::with_seed(seed))),
         handler: OnceLock::new(),
+        printed: Arc::clone(&printed),
     });
     let call = move |invocation: Invocation| {
         let function = Arc::clone(&function);
         Box::pin(async move { function.invoke(invocation).await }) as BoxFuture<'static, _>
     };
     let host = InProcessHost::new(clock, Arc::new(call), init, seed);
-    host.with_memory_used_mb(memory_used_mb).with_poll_late(poll_late)
+    host.with_memory_used_mb(memory_used_mb).with_poll_late(poll_late).with_printed(printed)
 }
 
 struct Function {
@@ -64,6 +67,7 @@ struct Function {
     rng: Arc<Mutex<fastrand::Rng>>,
     /// What the stack sets is known with the first invocation.
     handler: OnceLock<Result<Handler<ToQueue>, String>>,
+    printed: Printed,
 }
 
 impl Function {
@@ -113,7 +117,19 @@ impl Function {
         let sender = ToQueue { queue: Arc::clone(queue), queue_url };
         let poison = on_poison_from(of(ON_POISON_VARIABLE)).map_err(|error| error.to_string())?;
         let paths = envelope_paths_from(of(ENVELOPE_PATHS_VARIABLE)).map_err(|error| error.to_string())?;
-        Ok(Handler::new(sender, now, work, self.seed).on_poison(poison).envelope_paths(paths))
+        let printed = Arc::clone(&self.printed);
+        let print =
+            move |line: &str| printed.lock().unwrap_or_else(PoisonError::into_inner).push(line.to_owned());
+        let mut handler = Handler::new(sender, now, work, self.seed)
+            .with_log(Arc::new(print))
+            .on_poison(poison)
+            .envelope_paths(paths);
+        // Its lines are a good part of what the function's log costs.
+        if metric_from(of(METRIC_VARIABLE)).map_err(|error| error.to_string())? {
+            let name = invocation.function_arn.rsplit(':').next().unwrap_or_default();
+            handler = handler.with_metric(name.to_owned());
+        }
+        Ok(handler)
     }
 }
 

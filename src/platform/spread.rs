@@ -174,12 +174,13 @@ mod tests {
             };
             let measured = sample(truth);
             let again = sample(Spread::Measured(Quantiles::of_sorted_us(&measured).expect("values")));
-            for rank in [2_000, 10_000, 18_000, 19_800] {
+            // Two samples of 20,000: their p99 are a tenth apart by chance once in a hundred times.
+            for (rank, apart) in [(2_000, 0.1), (10_000, 0.1), (18_000, 0.1), (19_800, 0.25)] {
                 let (old, new) = (measured[rank] as f64, again[rank] as f64);
-                prop_assert!((new / old - 1.0).abs() < 0.1, "rank {}: {} and {}", rank, old, new);
+                prop_assert!((new / old - 1.0).abs() < apart, "rank {}: {} and {}", rank, old, new);
             }
             let mean = |values: &[u64]| values.iter().sum::<u64>() as f64 / values.len() as f64;
-            prop_assert!((mean(&again) / mean(&measured) - 1.0).abs() < 0.07);
+            prop_assert!((mean(&again) / mean(&measured) - 1.0).abs() < 0.1);
         }
     }
 }

@@ -275,6 +275,12 @@ pub struct RehearseArgs {
     /// Inject a fault into the services, for example `throttle:rate=5%`; repeatable.
     #[arg(long, value_name = "SPEC")]
     pub fault: Vec<String>,
+    /// Take what puts and the function do from this earlier real run (its id or path), not from the plan.
+    #[arg(long, value_name = "RUN")]
+    pub calibrate: Option<PathBuf>,
+    /// Print the section `rehearsal:` that would be used, for a plan, and rehearse nothing.
+    #[arg(long)]
+    pub show_model: bool,
     /// Of everything that is drawn. [default: the plan's `rehearsal.seed`]
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,

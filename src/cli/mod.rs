@@ -1,6 +1,7 @@
 //! The command line: arguments -> settings, one file a verb. The only room that prints.
 
 mod args;
+mod calibration;
 mod connect;
 #[cfg(test)]
 mod documented;

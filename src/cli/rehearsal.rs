@@ -62,14 +62,16 @@ fn function(model: &Rehearsal) -> FunctionModel {
         init: model.cold_start,
         per_batch: model.per_batch,
         per_record: model.per_record,
+        overhead: model.overhead,
         failure_rate: model.failure_rate,
         memory_used_mb: model.memory_used_mb,
+        poll_late: model.poll_late,
     }
 }
 
 /// What the figures of a rehearsal rest on, a sentence each.
 pub fn assumptions(model: &Rehearsal) -> Vec<String> {
-    vec![
+    let mut assumptions = vec![
         format!("a put takes {} from sending it to its answer", spread(model.put_latency)),
         format!(
             "an invocation takes {} and each of its records {} more",
@@ -83,13 +85,25 @@ pub fn assumptions(model: &Rehearsal) -> Vec<String> {
             model.memory_used_mb
         ),
         "the services behave as the local endpoint models them, and the generator is never late".to_owned(),
-    ]
+    ];
+    if model.overhead != Spread::NONE {
+        let overhead = spread(model.overhead);
+        assumptions.insert(2, format!("beside the function's own work an invocation takes {overhead}"));
+    }
+    if model.poll_late != Spread::NONE {
+        let late = spread(model.poll_late);
+        assumptions.push(format!("the mapping's polls begin {late} later than a second after one another"));
+    }
+    assumptions
 }
 
 fn spread(spread: Spread) -> String {
-    let ms = |duration: Duration| format!("{} ms", duration.as_secs_f64() * 1e3);
-    if spread.p99 <= spread.median {
-        return ms(spread.median);
+    let ms = |duration: Duration| format!("{} ms", duration.as_micros() as f64 / 1e3);
+    match spread {
+        Spread::LogNormal { median, p99 } if p99 <= median => ms(median),
+        Spread::LogNormal { median, p99 } => format!("{} (median; p99 {}, log-normal)", ms(median), ms(p99)),
+        Spread::Measured(quantiles) => {
+            format!("{} (median; p99 {}, as measured)", ms(quantiles.median()), ms(quantiles.p99()))
+        }
     }
-    format!("{} (median; p99 {}, log-normal)", ms(spread.median), ms(spread.p99))
 }

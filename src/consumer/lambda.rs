@@ -122,7 +122,11 @@ pub fn envelope_paths_from(value: Option<String>) -> Result<Vec<EnvelopePath>, C
     })
 }
 
-fn metric_from(value: Option<String>) -> Result<bool, ConsumerError> {
+/// Whether the line of embedded metrics is printed, from the variable's value.
+///
+/// # Errors
+/// The value is neither `true` nor `false`.
+pub fn metric_from(value: Option<String>) -> Result<bool, ConsumerError> {
     match value.as_deref() {
         None | Some("" | "false") => Ok(false),
         Some("true") => Ok(true),

@@ -13,7 +13,8 @@ pub use handler::{
 };
 pub use lambda::{
     ConsumerError, ENVELOPE_PATHS_VARIABLE, METRIC_VARIABLE, ON_POISON_VARIABLE, QUEUE_URL_VARIABLE,
-    WORK_VARIABLE, envelope_paths_from, is_bootstrap, memory_used_mb, on_poison_from, run, work_from,
+    WORK_VARIABLE, envelope_paths_from, is_bootstrap, memory_used_mb, metric_from, on_poison_from, run,
+    work_from,
 };
 
 use std::process::ExitCode;

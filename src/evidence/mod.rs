@@ -5,6 +5,7 @@ pub mod accounting;
 pub mod actions;
 pub mod append;
 pub mod attempts;
+pub mod calibrate;
 pub mod cells;
 pub mod cloudwatch;
 pub mod collector;

@@ -1,22 +1,21 @@
 //! What a rehearsal assumes of the function and the network, in place of a measurement.
 
-use std::fmt;
 use std::time::Duration;
 
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema as schema};
-use serde::de::{self, MapAccess, Visitor};
-use serde::{Deserialize, Deserializer};
+use schemars::JsonSchema;
+use serde::Deserialize;
 
 use super::resolve::{Place, Resolver};
+use super::spread::{SpreadDoc, yaml};
 use crate::platform::spread::Spread;
 
 const SEED_DEFAULT: u64 = 1;
-const SPREAD_EXPECTED: &str = "a duration such as 8ms, 1.5s or 100us, or {median: 8ms, p99: 40ms}";
-const FINE_PATTERN: &str = r"^[0-9]+(\.[0-9]+)?(us|ms|s)$";
 /// An answer that takes longer is no answer: the longest `attempt_timeout`.
 const PUT_LATENCY_MAX: Duration = Duration::from_secs(60);
 /// Lambda developer guide, "Lambda execution environment": INIT has 10 s.
-const COLD_START_MAX: Duration = Duration::from_secs(10);
+pub const COLD_START_MAX: Duration = Duration::from_secs(10);
+/// Polls are a second apart: later than that is another rate.
+const POLL_LATE_MAX: Duration = Duration::from_secs(1);
 /// Lambda quotas: a function's timeout is 900 s at most.
 const WORK_MAX: Duration = Duration::from_secs(900);
 
@@ -34,23 +33,31 @@ pub struct Rehearsal {
     pub per_batch: Spread,
     /// Of each record of a batch, one after the other.
     pub per_record: Spread,
+    /// Of an invocation beside the function's own work: handing it the batch, sending the receipt, taking its answer.
+    pub overhead: Spread,
     /// Share of invocations that fail as a whole, 0 to 1.
     pub failure_rate: f64,
     pub memory_used_mb: u32,
+    /// How much later than it is due a poll of the stream begins.
+    pub poll_late: Spread,
 }
 
 impl Default for Rehearsal {
     fn default() -> Rehearsal {
-        let us =
-            |median, p99| Spread { median: Duration::from_micros(median), p99: Duration::from_micros(p99) };
+        let us = |median, p99| Spread::LogNormal {
+            median: Duration::from_micros(median),
+            p99: Duration::from_micros(p99),
+        };
         Rehearsal {
             seed: SEED_DEFAULT,
             put_latency: us(10_000, 40_000),
             cold_start: us(150_000, 400_000),
             per_batch: us(10_000, 40_000),
             per_record: us(100, 300),
+            overhead: Spread::NONE,
             failure_rate: 0.0,
             memory_used_mb: 64,
+            poll_late: Spread::NONE,
         }
     }
 }
@@ -65,6 +72,8 @@ pub(super) struct RehearsalDoc {
     pub seed: Option<i64>,
     /// From sending a put until its answer. Default {median: 10ms, p99: 40ms}.
     pub put_latency: Option<SpreadDoc>,
+    /// How much later than a second after the last one a poll of the stream begins, at most 1s. Default 0ms.
+    pub poll_late: Option<SpreadDoc>,
     pub function: Option<ModelledFunctionDoc>,
 }
 
@@ -79,6 +88,9 @@ pub(super) struct ModelledFunctionDoc {
     pub per_batch: Option<SpreadDoc>,
     /// Of each record of a batch, one after the other. Default {median: 100us, p99: 300us}.
     pub per_record: Option<SpreadDoc>,
+    /// Of an invocation beside the function's own work: handing it the batch, sending the receipt, taking the answer.
+    /// Default 0ms.
+    pub overhead: Option<SpreadDoc>,
     /// Invocations that fail as a whole, percent. Default 0.
     #[schemars(range(min = 0, max = 100))]
     pub failure_percent: Option<f64>,
@@ -87,73 +99,22 @@ pub(super) struct ModelledFunctionDoc {
     pub memory_used_mb: Option<i64>,
 }
 
-/// A duration, or `{median: ..., p99: ...}`.
-pub(super) enum SpreadDoc {
-    Always(String),
-    Varies { median: Option<String>, p99: Option<String> },
-}
-
-impl<'de> Deserialize<'de> for SpreadDoc {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<SpreadDoc, D::Error> {
-        struct Read;
-        impl<'de> Visitor<'de> for Read {
-            type Value = SpreadDoc;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(SPREAD_EXPECTED)
-            }
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<SpreadDoc, E> {
-                Ok(SpreadDoc::Always(text.to_owned()))
-            }
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<SpreadDoc, A::Error> {
-                #[derive(Deserialize)]
-                #[serde(deny_unknown_fields)]
-                struct Varies {
-                    median: Option<String>,
-                    p99: Option<String>,
-                }
-                let Varies { median, p99 } = Varies::deserialize(de::value::MapAccessDeserializer::new(map))?;
-                Ok(SpreadDoc::Varies { median, p99 })
-            }
-        }
-        deserializer.deserialize_any(Read)
-    }
-}
-
-impl JsonSchema for SpreadDoc {
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        "Spread".into()
-    }
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        let fine = serde_json::json!({ "type": "string", "pattern": FINE_PATTERN });
-        schema!({ "description": "Always the same, or log-normal with this median and 99th percentile.", "anyOf": [
-            fine,
-            { "type": "object", "properties": { "median": fine, "p99": fine },
-              "required": ["median", "p99"], "additionalProperties": false },
-        ]})
-    }
-}
-
-/// `100us`, `1.5ms`, `2s`: finer than what the rest of a plan needs.
-fn fine_duration(text: &str) -> Option<Duration> {
-    let unit_at = text.find(|c: char| c.is_ascii_alphabetic())?;
-    let (number, unit) = text.split_at(unit_at);
-    let us_each = match unit {
-        "us" => 1.0,
-        "ms" => 1e3,
-        "s" => 1e6,
-        _ => return None,
-    };
-    // `f64` reads more than digits and a point.
-    let plain = !number.is_empty() && number.chars().all(|c| c.is_ascii_digit() || c == '.');
-    let us = number.parse::<f64>().ok().filter(|_| plain)? * us_each;
-    (us <= 1e12).then(|| Duration::from_micros(us.round() as u64))
-}
-
-fn shown(duration: Duration) -> String {
-    match duration.as_micros() {
-        us if us.is_multiple_of(1_000_000) => format!("{}s", us / 1_000_000),
-        us if us.is_multiple_of(1_000) => format!("{}ms", us / 1_000),
-        us => format!("{us}us"),
+impl Rehearsal {
+    /// The section as a plan holds it; read back, it is the same.
+    pub fn to_yaml(&self) -> String {
+        let rows = [
+            ("cold_start", yaml(self.cold_start)),
+            ("per_batch", yaml(self.per_batch)),
+            ("per_record", yaml(self.per_record)),
+            ("overhead", yaml(self.overhead)),
+            ("failure_percent", (self.failure_rate * 100.0).to_string()),
+            ("memory_used_mb", self.memory_used_mb.to_string()),
+        ];
+        let function: String = rows.iter().map(|(key, value)| format!("    {key}: {value}\n")).collect();
+        let (seed, put_latency, poll_late) = (self.seed, yaml(self.put_latency), yaml(self.poll_late));
+        format!(
+            "rehearsal:\n  seed: {seed}\n  put_latency: {put_latency}\n  poll_late: {poll_late}\n  function:\n{function}"
+        )
     }
 }
 
@@ -166,7 +127,7 @@ impl Resolver<'_> {
         root: &Place<'_>,
     ) -> Rehearsal {
         let defaults = Rehearsal::default();
-        let Some(RehearsalDoc { seed, put_latency, function }) = document else { return defaults };
+        let Some(RehearsalDoc { seed, put_latency, poll_late, function }) = document else { return defaults };
         let (at, function) = (root.key("rehearsal"), function.unwrap_or_default());
         let in_function = at.key("function");
         let failure_percent =
@@ -180,6 +141,7 @@ impl Resolver<'_> {
                 PUT_LATENCY_MAX,
                 defaults.put_latency,
             ),
+            poll_late: self.spread(poll_late, &at.key("poll_late"), POLL_LATE_MAX, defaults.poll_late),
             cold_start: self.spread(
                 function.cold_start,
                 &in_function.key("cold_start"),
@@ -198,6 +160,12 @@ impl Resolver<'_> {
                 WORK_MAX,
                 defaults.per_record,
             ),
+            overhead: self.spread(
+                function.overhead,
+                &in_function.key("overhead"),
+                WORK_MAX,
+                defaults.overhead,
+            ),
             failure_rate: failure_percent / 100.0,
             memory_used_mb: self.whole(
                 function.memory_used_mb,
@@ -207,51 +175,13 @@ impl Resolver<'_> {
             ),
         }
     }
-
-    fn spread(
-        &mut self,
-        document: Option<SpreadDoc>,
-        at: &Place<'_>,
-        max: Duration,
-        default: Spread,
-    ) -> Spread {
-        match document {
-            None => default,
-            Some(SpreadDoc::Always(text)) => {
-                Spread::fixed(self.fine(Some(&text), at, max).unwrap_or(default.median))
-            }
-            Some(SpreadDoc::Varies { median, p99 }) => {
-                let median = self.fine(median.as_deref(), &at.key("median"), max);
-                let p99 = self.fine(p99.as_deref(), &at.key("p99"), max);
-                let Some((median, p99)) = median.zip(p99) else { return default };
-                if p99 < median || median.is_zero() && !p99.is_zero() {
-                    let expected = "a median above 0 and a p99 that is not below it";
-                    self.wrong(at, format!("median {}, p99 {}", shown(median), shown(p99)), expected);
-                }
-                Spread { median, p99 }
-            }
-        }
-    }
-
-    fn fine(&mut self, text: Option<&str>, at: &Place<'_>, max: Duration) -> Option<Duration> {
-        const EXPECTED: &str = "a duration such as 8ms, 1.5s or 100us";
-        let Some(text) = text else {
-            self.missing(at, EXPECTED);
-            return None;
-        };
-        match fine_duration(text) {
-            Some(duration) if duration <= max => return Some(duration),
-            Some(_) => self.unexpected(at, format!("at most {}", shown(max))),
-            None => self.unexpected(at, EXPECTED),
-        }
-        None
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::plan::{NoFiles, Plan, parse_with};
+    use crate::platform::spread::Quantiles;
 
     const HEAD: &str = "schema: streamgauge/plan/v1
 name: p
@@ -264,7 +194,10 @@ phases: [{name: One, tests: [{id: a, name: A, stages: [{duration: 1s, target: 5}
     }
 
     fn ms(median: f64, p99: f64) -> Spread {
-        Spread { median: Duration::from_secs_f64(median / 1e3), p99: Duration::from_secs_f64(p99 / 1e3) }
+        Spread::LogNormal {
+            median: Duration::from_secs_f64(median / 1e3),
+            p99: Duration::from_secs_f64(p99 / 1e3),
+        }
     }
 
     #[test]
@@ -283,6 +216,24 @@ phases: [{name: One, tests: [{id: a, name: A, stages: [{duration: 1s, target: 5}
     }
 
     #[test]
+    fn the_section_is_read_back_as_it_was_written() {
+        let measured = std::array::from_fn(|index| Duration::from_micros(999 + 1_001 * index as u64));
+        let measured = Spread::Measured(Quantiles::new(measured).expect("rising"));
+        let model = Rehearsal {
+            seed: 7,
+            put_latency: measured,
+            overhead: Spread::fixed(Duration::from_micros(1_234)),
+            poll_late: Spread::fixed(Duration::from_micros(1_300)),
+            failure_rate: 0.001,
+            ..Rehearsal::default()
+        };
+        for model in [model, Rehearsal::default()] {
+            let plan = parse_with(&format!("{HEAD}{}", model.to_yaml()), &NoFiles).expect("a plan");
+            assert_eq!(plan.rehearsal, model);
+        }
+    }
+
+    #[test]
     fn what_cannot_be_is_refused_by_name() {
         for (section, error) in [
             ("{put_latency: -5ms}", "rehearsal.put_latency: found"),
@@ -291,6 +242,13 @@ phases: [{name: One, tests: [{id: a, name: A, stages: [{duration: 1s, target: 5}
             ("{put_latency: {median: 8ms}}", "rehearsal.put_latency.p99"),
             ("{put_latency: {median: 8ms, p99: 7ms}}", "median 8ms, p99 7ms"),
             ("{put_latency: {median: 0ms, p99: 7ms}}", "a median above 0"),
+            ("{put_latency: {min: 1ms, max: 2ms}}", "rehearsal.put_latency.p10"),
+            (
+                "{put_latency: {min: 9ms, p10: 2ms, p25: 2ms, p50: 2ms, p75: 2ms, p90: 2ms, p95: 2ms, p99: 2ms, p999: 2ms, max: 9ms}}",
+                "quantiles that rise from min to max",
+            ),
+            ("{put_latency: {median: 1ms, p50: 1ms}}", "a median beside quantiles"),
+            ("{function: {overhead: -1ms}}", "rehearsal.function.overhead: found"),
             ("{function: {cold_start: 11s}}", "rehearsal.function.cold_start: found"),
             ("{function: {per_batch: 901s}}", "at most 900s"),
             ("{function: {failure_percent: 101}}", "0 to 100 percent"),

@@ -207,7 +207,7 @@ fn checks_what_depends_on_something_else() {
         ("flags: {memory: halt}\n", "3:17: flags.memory: found `halt`, expected one of note, stop"),
         (
             "rehearsal: {put_latency: [1]}\n",
-            "3:26: rehearsal.put_latency: found a list, expected a duration such as 8ms, 1.5s or 100us, or {median: 8ms, p99: 40ms}",
+            "3:26: rehearsal.put_latency: found a list, expected a duration such as 8ms, 1.5s or 100us, {median: 8ms, p99: 40ms}, or ten quantiles from min to max",
         ),
     ] {
         assert_eq!(errors(&minimal(extra, stages)), [expected], "{extra}");

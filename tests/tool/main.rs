@@ -3,6 +3,7 @@
 mod aws_side;
 mod bad_input;
 mod broken_environment;
+mod calibrate;
 mod campaign;
 mod compare;
 mod doctor;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 
 use crate::cli::args::{Global, RehearseArgs, TargetArg};
+use crate::cli::calibration::{self, Model};
 use crate::cli::connect;
 use crate::cli::exit::{CliError, Exit};
 use crate::cli::input;
@@ -36,10 +37,18 @@ pub fn run(global: &Global, args: &RehearseArgs) -> Result<Exit, CliError> {
         )
         .hint("write its settings as the plan's environment instead of `existing`"));
     }
+    let selected = input::select(&plan, args.week, args.phase, &args.tests)?;
+    let Model { assumed: model, assumptions } =
+        calibration::model(&plan, &selected, args.calibrate.as_deref(), args.seed)?;
+    if args.show_model {
+        crate::cli::out::print(format_args!("{}", model.to_yaml()));
+        return Ok(Exit::Done);
+    }
     let rehearsed = Rehearsed {
         global,
-        model: Rehearsal { seed: args.seed.unwrap_or(plan.rehearsal.seed), ..plan.rehearsal },
-        selected: input::select(&plan, args.week, args.phase, &args.tests)?,
+        model,
+        assumptions,
+        selected,
         faults: local::faults(&args.fault)?,
         prices: input::prices(global)?,
         max_cost_usd: input::max_cost(args.max_cost.as_deref())?,
@@ -61,6 +70,7 @@ struct Rehearsed<'a> {
     plan: Plan,
     selected: Vec<usize>,
     model: Rehearsal,
+    assumptions: Vec<String>,
     faults: Vec<FaultSpec>,
     prices: String,
     max_cost_usd: Option<String>,
@@ -91,7 +101,7 @@ impl Rehearsed<'_> {
             stop: self.stop.asked.clone(),
             progress: Arc::clone(&progress),
             lineage: Lineage::default(),
-            rehearsal: Some(Rehearsing { id, assumptions: rehearsal::assumptions(&self.model) }),
+            rehearsal: Some(Rehearsing { id, assumptions: self.assumptions }),
         };
         let mut finished = run_plan(request).await?;
         let left = stack::down(&place.clients, place.clock, &global.env, &step).await?;
@@ -109,6 +119,7 @@ impl Rehearsed<'_> {
         let mut digest = Sha256::new();
         digest.update(&self.plan.hash);
         digest.update(format!("{:?} {:?} {:?}", self.model, self.selected, self.faults));
+        digest.update(self.assumptions.join("\n"));
         digest.update(format!("{:?} {}", self.max_cost_usd, self.global.env));
         digest.update(&self.prices);
         let first = digest.finalize();

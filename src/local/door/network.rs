@@ -11,7 +11,7 @@ use aws_smithy_runtime_api::client::http::{
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 
-use crate::platform::spread::Spread;
+use crate::platform::spread::{Spread, to_timer_grain};
 
 /// `door`, a drawn time away for PutRecord and PutRecords: half of it on the way there, half on the way back. Other
 /// calls take no time: nothing is measured by them.
@@ -63,12 +63,17 @@ impl HttpConnector for Connector {
         if !target.starts_with("Kinesis_20131202.PutRecord") || self.put_latency == Spread::NONE {
             return self.inner.call(request);
         }
-        let latency = self.put_latency.draw(&mut self.rng.lock().unwrap_or_else(PoisonError::into_inner));
+        let (there, back) = {
+            let rng = &mut self.rng.lock().unwrap_or_else(PoisonError::into_inner);
+            let latency = to_timer_grain(self.put_latency.draw(rng), rng);
+            let there = to_timer_grain(latency / 2, rng);
+            (there, latency - there)
+        };
         let inner = self.inner.clone();
         HttpConnectorFuture::new(async move {
-            tokio::time::sleep(latency / 2).await;
+            tokio::time::sleep(there).await;
             let answered = inner.call(request).await;
-            tokio::time::sleep(latency - latency / 2).await;
+            tokio::time::sleep(back).await;
             answered
         })
     }

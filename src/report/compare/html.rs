@@ -7,7 +7,7 @@ use crate::report::html::{page, verdict};
 use crate::report::text::{NONE, number, or_none, plural};
 use crate::verdict::compare::{Comparison, FigureChange, LevelChange, Says, TestChange};
 
-use super::words;
+use super::{prediction, words};
 
 #[path = "whiskers.rs"]
 mod whiskers;
@@ -56,6 +56,7 @@ fn head(comparison: &Comparison) -> Markup {
                 ul { @for why in &comparison.inconclusive { li { "Not judged: " (why) } } }
             }
             @for sentence in words::summary(comparison) { p { (sentence) } }
+            @if let Some(rests_on) = words::rests_on(comparison) { p.meta { (rests_on) } }
         }
     }
 }
@@ -89,9 +90,30 @@ fn configuration(comparison: &Comparison) -> Markup {
 fn test_section(comparison: &Comparison, test: &TestChange) -> Markup {
     html! {
         h2 { (test.id) " " (test.name) }
+        (predicted(comparison, test))
         @for level in &test.levels { (level_section(comparison, level)) }
         h3 { "The whole test" }
         (figures(comparison, &test.figures))
+    }
+}
+
+fn predicted(comparison: &Comparison, test: &TestChange) -> Markup {
+    let found = prediction::Table::of(comparison, test);
+    html! {
+        @if let Some(found) = found {
+            p.meta { (prediction::CAPTION) }
+            div.scroll {
+                table {
+                    thead { tr { th.word { (found.header[0]) } @for title in &found.header[1..] { th { (title) } } } }
+                    tbody {
+                        @for row in &found.rows {
+                            tr { td.name { (row[0]) } @for cell in &row[1..] { td { (cell) } } }
+                        }
+                    }
+                }
+            }
+            @if let Some(whole) = &found.whole { p { (whole) } }
+        }
     }
 }
 

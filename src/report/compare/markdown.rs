@@ -3,7 +3,7 @@
 use crate::report::markdown::{escaped, line, table};
 use crate::verdict::compare::{Comparison, FigureChange, LevelChange, Says, TestChange};
 
-use super::words;
+use super::{prediction, words};
 
 /// Figures that stand in the table that is not folded.
 const LARGER_MAX: usize = 20;
@@ -29,6 +29,10 @@ pub fn markdown(comparison: &Comparison) -> String {
         &mut out,
         &words::summary(comparison).iter().map(|text| escaped(text)).collect::<Vec<_>>().join(" "),
     );
+    if let Some(rests_on) = words::rests_on(comparison) {
+        line(&mut out, &format!("\n{}", escaped(&rests_on)));
+    }
+    predictions(&mut out, comparison);
     configuration(&mut out, comparison, [left, right]);
     larger(&mut out, comparison, [left, right]);
     for test in &comparison.tests {
@@ -83,6 +87,17 @@ fn configuration(out: &mut String, comparison: &Comparison, [left, right]: [&str
     table(out, &["setting", left, right], 3, rows);
     for change in &comparison.plan_changes {
         line(out, &format!("\nPlan: {}.", escaped(change)));
+    }
+}
+
+fn predictions(out: &mut String, comparison: &Comparison) {
+    for test in &comparison.tests {
+        let Some(found) = prediction::Table::of(comparison, test) else { continue };
+        line(out, &format!("\n**{}**: {}\n", escaped(&test.id), prediction::CAPTION));
+        table(out, &found.header, 1, found.rows.into_iter().take(LEVELS_MAX));
+        if let Some(whole) = found.whole {
+            line(out, &format!("\n{}", escaped(&whole)));
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod html;
 mod markdown;
+mod prediction;
 mod terminal;
 #[cfg(test)]
 mod tests;

@@ -6,7 +6,7 @@ use crate::report::terminal::{Page, WIDTH_MIN, aligned, finished, line};
 use crate::report::text::{number, or_none};
 use crate::verdict::compare::{Comparison, FigureChange, LevelChange, Says, TestChange};
 
-use super::words;
+use super::{prediction, words};
 
 /// From this width on the absolute difference and the range of earlier runs have columns of their own.
 const WIDTH_ROOMY: u16 = 112;
@@ -64,6 +64,9 @@ fn head(out: &mut String, comparison: &Comparison, page: &Page) {
     for sentence in words::summary(comparison) {
         page.paragraph(out, "", &sentence);
     }
+    if let Some(rests_on) = words::rests_on(comparison) {
+        page.paragraph(out, "", &rests_on);
+    }
 }
 
 fn configuration(out: &mut String, comparison: &Comparison, page: &Page) {
@@ -85,11 +88,25 @@ fn configuration(out: &mut String, comparison: &Comparison, page: &Page) {
 
 fn test_section(out: &mut String, comparison: &Comparison, test: &TestChange, page: &Page) {
     line(out, &format!("\n{} {}", test.id, test.name));
+    prediction(out, comparison, test, page);
     for level in &test.levels {
         level_section(out, comparison, level, page);
     }
     for figure in &test.figures {
         page.paragraph(out, &format!("\n  {}  ", figure.figure), &without_interval(figure));
+    }
+}
+
+fn prediction(out: &mut String, comparison: &Comparison, test: &TestChange, page: &Page) {
+    let Some(found) = prediction::Table::of(comparison, test) else { return };
+    line(out, &format!("\n  {}", prediction::CAPTION));
+    let mut table = page.table(&found.header, 1);
+    for row in &found.rows {
+        table.add_row(row.iter().enumerate().map(|(index, text)| aligned(text, index >= 1)));
+    }
+    out.push_str(&finished(table));
+    if let Some(whole) = &found.whole {
+        page.paragraph(out, "  ", whole);
     }
 }
 

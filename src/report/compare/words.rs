@@ -1,5 +1,6 @@
 //! What every format of a comparison says alike.
 
+use super::prediction;
 use crate::report::text::{self, NONE, count, number};
 use crate::verdict::compare::{Comparison, FigureChange, LevelChange, Says};
 
@@ -113,7 +114,14 @@ pub fn summary(comparison: &Comparison) -> Vec<String> {
         text::plural(levels, "level")
     ));
     sentences.push(earlier(comparison));
+    sentences.extend(prediction::how_well(comparison));
     sentences
+}
+
+/// What a prediction rests on; `None` where there is none.
+pub fn rests_on(comparison: &Comparison) -> Option<String> {
+    let assumptions = prediction::assumptions(comparison);
+    (!assumptions.is_empty()).then(|| format!("The prediction assumes that {}.", assumptions.join("; that ")))
 }
 
 fn earlier(comparison: &Comparison) -> String {

@@ -129,7 +129,7 @@ pub const DRAIN: Figure = Figure {
     key: "drain_time",
     unit: "s",
     worse: Worse::Higher,
-    of: Of::Test(|test| test.drain_s),
+    of: Of::Test(KeptTest::drain_time_s),
     noise: Noise::Unknown(ONE_VALUE),
 };
 

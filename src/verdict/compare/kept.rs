@@ -36,6 +36,7 @@ pub struct KeptHead {
     /// `completed`, `killed`, or why it was stopped early.
     pub end: String,
     pub rehearsal: bool,
+    pub assumptions: Vec<String>,
     pub faults: Vec<String>,
     pub verdict: Option<Verdict>,
 }
@@ -54,7 +55,15 @@ pub struct KeptTest {
     pub payload: KeptPayload,
     pub finished: bool,
     pub drain_s: Option<f64>,
+    pub actions: Vec<KeptAction>,
     pub levels: Vec<KeptLevel>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub struct KeptAction {
+    /// `None`: it was not carried out, or never caught up.
+    pub catch_up_s: Option<f64>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
@@ -152,6 +161,12 @@ impl KeptRun {
 }
 
 impl KeptTest {
+    /// As the criterion `drain_time`: the longest of the drain after the load and of each action's catching up.
+    pub fn drain_time_s(&self) -> Option<f64> {
+        let longest = |longest: f64, action: &KeptAction| Some(longest.max(action.catch_up_s?));
+        self.actions.iter().try_fold(self.drain_s?, longest)
+    }
+
     /// Which of the levels of this name the one at `index` is, from 0: a plan may hold the same rate twice.
     pub fn occurrence(&self, index: usize) -> usize {
         let name = self.levels.get(index).map(|level| &level.name);

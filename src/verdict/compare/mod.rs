@@ -75,6 +75,7 @@ fn brief(side: &Side) -> RunBrief {
         tool_version: head.tool_version.clone(),
         end: head.end.clone(),
         rehearsal: head.rehearsal,
+        assumptions: head.assumptions.clone(),
         verdict: head.verdict,
         without_intervals: side.cells.as_ref().err().cloned(),
     }

@@ -51,6 +51,8 @@ pub struct RunBrief {
     pub end: String,
     /// Rehearsed in virtual time: its figures are predicted, not measured.
     pub rehearsal: bool,
+    /// What a rehearsal rests on, a sentence each; empty for a run.
+    pub assumptions: Vec<String>,
     pub verdict: Option<Verdict>,
     /// Why the run gives no intervals; null where it does.
     pub without_intervals: Option<String>,

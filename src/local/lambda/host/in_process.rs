@@ -18,7 +18,7 @@ use crate::local::lambda::logs::LogStream;
 use crate::local::lambda::stream_name;
 use crate::local::service::BoxFuture;
 use crate::platform::clock::Clock;
-use crate::platform::spread::Spread;
+use crate::platform::spread::{Spread, to_timer_grain};
 
 /// What the handler gets.
 #[derive(Clone, Debug)]
@@ -50,6 +50,8 @@ pub struct InProcessHost {
     clock: Clock,
     handler: Handler,
     init: Spread,
+    poll_late: Spread,
+    printed: Printed,
     /// What REPORT lines say about memory; `None` leaves it out.
     memory_used_mb: Option<u32>,
     idle: Mutex<IdlePool<Sandbox>>,
@@ -58,6 +60,9 @@ pub struct InProcessHost {
     inits: Mutex<fastrand::Rng>,
     closed: AtomicBool,
 }
+
+/// Lines that the handler has printed and that are not in the function's log yet: those of one batch, mostly.
+pub type Printed = Arc<Mutex<Vec<String>>>;
 
 /// How the handler's work ended.
 enum Ended {
@@ -78,6 +83,8 @@ impl InProcessHost {
             clock,
             handler,
             init: init.into(),
+            poll_late: Spread::NONE,
+            printed: Printed::default(),
             memory_used_mb: None,
             idle: Mutex::default(),
             running: Running::default(),
@@ -85,6 +92,18 @@ impl InProcessHost {
             inits: Mutex::new(fastrand::Rng::with_seed(seed)),
             closed: AtomicBool::new(false),
         }
+    }
+
+    /// Polls of a stream begin so much later than they are due: a model, not a measurement.
+    pub fn with_poll_late(mut self, poll_late: Spread) -> InProcessHost {
+        self.poll_late = poll_late;
+        self
+    }
+
+    /// What the handler puts there comes into the log of the invocation that ends next.
+    pub fn with_printed(mut self, printed: Printed) -> InProcessHost {
+        self.printed = printed;
+        self
     }
 
     /// Prints this as `Max Memory Used`: a model, not a measurement.
@@ -156,6 +175,10 @@ impl InProcessHost {
                 (report::error_document(error_type, &message), Status::Error(error_type.to_owned()))
             }
         };
+        let printed = std::mem::take(&mut *self.printed.lock().expect("printed lines lock"));
+        for line in printed {
+            sandbox.log.write(line).await;
+        }
         sandbox.log.write(report::end_line(request_id)).await;
         let memory_size_mb = function.memory_mb;
         let memory_used_mb = self.memory_used_mb;
@@ -199,6 +222,14 @@ impl FunctionHost for InProcessHost {
     fn retire<'a>(&'a self, function_arn: &'a str, below_revision: u64) -> BoxFuture<'a, ()> {
         self.idle.lock().expect("idle sandboxes lock").retire(function_arn, below_revision);
         Box::pin(std::future::ready(()))
+    }
+
+    fn poll_late(&self) -> Duration {
+        if self.poll_late == Spread::NONE {
+            return Duration::ZERO;
+        }
+        let rng = &mut self.inits.lock().expect("inits lock");
+        to_timer_grain(self.poll_late.draw(rng), rng)
     }
 
     fn has_idle(&self, function: &FunctionVersion) -> bool {

@@ -95,6 +95,12 @@ pub trait FunctionHost: Send + Sync {
 
     /// Ends every sandbox, busy or not, and removes every temporary folder. Later invocations fail.
     fn shutdown(&self) -> BoxFuture<'_, ()>;
+
+    /// How much later than it is due the next poll of a stream begins. Time that passes by itself has its own lateness;
+    /// a host in virtual time, where every timer is exact, has what it models.
+    fn poll_late(&self) -> Duration {
+        Duration::ZERO
+    }
 }
 
 /// How long the first INIT of a sandbox may take. Lambda developer guide, "Init phase": 10 s. The second one has

@@ -6,14 +6,15 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde_json::json;
 
-use super::in_process::{FunctionFailure, InProcessHost, Invocation};
+use super::in_process::{FunctionFailure, InProcessHost, Invocation, Printed};
 use crate::consumer::{
-    ENVELOPE_PATHS_VARIABLE, Handler, InvocationContext, ON_POISON_VARIABLE, QUEUE_URL_VARIABLE,
-    ReceiptSender, WORK_VARIABLE, Work, envelope_paths_from, on_poison_from, work_from,
+    ENVELOPE_PATHS_VARIABLE, Handler, InvocationContext, METRIC_VARIABLE, ON_POISON_VARIABLE,
+    QUEUE_URL_VARIABLE, ReceiptSender, WORK_VARIABLE, Work, envelope_paths_from, metric_from, on_poison_from,
+    work_from,
 };
 use crate::local::service::{BoxFuture, Service};
 use crate::platform::clock::Clock;
-use crate::platform::spread::Spread;
+use crate::platform::spread::{Spread, to_timer_grain};
 
 /// How the function behaves, in place of a measurement.
 #[derive(Clone, Debug, PartialEq)]
@@ -24,9 +25,13 @@ pub struct FunctionModel {
     pub per_batch: Spread,
     /// Of each record of the batch, one after the other: a batch takes its number times the median.
     pub per_record: Spread,
+    /// Of each invocation when its work is done: sending the receipt, taking the answer.
+    pub overhead: Spread,
     /// Share of invocations that fail as a whole, 0 to 1.
     pub failure_rate: f64,
     pub memory_used_mb: u32,
+    /// How much later than it is due a poll of the stream begins.
+    pub poll_late: Spread,
 }
 
 /// The queue that receipts go to, known once the services stand.
@@ -35,7 +40,8 @@ pub type Queue = Arc<OnceLock<Arc<dyn Service>>>;
 /// A host whose every function is the reference function; `queue` must be set before the first invocation.
 pub fn host(clock: Clock, model: FunctionModel, queue: Queue, seed: u64) -> InProcessHost {
     let init = model.init;
-    let memory_used_mb = model.memory_used_mb;
+    let (memory_used_mb, poll_late) = (model.memory_used_mb, model.poll_late);
+    let printed = Printed::default();
     let function = Arc::new(Function {
         clock,
         model,
@@ -43,12 +49,14 @@ pub fn host(clock: Clock, model: FunctionModel, queue: Queue, seed: u64) -> InPr
         seed,
         rng: Arc::new(Mutex::new(fastrand::Rng::with_seed(seed))),
         handler: OnceLock::new(),
+        printed: Arc::clone(&printed),
     });
     let call = move |invocation: Invocation| {
         let function = Arc::clone(&function);
         Box::pin(async move { function.invoke(invocation).await }) as BoxFuture<'static, _>
     };
-    InProcessHost::new(clock, Arc::new(call), init, seed).with_memory_used_mb(memory_used_mb)
+    let host = InProcessHost::new(clock, Arc::new(call), init, seed);
+    host.with_memory_used_mb(memory_used_mb).with_poll_late(poll_late).with_printed(printed)
 }
 
 struct Function {
@@ -59,6 +67,7 @@ struct Function {
     rng: Arc<Mutex<fastrand::Rng>>,
     /// What the stack sets is known with the first invocation.
     handler: OnceLock<Result<Handler<ToQueue>, String>>,
+    printed: Printed,
 }
 
 impl Function {
@@ -76,6 +85,13 @@ impl Function {
             memory_used_mb: Arc::new(move || memory_used_mb),
         };
         let answered = handler.handle_bytes(&invocation.event, &context).await;
+        if self.model.overhead != Spread::NONE {
+            let overhead = {
+                let rng = &mut self.rng.lock().unwrap_or_else(PoisonError::into_inner);
+                to_timer_grain(self.model.overhead.draw(rng), rng)
+            };
+            tokio::time::sleep(overhead).await;
+        }
         let answer = answered.map_err(|error| failure(error.kind(), error.to_string()))?;
         Ok(Bytes::from(answer.to_string()))
     }
@@ -93,14 +109,27 @@ impl Function {
         let work = Work::Modelled(Arc::new(move |records| {
             let rng = &mut rng.lock().unwrap_or_else(PoisonError::into_inner);
             // One draw for all records of a batch: what slows a function down mostly lasts longer than a record.
-            asked + model.per_batch.draw(rng) + model.per_record.draw(rng) * records as u32
+            let modelled = model.per_batch.draw(rng) + model.per_record.draw(rng) * records as u32;
+            to_timer_grain(asked + modelled, rng)
         }));
         let clock = self.clock;
         let now: Arc<dyn Fn() -> i64 + Send + Sync> = Arc::new(move || clock.now_us());
         let sender = ToQueue { queue: Arc::clone(queue), queue_url };
         let poison = on_poison_from(of(ON_POISON_VARIABLE)).map_err(|error| error.to_string())?;
         let paths = envelope_paths_from(of(ENVELOPE_PATHS_VARIABLE)).map_err(|error| error.to_string())?;
-        Ok(Handler::new(sender, now, work, self.seed).on_poison(poison).envelope_paths(paths))
+        let printed = Arc::clone(&self.printed);
+        let print =
+            move |line: &str| printed.lock().unwrap_or_else(PoisonError::into_inner).push(line.to_owned());
+        let mut handler = Handler::new(sender, now, work, self.seed)
+            .with_log(Arc::new(print))
+            .on_poison(poison)
+            .envelope_paths(paths);
+        // Its lines are a good part of what the function's log costs.
+        if metric_from(of(METRIC_VARIABLE)).map_err(|error| error.to_string())? {
+            let name = invocation.function_arn.rsplit(':').next().unwrap_or_default();
+            handler = handler.with_metric(name.to_owned());
+        }
+        Ok(handler)
     }
 }
 

@@ -109,7 +109,8 @@ impl Reader {
         let bytes: usize = records.iter().map(record_bytes).sum();
         let share = Duration::from_secs_f64(bytes as f64 / SHARD_READ_BYTES_PER_S as f64);
         let pause = if more { POLL_AGAIN.max(share) } else { POLL_EVERY.max(share) };
-        Polled { at, closed: iterator.is_none(), records, iterator, next_poll: began + pause, problem: None }
+        let next_poll = began + pause + self.shared.host.poll_late();
+        Polled { at, closed: iterator.is_none(), records, iterator, next_poll, problem: None }
     }
 
     fn failed(&self, began: Instant, error: &ApiError) -> Polled {

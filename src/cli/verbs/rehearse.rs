@@ -10,7 +10,7 @@ use crate::cli::connect;
 use crate::cli::exit::{CliError, Exit};
 use crate::cli::input;
 use crate::cli::progress::Virtual;
-use crate::cli::rehearsal::{self, Place};
+use crate::cli::rehearsal::{self, Nothing, Place};
 use crate::cli::signals::StopSignal;
 use crate::cli::verbs::{local, report, run as run_verb, test};
 use crate::evidence::rundir::RunDir;
@@ -71,7 +71,8 @@ impl Rehearsed<'_> {
     async fn rehearse(self, file: &Path) -> Result<Exit, CliError> {
         let global = self.global;
         let progress: Arc<dyn Progress> = Arc::new(Virtual::new());
-        let place = Place::new(&self.model, connect::local_region(global), self.faults.clone()).await?;
+        let region = connect::local_region(global);
+        let mut place = Place::new(&self.model, region, self.faults.clone(), &Nothing).await?;
         let id_seed = self.id_seed();
         let runs = self.make_room(&place, id_seed)?;
         let up = connect::up_request(global, Some(&self.plan))?;
@@ -99,7 +100,7 @@ impl Rehearsed<'_> {
             finished.failure.get_or_insert(SessionError::LeftBehind { env: global.env.clone(), left });
         }
         test::keep_truth(&place.cloud, &finished.dir)?;
-        place.cloud.end().await;
+        place.end().await;
         progress.settle();
         tell(global, &finished, file)
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde_json::json;
 
-use super::in_process::{FunctionFailure, InProcessHost, Invocation};
+use super::in_process::{self, FunctionFailure, InProcessHost, Invocation};
 use crate::consumer::{
     ENVELOPE_PATHS_VARIABLE, Handler, InvocationContext, ON_POISON_VARIABLE, QUEUE_URL_VARIABLE,
     ReceiptSender, WORK_VARIABLE, Work, envelope_paths_from, on_poison_from, work_from,
@@ -26,29 +26,26 @@ pub struct FunctionModel {
     pub per_record: Spread,
     /// Share of invocations that fail as a whole, 0 to 1.
     pub failure_rate: f64,
+    /// A function with less memory is killed in each invocation.
     pub memory_used_mb: u32,
 }
 
 /// The queue that receipts go to, known once the services stand.
 pub type Queue = Arc<OnceLock<Arc<dyn Service>>>;
 
-/// A host whose every function is the reference function; `queue` must be set before the first invocation.
-pub fn host(clock: Clock, model: FunctionModel, queue: Queue, seed: u64) -> InProcessHost {
-    let init = model.init;
-    let memory_used_mb = model.memory_used_mb;
-    let function = Arc::new(Function {
-        clock,
-        model,
-        queue,
-        seed,
-        rng: Arc::new(Mutex::new(fastrand::Rng::with_seed(seed))),
-        handler: OnceLock::new(),
-    });
-    let call = move |invocation: Invocation| {
+/// The reference function as a handler; `queue` must be set before the first invocation.
+pub fn handler(clock: Clock, model: FunctionModel, queue: Queue, seed: u64) -> in_process::Handler {
+    let rng = Arc::new(Mutex::new(fastrand::Rng::with_seed(seed)));
+    let function = Arc::new(Function { clock, model, queue, seed, rng, handler: OnceLock::new() });
+    Arc::new(move |invocation: Invocation| {
         let function = Arc::clone(&function);
         Box::pin(async move { function.invoke(invocation).await }) as BoxFuture<'static, _>
-    };
-    InProcessHost::new(clock, Arc::new(call), init, seed).with_memory_used_mb(memory_used_mb)
+    })
+}
+
+/// A host whose every function is `handler`, with the cold start and the memory of the model.
+pub fn host(clock: Clock, model: &FunctionModel, handler: in_process::Handler, seed: u64) -> InProcessHost {
+    InProcessHost::new(clock, handler, model.init, seed).with_memory_used_mb(model.memory_used_mb)
 }
 
 struct Function {
@@ -63,7 +60,15 @@ struct Function {
 
 impl Function {
     async fn invoke(&self, invocation: Invocation) -> Result<Bytes, FunctionFailure> {
-        let fails = self.rng.lock().unwrap_or_else(PoisonError::into_inner).f64() < self.model.failure_rate;
+        let (fails, per_batch) = {
+            let rng = &mut self.rng.lock().unwrap_or_else(PoisonError::into_inner);
+            let is_out_of_memory = self.model.memory_used_mb > invocation.memory_mb;
+            (rng.f64() < self.model.failure_rate, is_out_of_memory.then(|| self.model.per_batch.draw(rng)))
+        };
+        if let Some(until_killed) = per_batch {
+            tokio::time::sleep(until_killed).await;
+            return Err(FunctionFailure::killed(&invocation.request_id));
+        }
         if fails {
             return Err(failure("Runtime.Modelled", "the model has it fail".to_owned()));
         }
@@ -105,7 +110,7 @@ impl Function {
 }
 
 fn failure(error_type: &str, message: String) -> FunctionFailure {
-    FunctionFailure { error_type: error_type.to_owned(), message }
+    FunctionFailure::new(error_type, message)
 }
 
 /// Sends receipts to the local SQS without a client between: nothing of the function's own is measured here.

@@ -15,13 +15,13 @@ use crate::cli::signals::StopSignal;
 use crate::cli::verbs::{local, report, run as run_verb, test};
 use crate::evidence::rundir::RunDir;
 use crate::local::faults::FaultSpec;
-use crate::plan::{Plan, Rehearsal};
+use crate::plan::{Architecture, Plan, Rehearsal};
 use crate::session::SessionError;
 use crate::session::campaign::Lineage;
 use crate::session::progress::Progress;
 use crate::session::publish::publish;
 use crate::session::run::{Rehearsing, RunFinished, RunRequest, run as run_plan};
-use crate::stack;
+use crate::stack::{self, artifact::Artifact};
 use crate::wire::run_id::RunId;
 
 pub fn run(global: &Global, args: &RehearseArgs) -> Result<Exit, CliError> {
@@ -75,7 +75,8 @@ impl Rehearsed<'_> {
         let mut place = Place::new(&self.model, region, self.faults.clone(), &Nothing).await?;
         let id_seed = self.id_seed();
         let runs = self.make_room(&place, id_seed)?;
-        let up = connect::up_request(global, Some(&self.plan))?;
+        let architecture = self.plan.environment.function.architecture.unwrap_or(Architecture::X86_64);
+        let up = connect::up_request_of(global, Some(&self.plan), Artifact::stand_in(architecture))?;
         let step = connect::stack_steps(global, &*progress);
         let standing = stack::up(&place.clients, place.clock, &up, &step).await?;
         let request = RunRequest {
@@ -94,7 +95,9 @@ impl Rehearsed<'_> {
             lineage: Lineage::default(),
             rehearsal: Some(Rehearsing { id_seed, assumptions: rehearsal::assumptions(&self.model) }),
         };
-        let mut finished = run_plan(request).await?;
+        // In a task of its own, so that a panic in it still ends with a message and an exit code.
+        let ran = tokio::spawn(run_plan(request)).await;
+        let mut finished = ran.map_err(|panicked| SessionError::Panic(panicked.to_string()))??;
         let left = stack::down(&place.clients, place.clock, &global.env, &step).await?;
         if !left.is_empty() {
             finished.failure.get_or_insert(SessionError::LeftBehind { env: global.env.clone(), left });

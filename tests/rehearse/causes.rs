@@ -9,7 +9,13 @@ pub const QUICK: &str = "per_batch: 15ms";
 
 /// 100/s and then `rate` for `hold_s`, on `environment`. `function` is how the function behaves; `beside` more of
 /// what is assumed.
-pub fn plan(environment: &str, test: &str, (rate, hold_s): (u32, u32), function: &str, beside: &str) -> String {
+pub fn plan(
+    environment: &str,
+    test: &str,
+    (rate, hold_s): (u32, u32),
+    function: &str,
+    beside: &str,
+) -> String {
     format!(
         "schema: streamgauge/plan/v1
 name: a planted cause

@@ -44,7 +44,7 @@ fn with(spec: &str) -> (Rehearsed, Truth) {
     let report = &rehearsed.report;
     assert_eq!((&report["run"]["faults"], &report["run"]["rehearsal"]), (&json!([spec]), &json!(true)));
     let summary = report["summary"].to_string();
-    assert!(summary.contains("Faults were planted on purpose"), "{summary}");
+    assert!(summary.contains("planted on purpose"), "{summary}");
     assert_eq!(report["delivery"]["complete"], true, "{}", report["delivery"]);
     (rehearsed, truth)
 }
@@ -53,10 +53,12 @@ fn with(spec: &str) -> (Rehearsed, Truth) {
 #[track_caller]
 fn delivery(rehearsed: &Rehearsed, differing: &[(&str, u64)]) {
     let reported = &rehearsed.report["delivery"];
-    let figures = ["acked", "delivered", "lost", "unconfirmed", "delivered_unacked", "dead_lettered", "out_of_order"];
+    let figures =
+        ["acked", "delivered", "lost", "unconfirmed", "delivered_unacked", "dead_lettered", "out_of_order"];
     for figure in figures {
         let otherwise = if ["acked", "delivered"].contains(&figure) { RECORDS } else { 0 };
-        let expected = differing.iter().find(|(name, _)| *name == figure).map_or(otherwise, |(_, count)| *count);
+        let expected =
+            differing.iter().find(|(name, _)| *name == figure).map_or(otherwise, |(_, count)| *count);
         assert_eq!(reported[figure], expected, "{figure}: {reported:#}");
     }
     for cause in ["producer", "redelivery"] {
@@ -117,15 +119,17 @@ fn what_was_put_again_after_a_lost_answer_is_there_twice() {
 
 #[test]
 fn dropped_records_are_lost() {
-    let (rehearsed, _) = with("drop:count=7");
-    delivery(&rehearsed, &[("delivered", RECORDS - 7), ("lost", 7)]);
+    let (rehearsed, truth) = with("drop:count=7");
+    let dropped = truth.sum("records");
+    delivery(&rehearsed, &[("delivered", RECORDS - dropped), ("lost", dropped)]);
     assert_eq!(rehearsed.code, 1, "{}", rehearsed.stderr);
 }
 
 #[test]
 fn a_batch_that_is_delivered_again_is_told_from_one_that_was_put_twice() {
     let (rehearsed, truth) = with("redeliver:count=2");
-    let records: usize = truth.0.iter().map(|event| event["kinesis_sequences"].as_array().unwrap().len()).sum();
+    let records: usize =
+        truth.0.iter().map(|event| event["kinesis_sequences"].as_array().unwrap().len()).sum();
     delivery(&rehearsed, &[("redelivery", records as u64)]);
 }
 

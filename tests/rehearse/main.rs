@@ -24,7 +24,7 @@ struct Rehearsed {
     stderr: String,
     /// The run directory; goes with the bench.
     dir: PathBuf,
-    bench: Bench,
+    _bench: Bench,
 }
 
 /// Rehearses a plan. It must come to a report, whatever that says.
@@ -35,7 +35,7 @@ fn rehearse(plan: &str, args: &[&str]) -> Rehearsed {
     let dirs = rehearsals(bench.path());
     assert_eq!(dirs.len(), 1, "exit {}\n{}", done.code, done.stderr);
     let dir = dirs[0].clone();
-    Rehearsed { code: done.code, report: report(&dir), stderr: done.stderr, dir, bench }
+    Rehearsed { code: done.code, report: report(&dir), stderr: done.stderr, dir, _bench: bench }
 }
 
 /// The directories of rehearsals under a working directory.

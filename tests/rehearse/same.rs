@@ -54,7 +54,11 @@ fn twice(plan: &str, args: &[&str]) -> BTreeMap<String, Vec<u8>> {
     let first = made(plan, args, |_| {});
     let second = made(plan, args, |command| {
         command.env("HOME", "/nonexistent").env("TZ", "Asia/Tokyo").env("LANG", "de_DE.UTF-8");
-        command.env("RUST_LOG", "trace").env("NO_COLOR", "1").env("COLUMNS", "300").env("AWS_REGION", "eu-west-1");
+        command
+            .env("RUST_LOG", "trace")
+            .env("NO_COLOR", "1")
+            .env("COLUMNS", "300")
+            .env("AWS_REGION", "eu-west-1");
     });
     assert_same(&first, &second);
     first
@@ -72,28 +76,38 @@ fn rates_and_what_every_seed_draws() {
 
 #[test]
 fn keys_payloads_and_arrivals_that_are_drawn() {
-    twice(&with("        arrivals: poisson\n        keys: {count: 500, zipf: 1.1}\n"), &[]);
+    twice(
+        &with("        arrivals: poisson\n        keys: {count: 500, distribution: zipf, exponent: 1.1}\n"),
+        &[],
+    );
     let poison = with("").replace("target: 60}]", "target: 60, poison: 3}]");
     twice(&poison, &[]);
 }
 
 #[test]
 fn virtual_users() {
-    let users = with("        users: {think_time: {min: 200ms, max: 700ms}}\n").replace("target: 60", "target: 10");
+    let users =
+        with("        users: {think_time: {min: 200ms, max: 700ms}}\n").replace("target: 60", "target: 10");
     twice(&users, &[]);
 }
 
 #[test]
 fn actions_during_the_load() {
-    let actions = "        actions:\n          - {at: 5s, do: disable_mapping}\n          - {at: 12s, do: enable_mapping}\n";
-    twice(&with(actions), &[]);
+    let actions = "target: 60, actions: [{at: 5s, disable_mapping: {for: 7s}}]}]\n";
+    twice(&with("").replace("target: 60}]\n", actions), &[]);
 }
 
 #[test]
 fn faults() {
     let kinds = [
-        "lost-answer:rate=2%", "drop:count=3", "redeliver:count=2", "swap:count=2", "kill-function:count=1",
-        "lost-receipt:count=1", "throttle:rate=3%", "error:rate=2%",
+        "lost-answer:rate=2%",
+        "drop:count=3",
+        "redeliver:count=2",
+        "swap:count=2",
+        "kill-function:count=1",
+        "lost-receipt:count=1",
+        "throttle:rate=3%",
+        "error:rate=2%",
     ];
     let args: Vec<&str> = kinds.iter().flat_map(|spec| ["--fault", *spec]).collect();
     let first = twice(&with("        put: batch\n"), &args);

@@ -65,7 +65,8 @@ impl Readers {
         for stream in texts(&streams["StreamNames"]) {
             let shards = self.call("ListShards", json!({"StreamName": stream})).await?;
             let listed = shards["Shards"].as_array().into_iter().flatten();
-            for shard in listed.filter(|shard| shard["SequenceNumberRange"]["EndingSequenceNumber"].is_null()) {
+            for shard in listed.filter(|shard| shard["SequenceNumberRange"]["EndingSequenceNumber"].is_null())
+            {
                 let of = (stream.clone(), shard["ShardId"].as_str().unwrap_or_default().to_owned());
                 let iterator = self.iterators.remove(&of).flatten();
                 open.insert(of, iterator);

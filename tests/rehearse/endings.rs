@@ -28,7 +28,9 @@ fn under_way(bench: &Bench) -> Child {
         bench.command(&["rehearse", "plan.yaml"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
     let child = child.unwrap();
     wait_for("the second test", Duration::from_secs(120), || {
-        let events = std::fs::read_to_string(the_one(bench)?.join("events.jsonl")).ok()?;
+        // One that has a report is what was there before.
+        let dir = the_one(bench).filter(|dir| !dir.join("report.json").exists())?;
+        let events = std::fs::read_to_string(dir.join("events.jsonl")).ok()?;
         (events.matches("\"test_started\"").count() == 2 && events.contains("\"target_rps\":100.0"))
             .then_some(())
     });
@@ -61,8 +63,12 @@ fn ctrl_c_keeps_and_reports_what_was_rehearsed() {
         let report = report(&the_one(&bench).unwrap());
         assert_eq!(report["tests"][0]["verdict"], "pass", "{:#}", report["tests"][0]);
         let delivery = &report["delivery"];
-        assert!(delivery["acked"].as_u64().unwrap() > 400 && delivery["lost"] == 0, "{delivery:#}");
-        assert!(report["summary"].to_string().contains("The run was stopped: interrupted"), "{:#}", report["summary"]);
+        assert!(delivery["acked"].as_u64().unwrap() >= 200 && delivery["lost"] == 0, "{delivery:#}");
+        assert!(
+            report["summary"].to_string().contains("The run was stopped: interrupted"),
+            "{:#}",
+            report["summary"]
+        );
     }
 }
 

@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 use crate::causes::{QUICK, plan};
 use crate::{Rehearsed, rehearse};
 
-/// A rehearsal that the flag is to stop, for up to three minutes; `level` is where it is raised first.
+/// A rehearsal that the flag is to stop, for up to three minutes; `level` is where it is raised first: what only
+/// CloudWatch knows, with the first whole minute.
 fn stopped_by(
     flag: &str,
     level: &str,
@@ -48,7 +49,7 @@ fn iterator_age_that_grows() {
 #[test]
 fn lambda_throttles() {
     let on = ("  stream: {shards: 3}\n  function: {reserved_concurrency: 1}", 30);
-    let (rehearsed, raised) = stopped_by("lambda_throttles", "100/s hold", on, "per_batch: 300ms", "");
+    let (rehearsed, raised) = stopped_by("lambda_throttles", "30/s hold", on, "per_batch: 300ms", "");
     assert_eq!(
         (&raised["confirmed"], &raised["confirmed_by"]),
         (&json!(true), &json!("lambda.Throttles.Sum"))
@@ -78,7 +79,7 @@ fn writes_that_the_stream_refuses() {
 fn reads_that_the_stream_refuses() {
     let on = ("  stream: {shards: 1}", 30);
     let beside = "  other_reads_per_s: 20\n";
-    let (rehearsed, raised) = stopped_by("read_throughput_exceeded", "100/s hold", on, QUICK, beside);
+    let (rehearsed, raised) = stopped_by("read_throughput_exceeded", "30/s hold", on, QUICK, beside);
     assert_eq!(raised["confirmed"], true, "{raised:#}");
     let assumed = &rehearsed.report["run"]["assumptions"];
     assert!(assumed.to_string().contains("other consumers read each shard 20 times a second"), "{assumed:#}");
@@ -88,7 +89,7 @@ fn reads_that_the_stream_refuses() {
 fn a_function_that_fails() {
     let on = ("  stream: {shards: 1}", 30);
     let function = "per_batch: 15ms, failure_percent: 10";
-    let (_, raised) = stopped_by("error_rate", "100/s hold", on, function, "");
+    let (_, raised) = stopped_by("error_rate", "30/s hold", on, function, "");
     assert_eq!(raised["confirmed"], true, "{raised:#}");
 }
 

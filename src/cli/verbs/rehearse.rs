@@ -74,11 +74,12 @@ impl Rehearsed<'_> {
         let region = connect::local_region(global);
         let mut place = Place::new(&self.model, region, self.faults.clone(), &Nothing).await?;
         let id_seed = self.id_seed();
-        let runs = self.make_room(&place, id_seed)?;
         let architecture = self.plan.environment.function.architecture.unwrap_or(Architecture::X86_64);
         let up = connect::up_request_of(global, Some(&self.plan), Artifact::stand_in(architecture))?;
         let step = connect::stack_steps(global, &*progress);
         let standing = stack::up(&place.clients, place.clock, &up, &step).await?;
+        // Not before: the run id has the time of the run's start in it.
+        let runs = self.make_room(&place, id_seed)?;
         let request = RunRequest {
             clients: place.clients.clone(),
             clock: place.clock,

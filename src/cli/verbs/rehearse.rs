@@ -114,7 +114,8 @@ impl Rehearsed<'_> {
         let mut digest = Sha256::new();
         digest.update(&self.plan.hash);
         digest.update(format!("{:?} {:?} {:?}", self.model, self.selected, self.faults));
-        digest.update(format!("{:?} {}", self.max_cost_usd, self.global.env));
+        let region = connect::local_region(self.global);
+        digest.update(format!("{:?} {} {region}", self.max_cost_usd, self.global.env));
         digest.update(&self.prices);
         let first = digest.finalize();
         u64::from_le_bytes(std::array::from_fn(|index| first[index]))

@@ -73,7 +73,8 @@ def check_break(report, shards):
     assert low <= finding["from_rps"] <= high, finding
     # What it was sent beyond that was refused: this is what came through.
     most = max(level["achieved_rps"] for level in test["levels"])
-    assert 0.95 * limit <= most <= 1.02 * limit, most
+    # A shard that was idle takes a second's records on top, once.
+    assert 0.95 * limit <= most <= 1.1 * limit, most
     print(f"  3.1 on {shards} shard(s): {broke['first']} from {finding['from_rps']:.0f}/s, at most {most:.0f}/s acked")
 
 

@@ -74,6 +74,9 @@ impl Function {
         }
         let handler = self.handler.get_or_init(|| self.handler(&invocation));
         let handler = handler.as_ref().map_err(|error| failure("Runtime.InitError", error.clone()))?;
+        if invocation.cold_start {
+            handler.starts_again();
+        }
         let memory_used_mb = self.model.memory_used_mb;
         let context = InvocationContext {
             request_id: invocation.request_id,

@@ -104,9 +104,9 @@ fn the_same_rehearsal_twice_at_once_is_refused() {
 fn a_full_disk_is_said_and_what_was_written_can_be_reported() {
     let bench = Bench::new();
     bench.write("plan.yaml", LONG);
-    // No file may grow beyond 200 blocks: for whoever writes, a disk that is full.
+    // No file may grow beyond 40 blocks: for whoever writes, a disk that is full.
     let script =
-        format!("trap '' XFSZ; ulimit -f 200; exec {} rehearse plan.yaml", env!("CARGO_BIN_EXE_streamgauge"));
+        format!("trap '' XFSZ; ulimit -f 40; exec {} rehearse plan.yaml", env!("CARGO_BIN_EXE_streamgauge"));
     let mut shell = Command::new("bash");
     shell.args(["-c", &script]).current_dir(bench.path()).stdin(Stdio::null());
     let done = Done::new(shell.output().unwrap()).expect_code(3);

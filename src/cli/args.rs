@@ -153,7 +153,9 @@ pub enum Verb {
     )]
     Baseline(BaselineArgs),
     /// Run a whole plan in virtual time, in this process, before anything is created.
-    #[command(after_help = "Example:\n  streamgauge rehearse plans/weekly.yaml")]
+    #[command(
+        after_help = "Examples:\n  streamgauge rehearse plans/weekly.yaml\n  streamgauge rehearse plans/weekly.yaml --week 3\n  streamgauge rehearse plans/breaking-point.yaml --seed 2 --format json\n  streamgauge rehearse plans/quickstart.yaml --fault kill-function:count=2"
+    )]
     Rehearse(RehearseArgs),
     /// Look at a plan without running it.
     #[command(subcommand)]

@@ -117,8 +117,16 @@ pub fn artifact(global: &Global) -> Result<Result<Artifact, ArtifactError>, CliE
 
 /// What `up` is asked for: the plan's environment, or the schema's defaults.
 pub fn up_request(global: &Global, plan: Option<&Plan>) -> Result<UpRequest, CliError> {
-    let function_zip =
-        artifact(global)?.map_err(|error| CliError::input(error.to_string()).hint(error.hint()))?;
+    up_request_of(global, plan, artifact(global)?)
+}
+
+/// [`up_request`] with code that was found elsewhere.
+pub fn up_request_of(
+    global: &Global,
+    plan: Option<&Plan>,
+    artifact: Result<Artifact, ArtifactError>,
+) -> Result<UpRequest, CliError> {
+    let function_zip = artifact.map_err(|error| CliError::input(error.to_string()).hint(error.hint()))?;
     Ok(UpRequest {
         env: global.env.clone(),
         environment: plan.map_or_else(Environment::default, |plan| plan.environment.clone()),

@@ -14,7 +14,7 @@ mod out;
 mod overview;
 mod progress;
 mod raise;
-mod rehearsal;
+pub mod rehearsal;
 mod shown_plan;
 mod signals;
 mod verbs;

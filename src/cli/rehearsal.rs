@@ -3,11 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
+
 use crate::local::cloud::{Cloud, CloudSettings, HostKind, LOCAL_ACCOUNT, MemoryBounds};
 use crate::local::door::in_process::sdk_http_client;
 use crate::local::door::network::distant;
 use crate::local::faults::FaultSpec;
+use crate::local::kinesis::readers::OtherReaders;
+use crate::local::lambda::host::in_process::{Handler, Printed};
 use crate::local::lambda::host::reference::{self, FunctionModel};
+use crate::local::service::Service;
 use crate::plan::Rehearsal;
 use crate::platform::clients::{self, ClientSettings, Clients, Door};
 use crate::platform::clock::Clock;
@@ -25,14 +30,43 @@ pub struct Place {
     pub clock: Clock,
     pub cloud: Arc<Cloud>,
     pub clients: Clients,
+    readers: Option<OtherReaders>,
 }
+
+/// What stands between the parts of a place. In a rehearsal that is nothing; tests listen there.
+pub trait Between {
+    /// Between the mapping and the function.
+    fn function(&self, function: Handler) -> Handler {
+        function
+    }
+    /// Between the function and the queue for its receipts.
+    fn receipts(&self, queue: Arc<dyn Service>) -> Arc<dyn Service> {
+        queue
+    }
+    /// Between the clients and the services.
+    fn door(&self, _cloud: &Arc<Cloud>, door: SharedHttpClient) -> SharedHttpClient {
+        door
+    }
+}
+
+pub struct Nothing;
+impl Between for Nothing {}
 
 impl Place {
     /// Must be called in a runtime whose clock is paused.
-    pub async fn new(model: &Rehearsal, region: &str, faults: Vec<FaultSpec>) -> Result<Place, CliError> {
+    pub async fn new(
+        model: &Rehearsal,
+        region: &str,
+        faults: Vec<FaultSpec>,
+        between: &impl Between,
+    ) -> Result<Place, CliError> {
         let clock = Clock::starting_at(STARTS_US);
         let queue = reference::Queue::default();
-        let host = reference::host(clock, function(model), Arc::clone(&queue), model.seed);
+        let modelled = function(model);
+        let printed = Printed::default();
+        let function =
+            reference::handler(clock, modelled.clone(), Arc::clone(&queue), Arc::clone(&printed), model.seed);
+        let host = reference::host(clock, &modelled, between.function(function), printed, model.seed);
         let failed = |error: &dyn std::fmt::Display| CliError::environment(error.to_string());
         let cloud = Cloud::start(CloudSettings {
             clock,
@@ -46,14 +80,25 @@ impl Place {
             memory: MEMORY,
         })
         .map_err(|error| failed(&error))?;
-        let sqs = cloud.service("sqs").ok_or_else(|| failed(&"the endpoint has no SQS"))?;
+        let service =
+            |name: &str| cloud.service(name).ok_or_else(|| failed(&format!("the endpoint has no {name}")));
         // The first to set it.
-        let _ = queue.set(Arc::clone(sqs));
-        let door =
-            Door::InProcess(distant(sdk_http_client(Arc::clone(&cloud)), model.put_latency, model.seed));
+        let _ = queue.set(between.receipts(Arc::clone(service("sqs")?)));
+        let readers = match model.other_reads_per_s {
+            0 => None,
+            reads_per_s => Some(OtherReaders::start(Arc::clone(service("kinesis")?), reads_per_s)),
+        };
+        let door = between.door(&cloud, sdk_http_client(Arc::clone(&cloud)));
+        let door = Door::InProcess(distant(door, model.put_latency, model.seed));
         let settings = ClientSettings { region: Some(region.to_owned()), door, clock };
         let clients = clients::connect(settings).await.map_err(|error| failed(&error))?;
-        Ok(Place { clock, cloud, clients })
+        Ok(Place { clock, cloud, clients, readers })
+    }
+
+    /// Ends everything that goes on by itself.
+    pub async fn end(&mut self) {
+        self.readers = None;
+        self.cloud.end().await;
     }
 }
 
@@ -84,6 +129,10 @@ pub fn assumptions(model: &Rehearsal) -> Vec<String> {
             model.failure_rate * 100.0,
             model.memory_used_mb
         ),
+        match model.other_reads_per_s {
+            0 => "nobody else reads the stream".to_owned(),
+            reads => format!("other consumers read each shard {reads} times a second"),
+        },
         "the services behave as the local endpoint models them, and the generator is never late".to_owned(),
     ];
     if model.overhead != Spread::NONE {

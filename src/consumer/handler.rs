@@ -126,6 +126,11 @@ impl<S: ReceiptSender> Handler<S> {
         }
     }
 
+    /// The next invocation is the first of another sandbox: for a handler that stands for several of them.
+    pub fn starts_again(&self) {
+        self.invoked.store(false, Ordering::Relaxed);
+    }
+
     /// How batches with a poisoned record fail; without it, as a whole.
     pub fn on_poison(self, on_poison: OnPoison) -> Handler<S> {
         Handler { on_poison, ..self }

@@ -18,6 +18,10 @@ pub const COLD_START_MAX: Duration = Duration::from_secs(10);
 const POLL_LATE_MAX: Duration = Duration::from_secs(1);
 /// Lambda quotas: a function's timeout is 900 s at most.
 const WORK_MAX: Duration = Duration::from_secs(900);
+/// Lambda quotas: a function's memory is 10,240 MB at most.
+const MEMORY_MB_MAX: u32 = 10_240;
+/// Twenty times what a shard allows: more tells nothing.
+const OTHER_READS_PER_S_MAX: u32 = 100;
 
 /// The section `rehearsal:`. The defaults are assumptions for a small function without a sink and a generator in the
 /// stream's region; nobody measured them on AWS.
@@ -27,6 +31,8 @@ pub struct Rehearsal {
     pub seed: u64,
     /// From sending a put until its answer.
     pub put_latency: Spread,
+    /// GetRecords calls a second and shard by consumers beside the function.
+    pub other_reads_per_s: u32,
     /// INIT.
     pub cold_start: Spread,
     /// Of an invocation, whatever its batch.
@@ -37,6 +43,7 @@ pub struct Rehearsal {
     pub overhead: Spread,
     /// Share of invocations that fail as a whole, 0 to 1.
     pub failure_rate: f64,
+    /// More than the function has: it is killed in each invocation.
     pub memory_used_mb: u32,
     /// How much later than it is due a poll of the stream begins.
     pub poll_late: Spread,
@@ -51,6 +58,7 @@ impl Default for Rehearsal {
         Rehearsal {
             seed: SEED_DEFAULT,
             put_latency: us(10_000, 40_000),
+            other_reads_per_s: 0,
             cold_start: us(150_000, 400_000),
             per_batch: us(10_000, 40_000),
             per_record: us(100, 300),
@@ -74,6 +82,9 @@ pub(super) struct RehearsalDoc {
     pub put_latency: Option<SpreadDoc>,
     /// How much later than a second after the last one a poll of the stream begins, at most 1s. Default 0ms.
     pub poll_late: Option<SpreadDoc>,
+    /// GetRecords calls a second and shard by other consumers of the stream. Default 0.
+    #[schemars(range(min = 0, max = 100))]
+    pub other_reads_per_s: Option<i64>,
     pub function: Option<ModelledFunctionDoc>,
 }
 
@@ -94,7 +105,7 @@ pub(super) struct ModelledFunctionDoc {
     /// Invocations that fail as a whole, percent. Default 0.
     #[schemars(range(min = 0, max = 100))]
     pub failure_percent: Option<f64>,
-    /// At most the function's memory. Default 64.
+    /// With more than the function has it is killed, as Lambda does. Default 64, or what the function has.
     #[schemars(range(min = 1, max = 10_240))]
     pub memory_used_mb: Option<i64>,
 }
@@ -127,7 +138,10 @@ impl Resolver<'_> {
         root: &Place<'_>,
     ) -> Rehearsal {
         let defaults = Rehearsal::default();
-        let Some(RehearsalDoc { seed, put_latency, poll_late, function }) = document else { return defaults };
+        let Some(RehearsalDoc { seed, put_latency, poll_late, other_reads_per_s, function }) = document
+        else {
+            return defaults;
+        };
         let (at, function) = (root.key("rehearsal"), function.unwrap_or_default());
         let in_function = at.key("function");
         let failure_percent =
@@ -142,6 +156,12 @@ impl Resolver<'_> {
                 defaults.put_latency,
             ),
             poll_late: self.spread(poll_late, &at.key("poll_late"), POLL_LATE_MAX, defaults.poll_late),
+            other_reads_per_s: self.whole(
+                other_reads_per_s,
+                &at.key("other_reads_per_s"),
+                0..=OTHER_READS_PER_S_MAX,
+                defaults.other_reads_per_s,
+            ),
             cold_start: self.spread(
                 function.cold_start,
                 &in_function.key("cold_start"),
@@ -170,7 +190,7 @@ impl Resolver<'_> {
             memory_used_mb: self.whole(
                 function.memory_used_mb,
                 &in_function.key("memory_used_mb"),
-                1..=memory_mb,
+                1..=MEMORY_MB_MAX,
                 memory_default,
             ),
         }
@@ -202,11 +222,12 @@ phases: [{name: One, tests: [{id: a, name: A, stages: [{duration: 1s, target: 5}
 
     #[test]
     fn what_is_given_is_read_and_the_rest_assumed() {
-        let text = "{seed: 7, put_latency: {median: 8ms, p99: 1.5s}, function: {per_record: 250us, failure_percent: 0.5}}";
+        let text = "{seed: 7, put_latency: {median: 8ms, p99: 1.5s}, function: {per_record: 250us, failure_percent: 0.5}, other_reads_per_s: 20}";
         let read = read(text).expect("a plan").rehearsal;
         let expected = Rehearsal {
             seed: 7,
             put_latency: ms(8.0, 1_500.0),
+            other_reads_per_s: 20,
             per_record: ms(0.25, 0.25),
             failure_rate: 0.005,
             ..Rehearsal::default()
@@ -252,7 +273,9 @@ phases: [{name: One, tests: [{id: a, name: A, stages: [{duration: 1s, target: 5}
             ("{function: {cold_start: 11s}}", "rehearsal.function.cold_start: found"),
             ("{function: {per_batch: 901s}}", "at most 900s"),
             ("{function: {failure_percent: 101}}", "0 to 100 percent"),
-            ("{function: {memory_used_mb: 512}}", "1 to 256"),
+            ("{function: {memory_used_mb: 20480}}", "1 to 10240"),
+            ("{other_reads_per_s: -1}", "rehearsal.other_reads_per_s: found"),
+            ("{other_reads_per_s: 101}", "0 to 100"),
             ("{speed: 2}", "unknown key"),
         ] {
             let errors = read(section).expect_err(section);

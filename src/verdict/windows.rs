@@ -56,6 +56,10 @@ fn drift_of(metric: Metric, stat: Option<Stat>, scope: &Scope<'_>, test: &TestEv
         spread,
         ..Observation::unknown(String::new()).doubted(level_doubt(metric, level))
     };
+    if metric == Metric::DriftGeneratorMemory && windows.iter().all(|window| window.generator_mb.is_none()) {
+        let why = "the generator's memory is not recorded: a rehearsal leaves out what tells of the machine";
+        return observed(Err(why.to_owned()), None);
+    }
     let (from_us, to_us) = (windows[0].from_us, windows[windows.len() - 1].to_us);
     let points: Vec<(f64, f64)> = windows
         .iter()

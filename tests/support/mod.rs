@@ -1,24 +1,25 @@
 //! What tests of the whole main job in virtual time share: the real SDK clients and the real services in one
 //! process, under tokio's paused clock. Minutes of load take seconds, and no socket or process is opened.
 
+use std::cell::Cell;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use bytes::Bytes;
 use serde_json::{Value, json};
-use streamgauge::consumer::{
-    ENVELOPE_PATHS_VARIABLE, Handler, InvocationContext, ON_POISON_VARIABLE, QUEUE_URL_VARIABLE,
-    ReceiptSender, Work, envelope_paths_from, on_poison_from,
-};
+use streamgauge::cli::rehearsal::{Between, Place};
+use streamgauge::consumer::QUEUE_URL_VARIABLE;
 use streamgauge::evidence::model::RunEnd;
-use streamgauge::local::cloud::{Cloud, CloudSettings, HostKind};
-use streamgauge::local::door::in_process::sdk_http_client;
+use streamgauge::local::cloud::Cloud;
 use streamgauge::local::faults::FaultEvent;
-use streamgauge::local::lambda::host::in_process::{FunctionFailure, InProcessHost, Invocation};
-use streamgauge::platform::clients::{ClientSettings, Clients, Door, connect};
+use streamgauge::local::lambda::host::in_process::{Handler, Invocation};
+use streamgauge::local::service::{ApiResult, BoxFuture, Service};
+use streamgauge::plan::Rehearsal;
+use streamgauge::platform::clients::Clients;
 use streamgauge::platform::clock::Clock;
+use streamgauge::platform::spread::Spread;
 use streamgauge::session::progress::Silent;
 use streamgauge::session::publish::publish;
 use streamgauge::session::run::{RunRequest, run};
@@ -26,9 +27,19 @@ use streamgauge::stack::artifact::Artifact;
 use streamgauge::stack::{self, UpRequest};
 use streamgauge::{cost, plan};
 
-const STARTS_US: i64 = 1_763_688_760_000_000;
-const INIT: Duration = Duration::from_millis(80);
 pub const WORK: Duration = Duration::from_millis(15);
+
+/// Nothing takes time but a cold start and the function.
+fn model(seed: u64) -> Rehearsal {
+    Rehearsal {
+        seed,
+        put_latency: Spread::NONE,
+        cold_start: Spread::fixed(Duration::from_millis(80)),
+        per_batch: Spread::fixed(WORK),
+        per_record: Spread::NONE,
+        ..Rehearsal::default()
+    }
+}
 
 /// Hears what goes on between the parts, for tests whose truth must not come from what is under test.
 pub trait Listener: Send + Sync {
@@ -42,20 +53,6 @@ pub trait Listener: Send + Sync {
     fn sent(&self, _message: &str) {}
     /// A message stood in the on-failure queue a while after the run.
     fn dead_letter(&self, _body: &str) {}
-    /// The services are up; nothing stands in them yet.
-    fn assembled(&self, _cloud: &Arc<Cloud>) {}
-    /// How long the function works on each batch.
-    fn work(&self) -> Duration {
-        WORK
-    }
-    /// What the function says that it uses.
-    fn memory_used_mb(&self) -> u32 {
-        64
-    }
-    /// Whether the function fails on this batch as a whole, before it works on it.
-    fn fails(&self) -> bool {
-        false
-    }
 }
 
 struct Deaf;
@@ -64,72 +61,51 @@ impl Listener for Deaf {}
 /// The longest that the tool hides an on-failure message that it lists, and the waits of a batch's last retries.
 const DEAD_LETTERS_REST: Duration = Duration::from_secs(120);
 
-/// Sends receipts to the local SQS without a client between: the function's own client is not under test.
-struct ToQueue<L: Listener> {
-    cloud: Arc<OnceLock<Arc<Cloud>>>,
-    queue_url: String,
-    listener: Arc<L>,
+/// A rehearsal's place, listened to.
+struct Heard<'l, L, B> {
+    listener: &'l Arc<L>,
+    /// Taken once.
+    door: Cell<Option<B>>,
 }
 
-impl<L: Listener> ReceiptSender for ToQueue<L> {
-    async fn send(&self, message: String) -> Result<(), String> {
-        let Some(cloud) = self.cloud.get() else {
-            return Err("the endpoint is not assembled yet".to_owned());
-        };
-        self.listener.sent(&message);
-        let sqs = cloud.service("sqs").ok_or("no SQS")?;
-        let sent = sqs.call("SendMessage", json!({"QueueUrl": self.queue_url, "MessageBody": message})).await;
-        sent.map(drop).map_err(|error| error.to_string())
+impl<L, B> Between for Heard<'_, L, B>
+where
+    L: Listener + 'static,
+    B: FnOnce(&Arc<Cloud>, SharedHttpClient) -> SharedHttpClient,
+{
+    fn function(&self, function: Handler) -> Handler {
+        let listener = Arc::clone(self.listener);
+        Arc::new(move |invocation: Invocation| {
+            // A function that is not the tool's own sends no receipts and accepts whatever comes.
+            if !invocation.environment.contains_key(QUEUE_URL_VARIABLE) {
+                return Box::pin(std::future::ready(Ok(Bytes::from_static(b"{}"))));
+            }
+            listener.invoked(&invocation.request_id, &invocation.event);
+            function(invocation)
+        })
+    }
+
+    fn receipts(&self, queue: Arc<dyn Service>) -> Arc<dyn Service> {
+        Arc::new(Overheard { queue, listener: Arc::clone(self.listener) })
+    }
+
+    fn door(&self, cloud: &Arc<Cloud>, door: SharedHttpClient) -> SharedHttpClient {
+        let between = self.door.take().expect("a place has one door");
+        between(cloud, door)
     }
 }
 
-fn host<L: Listener + 'static>(
-    clock: Clock,
-    cloud: &Arc<OnceLock<Arc<Cloud>>>,
-    seed: u64,
-    listener: &Arc<L>,
-) -> InProcessHost {
-    let (cloud, handler, listener) = (Arc::clone(cloud), Arc::new(OnceLock::new()), Arc::clone(listener));
-    let call = move |invocation: Invocation| {
-        let (cloud, handler, listener) = (Arc::clone(&cloud), Arc::clone(&handler), Arc::clone(&listener));
-        let answer = async move {
-            // A function that is not the tool's own sends no receipts and accepts whatever comes.
-            if !invocation.environment.contains_key(QUEUE_URL_VARIABLE) {
-                return Ok(Bytes::from_static(b"{}"));
-            }
-            listener.invoked(&invocation.request_id, &invocation.event);
-            if listener.fails() {
-                let message = "planted".to_owned();
-                return Err(FunctionFailure { error_type: "Runtime.Planted".to_owned(), message });
-            }
-            let memory_used_mb = listener.memory_used_mb();
-            // What the stack sets is known with the first invocation.
-            let handler = handler.get_or_init(|| {
-                let of = |name: &str| invocation.environment.get(name).cloned();
-                let queue_url = of(QUEUE_URL_VARIABLE).expect("the stack sets it");
-                let on_poison = on_poison_from(of(ON_POISON_VARIABLE)).expect("the stack sets a known one");
-                let working = Arc::clone(&listener);
-                let work = Work::Modelled(Arc::new(move |_| working.work()));
-                let now: Arc<dyn Fn() -> i64 + Send + Sync> = Arc::new(move || clock.now_us());
-                let sender = ToQueue { cloud, queue_url, listener };
-                let paths =
-                    envelope_paths_from(of(ENVELOPE_PATHS_VARIABLE)).expect("the stack sets known ones");
-                Handler::new(sender, now, work, seed).on_poison(on_poison).envelope_paths(paths)
-            });
-            let context = InvocationContext {
-                request_id: invocation.request_id,
-                memory_limit_mb: invocation.memory_mb,
-                memory_used_mb: Arc::new(move || memory_used_mb),
-            };
-            let answered = handler.handle_bytes(&invocation.event, &context).await;
-            answered.map(|answer| Bytes::from(answer.to_string())).map_err(|error| FunctionFailure {
-                error_type: error.kind().to_owned(),
-                message: error.to_string(),
-            })
-        };
-        Box::pin(answer) as streamgauge::local::service::BoxFuture<'static, _>
-    };
-    InProcessHost::new(clock, Arc::new(call), INIT, seed)
+/// The queue for receipts.
+struct Overheard<L> {
+    queue: Arc<dyn Service>,
+    listener: Arc<L>,
+}
+
+impl<L: Listener> Service for Overheard<L> {
+    fn call<'a>(&'a self, operation: &'a str, input: Value) -> BoxFuture<'a, ApiResult> {
+        self.listener.sent(input["MessageBody"].as_str().expect("only receipts are sent through here"));
+        self.queue.call(operation, input)
+    }
 }
 
 pub struct Ran {
@@ -170,25 +146,11 @@ impl Field {
         listener: &Arc<L>,
         between: impl FnOnce(&Arc<Cloud>, SharedHttpClient) -> SharedHttpClient,
     ) -> Field {
-        let root = tempfile::tempdir().unwrap();
-        let clock = Clock::starting_at(STARTS_US);
-        let assembled = Arc::new(OnceLock::new());
-        let cloud = Cloud::start(CloudSettings {
-            clock,
-            region: "us-east-1".to_owned(),
-            account: "123456789012".to_owned(),
-            seed,
-            faults: faults.iter().map(|spec| spec.parse().unwrap()).collect(),
-            work_dir: root.path().join("work"),
-            host: HostKind::InProcess(Arc::new(host(clock, &assembled, seed, listener))),
-            memory: Default::default(),
-        })
-        .unwrap();
-        assembled.set(Arc::clone(&cloud)).ok().unwrap();
-        listener.assembled(&cloud);
-        let door = Door::InProcess(between(&cloud, sdk_http_client(Arc::clone(&cloud))));
-        let clients = connect(ClientSettings { region: None, door, clock }).await.unwrap();
-        Field { cloud, clients, clock, root }
+        let faults = faults.iter().map(|spec| spec.parse().unwrap()).collect();
+        let heard = Heard { listener, door: Cell::new(Some(between)) };
+        let place = Place::new(&model(seed), "us-east-1", faults, &heard).await;
+        let Place { clock, cloud, clients, .. } = place.unwrap_or_else(|error| panic!("{error:?}"));
+        Field { cloud, clients, clock, root: tempfile::tempdir().unwrap() }
     }
 }
 

@@ -11,18 +11,18 @@ use crate::cli::connect;
 use crate::cli::exit::{CliError, Exit};
 use crate::cli::input;
 use crate::cli::progress::Virtual;
-use crate::cli::rehearsal::{self, Place};
+use crate::cli::rehearsal::{self, Nothing, Place};
 use crate::cli::signals::StopSignal;
 use crate::cli::verbs::{local, report, run as run_verb, test};
 use crate::evidence::rundir::RunDir;
 use crate::local::faults::FaultSpec;
-use crate::plan::{Plan, Rehearsal};
+use crate::plan::{Architecture, Plan, Rehearsal};
 use crate::session::SessionError;
 use crate::session::campaign::Lineage;
 use crate::session::progress::Progress;
 use crate::session::publish::publish;
 use crate::session::run::{Rehearsing, RunFinished, RunRequest, run as run_plan};
-use crate::stack;
+use crate::stack::{self, artifact::Artifact};
 use crate::wire::run_id::RunId;
 
 pub fn run(global: &Global, args: &RehearseArgs) -> Result<Exit, CliError> {
@@ -81,10 +81,12 @@ impl Rehearsed<'_> {
     async fn rehearse(self, file: &Path) -> Result<Exit, CliError> {
         let global = self.global;
         let progress: Arc<dyn Progress> = Arc::new(Virtual::new());
-        let place = Place::new(&self.model, connect::local_region(global), self.faults.clone()).await?;
+        let region = connect::local_region(global);
+        let mut place = Place::new(&self.model, region, self.faults.clone(), &Nothing).await?;
         let id = self.id();
         let runs = make_room(&id)?;
-        let up = connect::up_request(global, Some(&self.plan))?;
+        let architecture = self.plan.environment.function.architecture.unwrap_or(Architecture::X86_64);
+        let up = connect::up_request_of(global, Some(&self.plan), Artifact::stand_in(architecture))?;
         let step = connect::stack_steps(global, &*progress);
         let standing = stack::up(&place.clients, place.clock, &up, &step).await?;
         let request = RunRequest {
@@ -103,13 +105,15 @@ impl Rehearsed<'_> {
             lineage: Lineage::default(),
             rehearsal: Some(Rehearsing { id, assumptions: self.assumptions }),
         };
-        let mut finished = run_plan(request).await?;
+        // In a task of its own, so that a panic in it still ends with a message and an exit code.
+        let ran = tokio::spawn(run_plan(request)).await;
+        let mut finished = ran.map_err(|panicked| SessionError::Panic(panicked.to_string()))??;
         let left = stack::down(&place.clients, place.clock, &global.env, &step).await?;
         if !left.is_empty() {
             finished.failure.get_or_insert(SessionError::LeftBehind { env: global.env.clone(), left });
         }
         test::keep_truth(&place.cloud, &finished.dir)?;
-        place.cloud.end().await;
+        place.end().await;
         progress.settle();
         tell(global, &finished, file)
     }
@@ -120,7 +124,8 @@ impl Rehearsed<'_> {
         digest.update(&self.plan.hash);
         digest.update(format!("{:?} {:?} {:?}", self.model, self.selected, self.faults));
         digest.update(self.assumptions.join("\n"));
-        digest.update(format!("{:?} {}", self.max_cost_usd, self.global.env));
+        let region = connect::local_region(self.global);
+        digest.update(format!("{:?} {} {region}", self.max_cost_usd, self.global.env));
         digest.update(&self.prices);
         let first = digest.finalize();
         let seed = u64::from_le_bytes(std::array::from_fn(|index| first[index]));

@@ -240,7 +240,6 @@ fn assembled(
     let nothing = Fit { per_batch: assumed.per_batch, per_record: None, batches: (0, 0) };
     let fit = function.sample.fit().unwrap_or(nothing);
     let model = Rehearsal {
-        seed: assumed.seed,
         put_latency: puts.latency(),
         cold_start: reported.cold_start.map_or(assumed.cold_start, |(mean, _)| Spread::fixed(mean)),
         per_batch: fit.per_batch,
@@ -249,6 +248,7 @@ fn assembled(
         failure_rate: reported.failure_rate.unwrap_or(assumed.failure_rate),
         poll_late: poll_late.map_or(assumed.poll_late, Spread::fixed),
         memory_used_mb: memory_used_mb.clamp(1, plan.environment.function.memory_mb),
+        ..assumed
     };
     let mut basis = vec![format!(
         "calibrated on run {} of {} ({}, {}, plan {}): what a put takes on {} records sent {}, what an invocation takes \

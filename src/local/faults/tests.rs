@@ -52,10 +52,8 @@ fn host(clock: Clock, assembled: &Assembled) -> InProcessHost {
                 memory_used_mb: Arc::new(|| 64),
             };
             let answered = handler.handle_bytes(&invocation.event, &context).await;
-            answered.map(|answer| Bytes::from(answer.to_string())).map_err(|error| FunctionFailure {
-                error_type: error.kind().to_owned(),
-                message: error.to_string(),
-            })
+            let answered = answered.map(|answer| Bytes::from(answer.to_string()));
+            answered.map_err(|error| FunctionFailure::new(error.kind(), error.to_string()))
         };
         Box::pin(answer) as crate::local::service::BoxFuture<'static, _>
     };

@@ -17,6 +17,7 @@ mod monitoring;
 mod on_demand;
 mod put;
 mod read;
+pub mod readers;
 mod reshard;
 mod sequence;
 mod settings;

@@ -327,5 +327,5 @@ pub fn ok(_: &Seen) -> Result<Bytes, FunctionFailure> {
 }
 
 pub fn fail() -> Result<Bytes, FunctionFailure> {
-    Err(FunctionFailure { error_type: "Boom".to_owned(), message: "no".to_owned() })
+    Err(FunctionFailure::new("Boom", "no"))
 }

@@ -40,6 +40,21 @@ pub struct Invocation {
 pub struct FunctionFailure {
     pub error_type: String,
     pub message: String,
+    /// Whether the sandbox went with it, as when its process dies.
+    pub is_fatal: bool,
+}
+
+impl FunctionFailure {
+    pub fn new(error_type: impl Into<String>, message: impl Into<String>) -> FunctionFailure {
+        FunctionFailure { error_type: error_type.into(), message: message.into(), is_fatal: false }
+    }
+
+    /// The sandbox's process was killed, as the system does when it needs more memory than there is. Lambda developer
+    /// guide, "Troubleshoot execution issues": `Runtime exited with error: signal: killed`.
+    pub fn killed(request_id: &str) -> FunctionFailure {
+        let message = format!("RequestId: {request_id} Error: {}", super::KILLED);
+        FunctionFailure { is_fatal: true, ..FunctionFailure::new("Runtime.ExitError", message) }
+    }
 }
 
 pub type Handler =
@@ -68,7 +83,6 @@ pub type Printed = Arc<Mutex<Vec<String>>>;
 enum Ended {
     Answered(Result<Bytes, FunctionFailure>),
     TimedOut,
-    Killed,
 }
 
 struct Sandbox {
@@ -122,15 +136,16 @@ impl InProcessHost {
 
     /// Calls the handler, until its answer, its timeout or its end by [`FunctionHost::kill_running`].
     async fn work(&self, function: &FunctionVersion, invocation: Invocation) -> Ended {
+        let killed = Ended::Answered(Err(FunctionFailure::killed(&invocation.request_id)));
         let mut ticket = self.running.enter(&function.name, &invocation.request_id);
         let ended = tokio::select! {
             biased;
-            () = ticket.killed() => Ended::Killed,
+            () = ticket.killed() => return killed,
             answer = (self.handler)(invocation) => Ended::Answered(answer),
             () = tokio::time::sleep(function.timeout) => Ended::TimedOut,
         };
         // Killed from within its own last step, it still must not answer.
-        if ticket.is_killed() { Ended::Killed } else { ended }
+        if ticket.is_killed() { killed } else { ended }
     }
 
     /// The flag says whether the sandbox can serve another.
@@ -157,7 +172,11 @@ impl InProcessHost {
         let ended = self.work(function, invocation).await;
         let duration = self.clock.instant().duration_since(started).min(function.timeout);
         // A sandbox that was killed or ran out of time is gone, as its process would be.
-        let alive = matches!(ended, Ended::Answered(_));
+        let alive = match &ended {
+            Ended::Answered(Ok(_)) => true,
+            Ended::Answered(Err(failure)) => !failure.is_fatal,
+            Ended::TimedOut => false,
+        };
         let (payload, status) = match ended {
             Ended::Answered(Ok(payload)) => (payload, Status::Ok),
             Ended::Answered(Err(failure)) => {
@@ -169,11 +188,6 @@ impl InProcessHost {
                 sandbox.log.write(line).await;
                 (report::timeout_document(request_id, function.timeout), Status::Timeout)
             }
-            Ended::Killed => {
-                let message = format!("RequestId: {request_id} Error: {}", super::KILLED);
-                let error_type = "Runtime.ExitError";
-                (report::error_document(error_type, &message), Status::Error(error_type.to_owned()))
-            }
         };
         let printed = std::mem::take(&mut *self.printed.lock().expect("printed lines lock"));
         for line in printed {
@@ -181,7 +195,7 @@ impl InProcessHost {
         }
         sandbox.log.write(report::end_line(request_id)).await;
         let memory_size_mb = function.memory_mb;
-        let memory_used_mb = self.memory_used_mb;
+        let memory_used_mb = self.memory_used_mb.map(|used| used.min(memory_size_mb));
         let failed = status != Status::Ok;
         let report = Report { request_id, duration, init, memory_size_mb, memory_used_mb, status };
         sandbox.log.write(report.line()).await;

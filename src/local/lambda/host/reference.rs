@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde_json::json;
 
-use super::in_process::{FunctionFailure, InProcessHost, Invocation, Printed};
+use super::in_process::{self, FunctionFailure, InProcessHost, Invocation, Printed};
 use crate::consumer::{
     ENVELOPE_PATHS_VARIABLE, Handler, InvocationContext, METRIC_VARIABLE, ON_POISON_VARIABLE,
     QUEUE_URL_VARIABLE, ReceiptSender, WORK_VARIABLE, Work, envelope_paths_from, metric_from, on_poison_from,
@@ -29,6 +29,7 @@ pub struct FunctionModel {
     pub overhead: Spread,
     /// Share of invocations that fail as a whole, 0 to 1.
     pub failure_rate: f64,
+    /// A function with less memory is killed in each invocation.
     pub memory_used_mb: u32,
     /// How much later than it is due a poll of the stream begins.
     pub poll_late: Spread,
@@ -37,26 +38,32 @@ pub struct FunctionModel {
 /// The queue that receipts go to, known once the services stand.
 pub type Queue = Arc<OnceLock<Arc<dyn Service>>>;
 
-/// A host whose every function is the reference function; `queue` must be set before the first invocation.
-pub fn host(clock: Clock, model: FunctionModel, queue: Queue, seed: u64) -> InProcessHost {
-    let init = model.init;
-    let (memory_used_mb, poll_late) = (model.memory_used_mb, model.poll_late);
-    let printed = Printed::default();
-    let function = Arc::new(Function {
-        clock,
-        model,
-        queue,
-        seed,
-        rng: Arc::new(Mutex::new(fastrand::Rng::with_seed(seed))),
-        handler: OnceLock::new(),
-        printed: Arc::clone(&printed),
-    });
-    let call = move |invocation: Invocation| {
+/// The reference function as a handler, which prints into `printed`; `queue` must be set before the first invocation.
+pub fn handler(
+    clock: Clock,
+    model: FunctionModel,
+    queue: Queue,
+    printed: Printed,
+    seed: u64,
+) -> in_process::Handler {
+    let rng = Arc::new(Mutex::new(fastrand::Rng::with_seed(seed)));
+    let function = Arc::new(Function { clock, model, queue, seed, rng, handler: OnceLock::new(), printed });
+    Arc::new(move |invocation: Invocation| {
         let function = Arc::clone(&function);
         Box::pin(async move { function.invoke(invocation).await }) as BoxFuture<'static, _>
-    };
-    let host = InProcessHost::new(clock, Arc::new(call), init, seed);
-    host.with_memory_used_mb(memory_used_mb).with_poll_late(poll_late).with_printed(printed)
+    })
+}
+
+/// A host whose every function is `handler`, with the cold start, the memory and the polls of the model.
+pub fn host(
+    clock: Clock,
+    model: &FunctionModel,
+    handler: in_process::Handler,
+    printed: Printed,
+    seed: u64,
+) -> InProcessHost {
+    let host = InProcessHost::new(clock, handler, model.init, seed);
+    host.with_memory_used_mb(model.memory_used_mb).with_poll_late(model.poll_late).with_printed(printed)
 }
 
 struct Function {
@@ -72,12 +79,23 @@ struct Function {
 
 impl Function {
     async fn invoke(&self, invocation: Invocation) -> Result<Bytes, FunctionFailure> {
-        let fails = self.rng.lock().unwrap_or_else(PoisonError::into_inner).f64() < self.model.failure_rate;
+        let (fails, per_batch) = {
+            let rng = &mut self.rng.lock().unwrap_or_else(PoisonError::into_inner);
+            let is_out_of_memory = self.model.memory_used_mb > invocation.memory_mb;
+            (rng.f64() < self.model.failure_rate, is_out_of_memory.then(|| self.model.per_batch.draw(rng)))
+        };
+        if let Some(until_killed) = per_batch {
+            tokio::time::sleep(until_killed).await;
+            return Err(FunctionFailure::killed(&invocation.request_id));
+        }
         if fails {
             return Err(failure("Runtime.Modelled", "the model has it fail".to_owned()));
         }
         let handler = self.handler.get_or_init(|| self.handler(&invocation));
         let handler = handler.as_ref().map_err(|error| failure("Runtime.InitError", error.clone()))?;
+        if invocation.cold_start {
+            handler.starts_again();
+        }
         let memory_used_mb = self.model.memory_used_mb;
         let context = InvocationContext {
             request_id: invocation.request_id,
@@ -134,7 +152,7 @@ impl Function {
 }
 
 fn failure(error_type: &str, message: String) -> FunctionFailure {
-    FunctionFailure { error_type: error_type.to_owned(), message }
+    FunctionFailure::new(error_type, message)
 }
 
 /// Sends receipts to the local SQS without a client between: nothing of the function's own is measured here.

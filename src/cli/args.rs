@@ -153,7 +153,9 @@ pub enum Verb {
     )]
     Baseline(BaselineArgs),
     /// Run a whole plan in virtual time, in this process, before anything is created.
-    #[command(after_help = "Example:\n  streamgauge rehearse plans/weekly.yaml")]
+    #[command(
+        after_help = "Examples:\n  streamgauge rehearse plans/weekly.yaml\n  streamgauge rehearse plans/breaking-point.yaml --set shards=1,2,4 --set function.memory_mb=256,512"
+    )]
     Rehearse(RehearseArgs),
     /// Look at a plan without running it.
     #[command(subcommand)]
@@ -275,6 +277,9 @@ pub struct RehearseArgs {
     /// Inject a fault into the services, for example `throttle:rate=5%`; repeatable.
     #[arg(long, value_name = "SPEC")]
     pub fault: Vec<String>,
+    /// Rehearse with these values of a key of the plan, for example `shards=1,2,4`; repeatable: every combination.
+    #[arg(long, value_name = "KEY=V[,V]")]
+    pub set: Vec<String>,
     /// Of everything that is drawn. [default: the plan's `rehearsal.seed`]
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,

@@ -11,6 +11,7 @@ use crate::local::lambda::host::reference::{self, FunctionModel};
 use crate::plan::Rehearsal;
 use crate::platform::clients::{self, ClientSettings, Clients, Door};
 use crate::platform::clock::Clock;
+use crate::platform::limits;
 use crate::platform::spread::Spread;
 
 use super::exit::CliError;
@@ -77,6 +78,13 @@ pub fn assumptions(model: &Rehearsal) -> Vec<String> {
             spread(model.per_record)
         ),
         format!("a cold start takes {}", spread(model.cold_start)),
+        format!(
+            "that is a function of {} MB; {} % of it is work of the CPU, which goes with memory, in proportion up to {} MB \
+             (one vCPU)",
+            model.at_memory_mb,
+            model.cpu_share * 100.0,
+            limits::FUNCTION_ONE_VCPU_MB
+        ),
         format!(
             "{} % of invocations fail; the function uses {} MB",
             model.failure_rate * 100.0,

@@ -11,11 +11,12 @@ use crate::cli::exit::{CliError, Exit};
 use crate::cli::input;
 use crate::cli::progress::Virtual;
 use crate::cli::rehearsal::{self, Place};
+use crate::cli::settings::{self, Combination};
 use crate::cli::signals::StopSignal;
-use crate::cli::verbs::{local, report, run as run_verb, test};
+use crate::cli::verbs::{local, report, run as run_verb, test, whatif};
 use crate::evidence::rundir::RunDir;
 use crate::local::faults::FaultSpec;
-use crate::plan::{Plan, Rehearsal};
+use crate::plan::{Plan, Rehearsal, Setting};
 use crate::session::SessionError;
 use crate::session::campaign::Lineage;
 use crate::session::progress::Progress;
@@ -36,47 +37,95 @@ pub fn run(global: &Global, args: &RehearseArgs) -> Result<Exit, CliError> {
         )
         .hint("write its settings as the plan's environment instead of `existing`"));
     }
-    let rehearsed = Rehearsed {
+    let combinations = settings::combinations(&args.plan, plan.clone(), &args.set)?;
+    if args.seed.is_some() && combinations[0].settings.iter().any(|setting| setting.path == SEED) {
+        return Err(
+            CliError::input(format!("--seed and --set {SEED} set the same")).hint("leave one of them out")
+        );
+    }
+    let stop = StopSignal::listen_apart()
+        .map_err(|error| CliError::environment(format!("cannot listen for signals: {error}")))?;
+    let prepared = |combination| prepare(global, args, &plan, combination, stop.clone());
+    let mut rehearsals: Vec<Rehearsed<'_>> =
+        combinations.into_iter().map(prepared).collect::<Result<_, _>>()?;
+    if rehearsals.len() > 1 {
+        return whatif::run(global, &plan, rehearsals);
+    }
+    let progress: Arc<dyn Progress> = Arc::new(Virtual::new());
+    let finished = rehearsals.remove(0).in_virtual_time(Arc::clone(&progress))?;
+    progress.settle();
+    tell(global, &finished, &args.plan)
+}
+
+const SEED: &str = "rehearsal.seed";
+
+/// `plan`: as it stands, without what was set.
+fn prepare<'a>(
+    global: &'a Global,
+    args: &RehearseArgs,
+    plan: &Plan,
+    combination: Combination,
+    stop: StopSignal,
+) -> Result<Rehearsed<'a>, CliError> {
+    let Combination { settings, plan: rehearsed } = combination;
+    Ok(Rehearsed {
         global,
-        model: Rehearsal { seed: args.seed.unwrap_or(plan.rehearsal.seed), ..plan.rehearsal },
-        selected: input::select(&plan, args.week, args.phase, &args.tests)?,
+        model: Rehearsal { seed: args.seed.unwrap_or(rehearsed.rehearsal.seed), ..rehearsed.rehearsal },
+        selected: input::select(&rehearsed, args.week, args.phase, &args.tests)?,
         faults: local::faults(&args.fault)?,
         prices: input::prices(global)?,
         max_cost_usd: input::max_cost(args.max_cost.as_deref())?,
-        stop: StopSignal::listen_apart()
-            .map_err(|error| CliError::environment(format!("cannot listen for signals: {error}")))?,
-        plan,
-    };
-    // One thread, whose clock stands still while there is work and jumps to the next timer when there is none.
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .start_paused(true)
-        .build()
-        .map_err(|error| CliError::environment(format!("cannot start the runtime: {error}")))?;
-    runtime.block_on(Box::pin(rehearsed.rehearse(&args.plan)))
+        stop,
+        told: settings::told(plan, &settings),
+        settings,
+        plan: rehearsed,
+    })
 }
 
-struct Rehearsed<'a> {
+/// One rehearsal, ready to be made.
+pub struct Rehearsed<'a> {
     global: &'a Global,
+    /// With what was set in it.
     plan: Plan,
-    selected: Vec<usize>,
+    pub selected: Vec<usize>,
+    /// What was set in the plan.
+    pub settings: Vec<Setting>,
+    /// The same for whoever reads the report.
+    told: Vec<String>,
     model: Rehearsal,
-    faults: Vec<FaultSpec>,
-    prices: String,
+    pub faults: Vec<FaultSpec>,
+    pub prices: String,
     max_cost_usd: Option<String>,
-    stop: StopSignal,
+    pub stop: StopSignal,
 }
 
 impl Rehearsed<'_> {
-    async fn rehearse(self, file: &Path) -> Result<Exit, CliError> {
+    /// Makes it, on this thread.
+    pub fn in_virtual_time(self, progress: Arc<dyn Progress>) -> Result<RunFinished, CliError> {
+        // One thread, whose clock stands still while there is work and jumps to the next timer when there is none.
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .start_paused(true)
+            .build()
+            .map_err(|error| CliError::environment(format!("cannot start the runtime: {error}")))?;
+        runtime.block_on(Box::pin(self.rehearse(progress)))
+    }
+
+    /// What its figures rest on, a clause each, settings aside.
+    pub fn assumptions(&self) -> Vec<String> {
+        rehearsal::assumptions(&self.model)
+    }
+
+    async fn rehearse(self, progress: Arc<dyn Progress>) -> Result<RunFinished, CliError> {
         let global = self.global;
-        let progress: Arc<dyn Progress> = Arc::new(Virtual::new());
-        let place = Place::new(&self.model, connect::local_region(global), self.faults.clone()).await?;
+        let model = self.model.with_memory(self.plan.environment.function.memory_mb);
+        let place = Place::new(&model, connect::local_region(global), self.faults.clone()).await?;
         let id_seed = self.id_seed();
         let runs = self.make_room(&place, id_seed)?;
         let up = connect::up_request(global, Some(&self.plan))?;
         let step = connect::stack_steps(global, &*progress);
         let standing = stack::up(&place.clients, place.clock, &up, &step).await?;
+        let assumptions = self.told.iter().cloned().chain(self.assumptions()).collect();
         let request = RunRequest {
             clients: place.clients.clone(),
             clock: place.clock,
@@ -91,7 +140,7 @@ impl Rehearsed<'_> {
             stop: self.stop.asked.clone(),
             progress: Arc::clone(&progress),
             lineage: Lineage::default(),
-            rehearsal: Some(Rehearsing { id_seed, assumptions: rehearsal::assumptions(&self.model) }),
+            rehearsal: Some(Rehearsing { id_seed, assumptions }),
         };
         let mut finished = run_plan(request).await?;
         let left = stack::down(&place.clients, place.clock, &global.env, &step).await?;
@@ -100,12 +149,11 @@ impl Rehearsed<'_> {
         }
         test::keep_truth(&place.cloud, &finished.dir)?;
         place.cloud.end().await;
-        progress.settle();
-        tell(global, &finished, file)
+        Ok(finished)
     }
 
     /// The same for the same rehearsal: its run id comes from it.
-    fn id_seed(&self) -> u64 {
+    pub fn id_seed(&self) -> u64 {
         let mut digest = Sha256::new();
         digest.update(&self.plan.hash);
         digest.update(format!("{:?} {:?} {:?}", self.model, self.selected, self.faults));

@@ -87,7 +87,7 @@ impl InProcessHost {
         }
     }
 
-    /// Prints this as `Max Memory Used`: a model, not a measurement.
+    /// Prints this as `Max Memory Used`: a model, not a measurement. A function with less is killed whenever it is invoked.
     pub fn with_memory_used_mb(mut self, memory_used_mb: u32) -> InProcessHost {
         self.memory_used_mb = Some(memory_used_mb);
         self
@@ -135,7 +135,8 @@ impl InProcessHost {
             log_stream: sandbox.log.name().to_owned(),
             environment: sandbox.environment.clone(),
         };
-        let ended = self.work(function, invocation).await;
+        let out_of_memory = self.memory_used_mb.is_some_and(|used_mb| used_mb > function.memory_mb);
+        let ended = if out_of_memory { Ended::Killed } else { self.work(function, invocation).await };
         let duration = self.clock.instant().duration_since(started).min(function.timeout);
         // A sandbox that was killed or ran out of time is gone, as its process would be.
         let alive = matches!(ended, Ended::Answered(_));
@@ -158,7 +159,7 @@ impl InProcessHost {
         };
         sandbox.log.write(report::end_line(request_id)).await;
         let memory_size_mb = function.memory_mb;
-        let memory_used_mb = self.memory_used_mb;
+        let memory_used_mb = self.memory_used_mb.map(|used_mb| used_mb.min(memory_size_mb));
         let failed = status != Status::Ok;
         let report = Report { request_id, duration, init, memory_size_mb, memory_used_mb, status };
         sandbox.log.write(report.line()).await;

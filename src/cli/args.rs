@@ -280,6 +280,9 @@ pub struct RehearseArgs {
     /// Rehearse with these values of a key of the plan, for example `shards=1,2,4`; repeatable: every combination.
     #[arg(long, value_name = "KEY=V[,V]")]
     pub set: Vec<String>,
+    /// So many settings are rehearsed at the same time. [default: one a core]
+    #[arg(long, value_name = "N", requires = "set", value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub jobs: Option<u16>,
     /// Of everything that is drawn. [default: the plan's `rehearsal.seed`]
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,

@@ -13,3 +13,4 @@ mod main_job;
 mod period;
 mod support;
 mod web_identity;
+mod what_if;

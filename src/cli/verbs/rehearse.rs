@@ -49,7 +49,7 @@ pub fn run(global: &Global, args: &RehearseArgs) -> Result<Exit, CliError> {
     let mut rehearsals: Vec<Rehearsed<'_>> =
         combinations.into_iter().map(prepared).collect::<Result<_, _>>()?;
     if rehearsals.len() > 1 {
-        return whatif::run(global, &plan, rehearsals);
+        return whatif::run(global, &plan, rehearsals, args.jobs);
     }
     let progress: Arc<dyn Progress> = Arc::new(Virtual::new());
     let finished = rehearsals.remove(0).in_virtual_time(Arc::clone(&progress))?;

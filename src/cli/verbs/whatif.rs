@@ -23,8 +23,14 @@ use crate::session::publish::{work_out, write_reports, write_whole};
 /// As the main thread has: a debug build nests deep.
 const STACK_BYTES: usize = 8 << 20;
 
-/// Rehearses each of `rehearsals` and tells what they come to. `plan` is the one without settings.
-pub fn run(global: &Global, plan: &Plan, rehearsals: Vec<Rehearsed<'_>>) -> Result<Exit, CliError> {
+/// Rehearses each of `rehearsals` and tells what they come to. `plan` is the one without settings; `jobs`: so many at a
+/// time, else one a core.
+pub fn run(
+    global: &Global,
+    plan: &Plan,
+    rehearsals: Vec<Rehearsed<'_>>,
+    jobs: Option<u16>,
+) -> Result<Exit, CliError> {
     let first = rehearsals.first().ok_or_else(|| CliError::input("--set names no value"))?;
     let book = PriceBook::parse(&first.prices).map_err(|error| CliError::input(error.to_string()))?;
     let selected = first.selected.clone();
@@ -38,7 +44,7 @@ pub fn run(global: &Global, plan: &Plan, rehearsals: Vec<Rehearsed<'_>>) -> Resu
         assumptions: assumptions(&rehearsals),
     };
     let stop = first.stop.asked.clone();
-    let rows = rehearse_all(rehearsals, grid.peak_rps())?;
+    let rows = rehearse_all(rehearsals, jobs, grid.peak_rps())?;
     let document = whatif::build(&grid, rows);
     let files = write(&document)?;
     print(global, &document, &files);
@@ -72,10 +78,14 @@ fn assumptions(rehearsals: &[Rehearsed<'_>]) -> Vec<String> {
     list
 }
 
-/// A row for each rehearsal, in their order; as many at a time as there are cores.
-fn rehearse_all(rehearsals: Vec<Rehearsed<'_>>, peak_rps: Option<f64>) -> Result<Vec<Row>, CliError> {
+/// A row for each rehearsal, in their order; `jobs` at a time.
+fn rehearse_all(
+    rehearsals: Vec<Rehearsed<'_>>,
+    jobs: Option<u16>,
+    peak_rps: Option<f64>,
+) -> Result<Vec<Row>, CliError> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let threads = cores.min(rehearsals.len());
+    let threads = jobs.map_or(cores, usize::from).min(rehearsals.len());
     let progress = Arc::new(GridProgress::new(rehearsals.len()));
     let waiting = Mutex::new(rehearsals.into_iter().enumerate().collect::<VecDeque<_>>());
     let rows = Mutex::new(Vec::new());

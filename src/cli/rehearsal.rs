@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::cost::grouped;
 use crate::local::cloud::{Cloud, CloudSettings, HostKind, LOCAL_ACCOUNT};
 use crate::local::door::in_process::sdk_http_client;
 use crate::local::door::network::distant;
@@ -83,7 +84,7 @@ pub fn assumptions(model: &Rehearsal) -> Vec<String> {
              (one vCPU)",
             model.at_memory_mb,
             model.cpu_share * 100.0,
-            limits::FUNCTION_ONE_VCPU_MB
+            grouped(&limits::FUNCTION_ONE_VCPU_MB.to_string())
         ),
         format!(
             "{} % of invocations fail; the function uses {} MB",

@@ -2,6 +2,7 @@
 //! checked, so that every check of a plan holds for what was set, too.
 
 use std::fmt;
+use std::sync::OnceLock;
 
 use serde_json::Value;
 
@@ -41,7 +42,7 @@ impl Setting {
 pub fn short_key(path: &str) -> &str {
     let known = settable();
     let starts = path.rmatch_indices('.').map(|(dot, _)| dot + 1);
-    starts.map(|start| &path[start..]).find(|short| ending_with(&known, short).count() == 1).unwrap_or(path)
+    starts.map(|start| &path[start..]).find(|short| ending_with(known, short).count() == 1).unwrap_or(path)
 }
 
 /// The full path of what `key` names: the path itself, or its last parts where no other path ends with them.
@@ -53,10 +54,10 @@ pub fn full_path(key: &str) -> Result<String, String> {
     if known.iter().any(|path| path == key) {
         return Ok(key.to_owned());
     }
-    let found: Vec<&String> = ending_with(&known, key).collect();
+    let found: Vec<&String> = ending_with(known, key).collect();
     match found.as_slice() {
         [only] => Ok((*only).clone()),
-        [] => Err(unknown(&known, key)),
+        [] => Err(unknown(known, key)),
         several => {
             let names: Vec<&str> = several.iter().map(|path| path.as_str()).collect();
             Err(format!("one of {}", names.join(", ")))
@@ -81,18 +82,23 @@ fn unknown(known: &[String], key: &str) -> String {
 }
 
 /// The path of every value that can be set, by the plan's schema, in its order.
-fn settable() -> Vec<String> {
-    let schema = super::json_schema();
-    let mut paths = Vec::new();
-    for part in SETTABLE {
-        let below = part.split('.').try_fold(&schema, |at, key| {
-            properties(&schema, at).find(|(name, _)| *name == key).map(|(_, value)| value)
-        });
-        if let Some(below) = below {
-            leaves(&schema, below, part, &mut paths);
+fn settable() -> &'static [String] {
+    static KNOWN: OnceLock<Vec<String>> = OnceLock::new();
+    KNOWN.get_or_init(|| {
+        let schema = super::json_schema();
+        let mut paths = Vec::new();
+        for part in SETTABLE {
+            let mut below = Some(&schema);
+            for key in part.split('.') {
+                let found = below.and_then(|at| properties(&schema, at).find(|(name, _)| *name == key));
+                below = found.map(|(_, value)| value);
+            }
+            if let Some(below) = below {
+                leaves(&schema, below, part, &mut paths);
+            }
         }
-    }
-    paths
+        paths
+    })
 }
 
 /// `at`, or what it refers to, and each of its alternatives.
@@ -115,7 +121,8 @@ fn leaves(schema: &Value, at: &Value, path: &str, into: &mut Vec<String>) {
             |name: &Value| matches!(name.as_str(), Some("string" | "integer" | "number" | "boolean"));
         types.iter().any(is_scalar) || each["enum"].is_array() || each["const"].is_string()
     };
-    if alternatives(schema, at).iter().any(is_value) {
+    // Alternatives may have keys in common.
+    if alternatives(schema, at).iter().any(is_value) && !into.iter().any(|known| known == path) {
         into.push(path.to_owned());
     }
     for (name, value) in properties(schema, at) {

@@ -7,22 +7,22 @@ use serde_json::Value;
 
 use crate::support::Bench;
 
-/// Rises to 2,400/s in steps: one shard breaks at 1,000/s, two at 2,000/s.
+/// Rises in steps to 48 records/s of 50,000 bytes: a shard takes in 20.9 of them a second, 1 MiB.
 const RISING: &str = "schema: streamgauge/plan/v1
 name: rising
 environment: {stream: {shards: 1}}
-defaults: {payload: small, put: batch, put_attempts: 1}
-rehearsal: {put_latency: 5ms, function: {per_batch: 5ms, per_record: 10us, memory_used_mb: 200}}
+defaults: {payload: {bytes: 50000}, put_attempts: 1}
+rehearsal: {put_latency: 5ms, function: {per_batch: 5ms, per_record: 10us}}
 phases:
   - name: Rising
     tests:
       - id: rising
-        name: from 800 to 2,400 records a second
+        name: from 16 to 48 records a second
         stages:
-          - {duration: 20s, from: 800, target: 800}
-          - {duration: 20s, from: 1200, target: 1200}
-          - {duration: 20s, from: 1600, target: 1600}
-          - {duration: 20s, from: 2400, target: 2400}
+          - {duration: 10s, from: 16, target: 16}
+          - {duration: 10s, from: 24, target: 24}
+          - {duration: 10s, from: 36, target: 36}
+          - {duration: 10s, from: 48, target: 48}
         criteria: [throttles == 0]
 ";
 /// Small and quick, for what does not need a load.
@@ -71,11 +71,11 @@ fn twice_the_shards_break_at_twice_the_rate() {
     let document = json(&dir);
     let rows = document["settings"].as_array().unwrap();
     let shards: Vec<&str> = rows.iter().map(|row| row["values"][0].as_str().unwrap()).collect();
-    assert_eq!(shards[0], "3", "only three carry 2,400/s: {document:#}");
+    assert_eq!(shards[0], "3", "only three carry 48/s: {document:#}");
     let of = |shards: &str| rows.iter().find(|row| row["values"][0] == shards).unwrap();
     let broke = |row: &Value| row["breaking_point"]["rps"].as_f64();
-    // The first rate asked for beyond 1,000/s a shard.
-    assert_eq!((broke(of("1")), broke(of("2")), broke(of("3"))), (Some(1_200.0), Some(2_400.0), None));
+    // The first rate asked for beyond what that many shards take in.
+    assert_eq!((broke(of("1")), broke(of("2")), broke(of("3"))), (Some(24.0), Some(48.0), None));
     assert_eq!(of("3")["outcome"], "meets");
     assert_eq!(of("3")["throttled"], 0);
     assert_eq!((of("1")["outcome"].as_str(), of("2")["outcome"].as_str()), (Some("fails"), Some("fails")));

@@ -128,11 +128,10 @@ fn rehearse_one(
     let made = rehearsed.in_virtual_time(Arc::new(progress)).and_then(|finished| {
         let worked = work_out(&finished.dir)?;
         write_reports(&finished.dir, &worked.model)?;
-        let mut row = whatif::row(&settings, &worked.evidence, &worked.book, &worked.model, peak_rps);
-        if let Some(failure) = &finished.failure {
-            (row.outcome, row.why) = (Outcome::Ended, Some(failure.to_string()));
-        }
-        Ok(row)
+        let row = whatif::row(&settings, &worked.evidence, &worked.book, &worked.model, peak_rps);
+        let Some(failure) = &finished.failure else { return Ok(row) };
+        let ended = whatif::without_report(&settings, Outcome::Ended, Some(failure.to_string()));
+        Ok(Row { run: row.run, report: row.report, verdict: row.verdict, ..ended })
     });
     let row =
         made.unwrap_or_else(|error| whatif::without_report(&settings, Outcome::Ended, Some(error.message)));

@@ -1,5 +1,7 @@
 //! From the rehearsals of a grid to one document.
 
+use rust_decimal::Decimal;
+
 use crate::cost::PriceBook;
 use crate::evidence::model::{Evidence, RunEnd};
 use crate::plan::{Plan, Setting, short_key};
@@ -9,6 +11,9 @@ use crate::verdict::Verdict;
 
 use super::model::{Broke, Outcome, Row, SCHEMA, WhatIf};
 use super::monthly;
+
+/// What assumed durations and their draws do not tell apart.
+const AS_CHEAP_PERCENT: i64 = 2;
 
 /// What all rehearsals of a grid have in common.
 #[derive(Clone, Debug)]
@@ -46,21 +51,25 @@ pub fn row(
     peak_rps: Option<f64>,
 ) -> Row {
     let (outcome, why) = outcome(evidence, model);
+    let kept = Row {
+        run: Some(model.run.id.clone()),
+        report: Some(format!("../{}/report.html", model.run.id)),
+        verdict: Some(model.run.verdict),
+        ..without_report(settings, outcome, why)
+    };
+    // Half of a rehearsal cannot be held against a whole one.
+    if outcome == Outcome::Ended {
+        return Row { monthly_reason: Some("it did not come to its end".to_owned()), ..kept };
+    }
     let top = top_level(model);
     let levels =
         || model.tests.iter().flat_map(|test| &test.levels).filter(|level| level.started_at.is_some());
     let points = model.tests.iter().filter_map(|test| test.breaking_point.as_ref());
     let first = points.min_by(|one, other| one.rps.total_cmp(&other.rps));
-    let monthly = match outcome {
-        Outcome::Ended | Outcome::NotBegun => Err("it did not come to its end".to_owned()),
-        _ => monthly::at(peak_rps, evidence, book, model),
-    };
+    let monthly = monthly::at(peak_rps, evidence, book, model);
     let of_finding =
         || model.findings.first().map(|found| Broke { rps: found.from_rps, first: found.limit.clone() });
     Row {
-        run: Some(model.run.id.clone()),
-        report: Some(format!("../{}/report.html", model.run.id)),
-        verdict: Some(model.run.verdict),
         cost_per_million: model.cost.pipeline.per_million_records,
         cost_incomplete: model.cost.pipeline.incomplete,
         level: top.map(|(test, level)| format!("{} / {}", test.id, level.name)),
@@ -73,7 +82,7 @@ pub fn row(
         iterator_age_ms_max: levels().filter_map(|level| level.iterator_age_ms_max).reduce(f64::max),
         monthly_reason: monthly.as_ref().err().cloned(),
         monthly: monthly.ok().map(Exact),
-        ..without_report(settings, outcome, why)
+        ..kept
     }
 }
 
@@ -224,10 +233,11 @@ fn summary(whatif: &WhatIf) -> Vec<String> {
     let of = if rehearsed == all {
         plural(all, "setting")
     } else {
-        format!("the {} that were rehearsed, of {all}", plural(rehearsed, "setting"))
+        format!("the {} that were rehearsed, of {all},", plural(rehearsed, "setting"))
     };
     let mut sentences = Vec::new();
     match (number(Outcome::Meets), whatif.settings.first()) {
+        _ if rehearsed == 0 => sentences.push("No setting was rehearsed to its end.".to_owned()),
         (0, _) if whatif.criteria == 0 => {
             sentences.push(format!(
                 "The plan sets no criterion, so none of {of} can be called enough: sorted by cost alone."
@@ -236,7 +246,10 @@ fn summary(whatif: &WhatIf) -> Vec<String> {
         (0, _) => {
             sentences.push(format!("None of {of} meets every criterion: there is nothing to recommend."))
         }
-        (meets, Some(best)) => sentences.push(recommended(whatif, best, meets, &of)),
+        (meets, Some(best)) => {
+            sentences.push(recommended(whatif, best, meets, &of));
+            sentences.extend(as_cheap(whatif, best));
+        }
         (_, None) => {}
     }
     for (outcome, told) in [
@@ -250,6 +263,18 @@ fn summary(whatif: &WhatIf) -> Vec<String> {
         }
     }
     sentences
+}
+
+/// Settings whose cost cannot be told from the cheapest one's.
+fn as_cheap(whatif: &WhatIf, best: &Row) -> Option<String> {
+    let most = best.cost_per_million?.0 * (Decimal::ONE + Decimal::new(AS_CHEAP_PERCENT, 2));
+    let is_as_cheap = |row: &&Row| row.cost_per_million.is_some_and(|cost| cost.0 <= most);
+    let others: Vec<String> =
+        whatif.with(Outcome::Meets).skip(1).filter(is_as_cheap).map(|row| whatif.label(row)).collect();
+    (!others.is_empty()).then(|| {
+        let told = text::listed(&others);
+        format!("Not more than {AS_CHEAP_PERCENT} % dearer, too little to choose by: {told}.")
+    })
 }
 
 fn recommended(whatif: &WhatIf, best: &Row, meets: u64, of: &str) -> String {

@@ -38,11 +38,12 @@ pub fn html(whatif: &WhatIf) -> String {
 fn table(whatif: &WhatIf) -> Markup {
     let worded = words::worded(whatif);
     let class = |index: usize| if index < worded { "word" } else { "" };
+    let has_reasons = whatif.settings.iter().any(|row| row.why.is_some());
     html! {
         h2 { "Settings" }
         div.scroll {
             table {
-                thead { tr { @for (index, title) in words::header(whatif).iter().enumerate() { th class=(class(index)) { (title) } } th.word { "why" } } }
+                thead { tr { @for (index, title) in words::header(whatif).iter().enumerate() { th class=(class(index)) { (title) } } @if has_reasons { th.word { "why" } } } }
                 tbody {
                     @for (number, row) in whatif.settings.iter().enumerate() {
                         tr {
@@ -51,7 +52,7 @@ fn table(whatif: &WhatIf) -> Markup {
                                     @if index + 1 == worded { (outcome(row)) } @else if index == 0 { (linked(row, cell)) } @else { (cell) }
                                 }
                             }
-                            td.wide { (row.why.as_deref().unwrap_or_default()) }
+                            @if has_reasons { td.wide { (row.why.as_deref().unwrap_or_default()) } }
                         }
                     }
                 }

@@ -107,7 +107,18 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    /// As the formats show it.
+    /// As `whatif.json` has it.
+    pub fn key(self) -> &'static str {
+        match self {
+            Outcome::Meets => "meets",
+            Outcome::Open => "open",
+            Outcome::Fails => "fails",
+            Outcome::Ended => "ended",
+            Outcome::NotBegun => "not_begun",
+        }
+    }
+
+    /// As people read it.
     pub fn as_str(self) -> &'static str {
         match self {
             Outcome::Meets => "meets all",

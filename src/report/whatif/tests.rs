@@ -90,10 +90,13 @@ fn the_cheapest_that_meets_every_criterion_comes_first() {
     assert_eq!(order, [["2", "512"], ["2", "256"], ["1", "256"], ["1", "512"], ["4", "256"], ["4", "512"]]);
     assert_eq!(
         document.summary[0],
-        "2 of the 4 settings that were rehearsed, of 6 meet every criterion. The cheapest is shards=2 memory_mb=512: USD 0.0500 a \
+        "2 of the 4 settings that were rehearsed, of 6, meet every criterion. The cheapest is shards=2 memory_mb=512: USD 0.0500 a \
          million records, with an end-to-end p99 of 900 ms."
     );
     assert_eq!(document.monthly_at_rps, Some(1_500.0));
+    let near =
+        document_of(&plan(), vec![met(1, 256, 505, 9.0), met(2, 256, 500, 9.0), met(3, 256, 520, 9.0)]);
+    assert_eq!(near.summary[1], "Not more than 2 % dearer, too little to choose by: shards=1 memory_mb=256.");
     // The same cost: the faster first; no cost: last.
     let unpriced = Row { cost_per_million: None, ..met(2, 768, 0, 1.0) };
     let document = document_of(&plan(), vec![unpriced, met(2, 256, 500, 90.0), met(2, 512, 500, 45.0)]);
@@ -189,6 +192,10 @@ fn json_fits_its_schema_and_reads_back() {
     let validator = jsonschema::validator_for(&serde_json::from_str(&text).expect("JSON")).expect("a schema");
     let value: Value = serde_json::from_str(&json(&document())).expect("JSON");
     assert!(validator.is_valid(&value), "{value}");
+    let rows = document().settings;
+    for (row, written) in rows.iter().zip(value["settings"].as_array().expect("rows")) {
+        assert_eq!(written["outcome"], row.outcome.key());
+    }
     assert_eq!(serde_json::from_value::<WhatIf>(value).expect("the model"), document());
 }
 

@@ -135,7 +135,7 @@ fn record(whatif: &WhatIf, row: &Row) -> Vec<String> {
     let [point_rps, point_first] = broke(&row.breaking_point);
     let [limit_rps, limit_first] = broke(&row.limit);
     let figures = [
-        row.outcome.as_str().to_owned(),
+        row.outcome.key().to_owned(),
         plain(row.verdict),
         plain(row.why.as_ref()),
         plain(row.run.as_ref()),

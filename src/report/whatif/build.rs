@@ -253,13 +253,13 @@ fn summary(whatif: &WhatIf) -> Vec<String> {
         (_, None) => {}
     }
     for (outcome, told) in [
-        (Outcome::Open, "could not be judged in full, so nothing is said of them"),
-        (Outcome::Fails, "failed a criterion"),
-        (Outcome::Ended, "have no result"),
-        (Outcome::NotBegun, "had not begun when the grid was stopped"),
+        (Outcome::Open, "Not judged in full, so nothing is said of them"),
+        (Outcome::Fails, "Failed a criterion"),
+        (Outcome::Ended, "Without a result"),
+        (Outcome::NotBegun, "Not begun when the grid was stopped"),
     ] {
         if number(outcome) > 0 && !(outcome == Outcome::Open && whatif.criteria == 0) {
-            sentences.push(format!("{} of {all} {told}.", number(outcome)));
+            sentences.push(format!("{told}: {} of {all}.", number(outcome)));
         }
     }
     sentences

@@ -2,6 +2,7 @@ use rust_decimal::Decimal;
 use serde_json::Value;
 
 use crate::cost::PriceBook;
+use crate::evidence::model::PutBytes;
 use crate::plan::{Plan, Setting, parse};
 use crate::report::model::Exact;
 use crate::report::testing::{changed, complete};
@@ -155,6 +156,13 @@ fn a_row_has_the_figures_of_the_rehearsals_report() {
 fn a_month_is_told_only_of_a_rate_that_was_carried() {
     let mut evidence = crate::verdict::fixture::evidence();
     complete(&mut evidence);
+    for level in &mut evidence.tests[0].levels {
+        level.put = Some(PutBytes {
+            bytes: level.acked * 510,
+            bytes_rounded_1k: level.acked * 1_024,
+            put_payload_units: level.acked,
+        });
+    }
     let book = PriceBook::builtin();
     let model = changed(complete);
     let carried_rps = model.known_up_to_rps.expect("a rate that was carried");

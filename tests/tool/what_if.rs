@@ -7,22 +7,22 @@ use serde_json::Value;
 
 use crate::support::Bench;
 
-/// Rises in steps to 48 records/s of 50,000 bytes: a shard takes in 20.9 of them a second, 1 MiB.
+/// Rises in steps to 60 records/s of 50,000 bytes: a shard takes in 20.9 of them a second, 1 MiB,
+/// and a second of them at once before that.
 const RISING: &str = "schema: streamgauge/plan/v1
 name: rising
 environment: {stream: {shards: 1}}
-defaults: {payload: {bytes: 50000}, put_attempts: 1}
+defaults: {payload: {bytes: 50000}, put_attempts: 1, keys: {distribution: round_robin}}
 rehearsal: {put_latency: 5ms, function: {per_batch: 5ms, per_record: 10us}}
 phases:
   - name: Rising
     tests:
       - id: rising
-        name: from 16 to 48 records a second
+        name: from 16 to 60 records a second
         stages:
-          - {duration: 10s, from: 16, target: 16}
-          - {duration: 10s, from: 24, target: 24}
-          - {duration: 10s, from: 36, target: 36}
-          - {duration: 10s, from: 48, target: 48}
+          - {duration: 8s, from: 16, target: 16}
+          - {duration: 6s, from: 30, target: 30}
+          - {duration: 6s, from: 60, target: 60}
         criteria: [throttles == 0]
 ";
 /// Small and quick, for what does not need a load.
@@ -66,22 +66,22 @@ fn files(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
 fn twice_the_shards_break_at_twice_the_rate() {
     let bench = Bench::new();
     bench.write("p.yaml", RISING);
-    let done = bench.run(&["rehearse", "p.yaml", "--set", "shards=1,2,3"]).expect_code(0);
+    let done = bench.run(&["rehearse", "p.yaml", "--set", "shards=1,2,4"]).expect_code(0);
     let dir = whatif(&bench);
     let document = json(&dir);
     let rows = document["settings"].as_array().unwrap();
     let shards: Vec<&str> = rows.iter().map(|row| row["values"][0].as_str().unwrap()).collect();
-    assert_eq!(shards[0], "3", "only three carry 48/s: {document:#}");
+    assert_eq!(shards[0], "4", "only four carry 60/s: {document:#}");
     let of = |shards: &str| rows.iter().find(|row| row["values"][0] == shards).unwrap();
     let broke = |row: &Value| row["breaking_point"]["rps"].as_f64();
     // The first rate asked for beyond what that many shards take in.
-    assert_eq!((broke(of("1")), broke(of("2")), broke(of("3"))), (Some(24.0), Some(48.0), None));
-    assert_eq!(of("3")["outcome"], "meets");
-    assert_eq!(of("3")["throttled"], 0);
+    assert_eq!((broke(of("1")), broke(of("2")), broke(of("4"))), (Some(30.0), Some(60.0), None));
+    assert_eq!(of("4")["outcome"], "meets");
+    assert_eq!(of("4")["throttled"], 0);
     assert_eq!((of("1")["outcome"].as_str(), of("2")["outcome"].as_str()), (Some("fails"), Some("fails")));
     assert!(of("1")["why"].as_str().unwrap().contains("throttles == 0"));
-    assert!(of("3")["monthly"].is_string() && of("1")["monthly"].is_null());
-    assert!(done.stdout.contains("shards=3 meets every criterion"), "{}", done.stdout);
+    assert!(of("4")["monthly"].is_string() && of("1")["monthly"].is_null());
+    assert!(done.stdout.contains("shards=4 meets every criterion"), "{}", done.stdout);
     assert!(done.stdout.contains("Nothing of this was measured."));
     // Each rehearsal has its whole report, which says what was set, and can be made again from its directory.
     let report = dir.join(of("2")["report"].as_str().unwrap());

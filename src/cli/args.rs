@@ -154,7 +154,7 @@ pub enum Verb {
     Baseline(BaselineArgs),
     /// Run a whole plan in virtual time, in this process, before anything is created.
     #[command(
-        after_help = "Examples:\n  streamgauge rehearse plans/weekly.yaml\n  streamgauge rehearse plans/weekly.yaml --week 3\n  streamgauge rehearse plans/breaking-point.yaml --seed 2 --format json\n  streamgauge rehearse plans/quickstart.yaml --fault kill-function:count=2"
+        after_help = "Examples:\n  streamgauge rehearse plans/weekly.yaml\n  streamgauge rehearse plans/weekly.yaml --week 3\n  streamgauge rehearse plans/breaking-point.yaml --seed 2 --format json\n  streamgauge rehearse plans/breaking-point.yaml --set shards=1,2,4 --set function.memory_mb=256,512\n  streamgauge rehearse plans/quickstart.yaml --fault kill-function:count=2"
     )]
     Rehearse(RehearseArgs),
     /// Look at a plan without running it.
@@ -283,6 +283,12 @@ pub struct RehearseArgs {
     /// Print the section `rehearsal:` that would be used, for a plan, and rehearse nothing.
     #[arg(long)]
     pub show_model: bool,
+    /// Rehearse with these values of a key of the plan, for example `shards=1,2,4`; repeatable: every combination.
+    #[arg(long, value_name = "KEY=V[,V]")]
+    pub set: Vec<String>,
+    /// So many settings are rehearsed at the same time. [default: one a core]
+    #[arg(long, value_name = "N", requires = "set", value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub jobs: Option<u16>,
     /// Of everything that is drawn. [default: the plan's `rehearsal.seed`]
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,

@@ -82,6 +82,12 @@ pub fn plan(path: &Path) -> Result<Plan, CliError> {
     })
 }
 
+/// Checks another text of the plan at `path`, which names files beside it.
+pub fn plan_with(path: &Path, text: &str) -> Result<Plan, crate::plan::Errors> {
+    let beside = Beside { folder: path.parent().unwrap_or(Path::new("")) };
+    crate::plan::parse_with(text, &beside)
+}
+
 /// The files that a plan names, from its folder on.
 struct Beside<'p> {
     folder: &'p Path,

@@ -33,6 +33,11 @@ impl Stderr {
         Stderr { bar, colour: !set("NO_COLOR"), last_plain: Mutex::new(None) }
     }
 
+    /// Whether lines are drawn in place.
+    pub fn is_drawn(&self) -> bool {
+        self.bar.is_some()
+    }
+
     fn look(&self) -> Look {
         // The last column stays free: some terminals wrap when it is written.
         let (_, width) = Term::stderr().size();

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 
+use crate::cost::grouped;
 use crate::local::cloud::{Cloud, CloudSettings, HostKind, LOCAL_ACCOUNT, MemoryBounds};
 use crate::local::door::in_process::sdk_http_client;
 use crate::local::door::network::distant;
@@ -16,6 +17,7 @@ use crate::local::service::Service;
 use crate::plan::Rehearsal;
 use crate::platform::clients::{self, ClientSettings, Clients, Door};
 use crate::platform::clock::Clock;
+use crate::platform::limits;
 use crate::platform::spread::Spread;
 
 use super::exit::CliError;
@@ -124,6 +126,13 @@ pub fn assumptions(model: &Rehearsal) -> Vec<String> {
             spread(model.per_record)
         ),
         format!("a cold start takes {}", spread(model.cold_start)),
+        format!(
+            "that is a function of {} MB; {} % of it is work of the CPU, which goes with memory, in proportion up to {} MB \
+             (one vCPU)",
+            model.at_memory_mb,
+            model.cpu_share * 100.0,
+            grouped(&limits::FUNCTION_ONE_VCPU_MB.to_string())
+        ),
         format!(
             "{} % of invocations fail; the function uses {} MB",
             model.failure_rate * 100.0,

@@ -23,6 +23,7 @@ mod resolve_existing;
 mod resolve_shapes;
 mod resolve_test;
 mod series;
+mod settings;
 mod shapes;
 mod spread;
 mod tree;
@@ -32,6 +33,7 @@ mod typed_environment;
 mod typed_shapes;
 mod units;
 mod users;
+mod written;
 
 #[cfg(test)]
 mod account_tests;
@@ -43,6 +45,8 @@ mod docs_tests;
 mod existing_tests;
 #[cfg(test)]
 mod hostile_tests;
+#[cfg(test)]
+mod settings_tests;
 #[cfg(test)]
 mod shapes_tests;
 #[cfg(test)]
@@ -56,6 +60,7 @@ pub use model::*;
 pub use payload::{EnvelopePath, Payload};
 pub use rehearsal::{COLD_START_MAX, Rehearsal};
 pub use resolve_existing::{Existing, PipelineSource, is_function, is_stream};
+pub use settings::{Setting, full_path, short_key};
 pub use typed::json_schema;
 pub use units::{DURATION_EXPECTED, duration};
 pub use users::Users;

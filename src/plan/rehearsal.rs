@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use super::resolve::{Place, Resolver};
 use super::spread::{SpreadDoc, yaml};
+use crate::platform::limits;
 use crate::platform::spread::Spread;
 
 const SEED_DEFAULT: u64 = 1;
@@ -18,10 +19,10 @@ pub const COLD_START_MAX: Duration = Duration::from_secs(10);
 const POLL_LATE_MAX: Duration = Duration::from_secs(1);
 /// Lambda quotas: a function's timeout is 900 s at most.
 const WORK_MAX: Duration = Duration::from_secs(900);
-/// Lambda quotas: a function's memory is 10,240 MB at most.
-const MEMORY_MB_MAX: u32 = 10_240;
 /// Twenty times what a shard allows: more tells nothing.
 const OTHER_READS_PER_S_MAX: u32 = 100;
+/// Of a function whose plan does not say.
+const MEMORY_DEFAULT_MB: u32 = 512;
 
 /// The section `rehearsal:`. The defaults are assumptions for a small function without a sink and a generator in the
 /// stream's region; nobody measured them on AWS.
@@ -47,6 +48,10 @@ pub struct Rehearsal {
     pub memory_used_mb: u32,
     /// How much later than it is due a poll of the stream begins.
     pub poll_late: Spread,
+    /// Share of the function's durations that is work of the CPU, 0 to 1: it depends on the memory.
+    pub cpu_share: f64,
+    /// The function's memory that its durations are of.
+    pub at_memory_mb: u32,
 }
 
 impl Default for Rehearsal {
@@ -66,7 +71,30 @@ impl Default for Rehearsal {
             failure_rate: 0.0,
             memory_used_mb: 64,
             poll_late: Spread::NONE,
+            cpu_share: 1.0,
+            at_memory_mb: MEMORY_DEFAULT_MB,
         }
+    }
+}
+
+impl Rehearsal {
+    /// The same function with other memory: the CPU's share of its durations goes with the CPU that it has, in proportion
+    /// to memory until it has one whole vCPU, since it works on one batch with one thread.
+    pub fn with_memory(&self, memory_mb: u32) -> Rehearsal {
+        let factor = self.time_factor(memory_mb);
+        Rehearsal {
+            cold_start: self.cold_start.scaled(factor),
+            per_batch: self.per_batch.scaled(factor),
+            per_record: self.per_record.scaled(factor),
+            at_memory_mb: memory_mb,
+            ..*self
+        }
+    }
+
+    /// How many times as long the function takes with this memory.
+    fn time_factor(&self, memory_mb: u32) -> f64 {
+        let cpu = |memory_mb: u32| f64::from(memory_mb.min(limits::FUNCTION_ONE_VCPU_MB));
+        1.0 - self.cpu_share + self.cpu_share * cpu(self.at_memory_mb) / cpu(memory_mb.max(1))
     }
 }
 
@@ -105,9 +133,15 @@ pub(super) struct ModelledFunctionDoc {
     /// Invocations that fail as a whole, percent. Default 0.
     #[schemars(range(min = 0, max = 100))]
     pub failure_percent: Option<f64>,
-    /// With more than the function has it is killed, as Lambda does. Default 64, or what the function has.
+    /// With more than the function has, every invocation is killed. Default 64.
     #[schemars(range(min = 1, max = 10_240))]
     pub memory_used_mb: Option<i64>,
+    /// Part of the durations above that is work of the CPU, percent: it takes longer with less memory. Default 100.
+    #[schemars(range(min = 0, max = 100))]
+    pub cpu_percent: Option<f64>,
+    /// The function's memory that the durations above are of. Default: what it has.
+    #[schemars(range(min = 128, max = 10_240))]
+    pub at_memory_mb: Option<i64>,
 }
 
 impl Rehearsal {
@@ -120,11 +154,15 @@ impl Rehearsal {
             ("overhead", yaml(self.overhead)),
             ("failure_percent", (self.failure_rate * 100.0).to_string()),
             ("memory_used_mb", self.memory_used_mb.to_string()),
+            ("cpu_percent", (self.cpu_share * 100.0).to_string()),
+            ("at_memory_mb", self.at_memory_mb.to_string()),
         ];
         let function: String = rows.iter().map(|(key, value)| format!("    {key}: {value}\n")).collect();
-        let (seed, put_latency, poll_late) = (self.seed, yaml(self.put_latency), yaml(self.poll_late));
+        let (seed, other_reads_per_s) = (self.seed, self.other_reads_per_s);
+        let (put_latency, poll_late) = (yaml(self.put_latency), yaml(self.poll_late));
         format!(
-            "rehearsal:\n  seed: {seed}\n  put_latency: {put_latency}\n  poll_late: {poll_late}\n  function:\n{function}"
+            "rehearsal:\n  seed: {seed}\n  put_latency: {put_latency}\n  poll_late: {poll_late}\n  \
+             other_reads_per_s: {other_reads_per_s}\n  function:\n{function}"
         )
     }
 }
@@ -140,13 +178,13 @@ impl Resolver<'_> {
         let defaults = Rehearsal::default();
         let Some(RehearsalDoc { seed, put_latency, poll_late, other_reads_per_s, function }) = document
         else {
-            return defaults;
+            return Rehearsal { at_memory_mb: memory_mb, ..defaults };
         };
         let (at, function) = (root.key("rehearsal"), function.unwrap_or_default());
         let in_function = at.key("function");
         let failure_percent =
             self.percent(function.failure_percent, &in_function.key("failure_percent"), 0.0);
-        let memory_default = defaults.memory_used_mb.min(memory_mb);
+        let cpu_percent = self.percent(function.cpu_percent, &in_function.key("cpu_percent"), 100.0);
         Rehearsal {
             seed: self.whole(seed, &at.key("seed"), 0..=i64::MAX as u64, defaults.seed),
             put_latency: self.spread(
@@ -190,8 +228,15 @@ impl Resolver<'_> {
             memory_used_mb: self.whole(
                 function.memory_used_mb,
                 &in_function.key("memory_used_mb"),
-                1..=MEMORY_MB_MAX,
-                memory_default,
+                1..=*limits::FUNCTION_MEMORY_MB.end(),
+                defaults.memory_used_mb,
+            ),
+            cpu_share: cpu_percent / 100.0,
+            at_memory_mb: self.whole(
+                function.at_memory_mb,
+                &in_function.key("at_memory_mb"),
+                limits::FUNCTION_MEMORY_MB,
+                memory_mb,
             ),
         }
     }
@@ -230,10 +275,12 @@ phases: [{name: One, tests: [{id: a, name: A, stages: [{duration: 1s, target: 5}
             other_reads_per_s: 20,
             per_record: ms(0.25, 0.25),
             failure_rate: 0.005,
+            at_memory_mb: 256,
             ..Rehearsal::default()
         };
         assert_eq!(read, expected);
-        assert_eq!(parse_with(HEAD, &NoFiles).expect("a plan").rehearsal, Rehearsal::default());
+        let assumed = Rehearsal { at_memory_mb: 256, ..Rehearsal::default() };
+        assert_eq!(parse_with(HEAD, &NoFiles).expect("a plan").rehearsal, assumed);
     }
 
     #[test]
@@ -273,13 +320,33 @@ phases: [{name: One, tests: [{id: a, name: A, stages: [{duration: 1s, target: 5}
             ("{function: {cold_start: 11s}}", "rehearsal.function.cold_start: found"),
             ("{function: {per_batch: 901s}}", "at most 900s"),
             ("{function: {failure_percent: 101}}", "0 to 100 percent"),
-            ("{function: {memory_used_mb: 20480}}", "1 to 10240"),
             ("{other_reads_per_s: -1}", "rehearsal.other_reads_per_s: found"),
             ("{other_reads_per_s: 101}", "0 to 100"),
+            ("{function: {memory_used_mb: 10241}}", "1 to 10240"),
+            ("{function: {cpu_percent: -1}}", "0 to 100 percent"),
+            ("{function: {at_memory_mb: 64}}", "128 to 10240"),
             ("{speed: 2}", "unknown key"),
         ] {
             let errors = read(section).expect_err(section);
             assert!(errors.contains(error), "{section}: {errors}");
         }
+    }
+
+    #[test]
+    fn the_cpu_of_a_function_goes_with_its_memory_up_to_one_vcpu() {
+        let model = Rehearsal {
+            per_batch: ms(100.0, 200.0),
+            cpu_share: 0.5,
+            at_memory_mb: 512,
+            ..Rehearsal::default()
+        };
+        // Half of it waits for something else: that half stays.
+        assert_eq!(model.with_memory(256).per_batch, ms(150.0, 300.0));
+        assert_eq!(model.with_memory(1_024).per_batch, ms(75.0, 150.0));
+        assert_eq!(model.with_memory(512), model);
+        let one_vcpu = model.with_memory(limits::FUNCTION_ONE_VCPU_MB);
+        assert_eq!(model.with_memory(10_240).per_batch, one_vcpu.per_batch);
+        let waits = Rehearsal { cpu_share: 0.0, ..model };
+        assert_eq!(waits.with_memory(128).cold_start, model.cold_start);
     }
 }

@@ -51,7 +51,10 @@ pub const RETENTION_HOURS: std::ops::RangeInclusive<u32> = 24..=8_760;
 
 /// Function memory, MB. Lambda developer guide, "Lambda quotas".
 pub const FUNCTION_MEMORY_MB: std::ops::RangeInclusive<u32> = 128..=10_240;
-/// Function timeout, seconds. Same source.
+/// With this memory a function has one vCPU, with less in proportion less, MB. Lambda developer guide, "Configure Lambda
+/// function memory".
+pub const FUNCTION_ONE_VCPU_MB: u32 = 1_769;
+/// Function timeout, seconds. Lambda developer guide, "Lambda quotas".
 pub const FUNCTION_TIMEOUT_S: std::ops::RangeInclusive<u32> = 1..=900;
 /// Bytes of a synchronous invocation's payload. Same source.
 pub const INVOKE_PAYLOAD_MAX_BYTES: usize = 6 * 1_048_576;

@@ -24,6 +24,17 @@ impl Spread {
         Spread::LogNormal { median: duration, p99: duration }
     }
 
+    /// The same distribution of durations that are `factor` times as long.
+    pub fn scaled(self, factor: f64) -> Spread {
+        let scaled = |duration: Duration| duration.mul_f64(factor);
+        match self {
+            Spread::LogNormal { median, p99 } => {
+                Spread::LogNormal { median: scaled(median), p99: scaled(p99) }
+            }
+            Spread::Measured(Quantiles(durations)) => Spread::Measured(Quantiles(durations.map(scaled))),
+        }
+    }
+
     /// One duration of the distribution, by the next numbers of `rng`; to the microsecond.
     pub fn draw(&self, rng: &mut fastrand::Rng) -> Duration {
         match self {

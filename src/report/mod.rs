@@ -37,6 +37,7 @@ pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 mod text;
+pub mod whatif;
 
 pub use build::{build, of};
 pub use csv::csv;

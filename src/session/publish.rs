@@ -117,14 +117,18 @@ pub fn publish(dir: &Path) -> Result<Published, SessionError> {
 /// The evidence cannot be read.
 pub fn publish_if_writable(dir: &Path) -> Result<(Published, Option<SessionError>), SessionError> {
     let Worked { model, overall, .. } = work_out(dir)?;
-    let (files, unwritten) = match write_all(dir, &model) {
+    let (files, unwritten) = match write_reports(dir, &model) {
         Ok(files) => (files, None),
         Err(error) => (Vec::new(), Some(error)),
     };
     Ok((Published { overall, model, files }, unwritten))
 }
 
-fn write_all(dir: &Path, model: &ReportModel) -> Result<Vec<PathBuf>, SessionError> {
+/// Writes every format into `dir`; the files.
+///
+/// # Errors
+/// One of them cannot be written.
+pub fn write_reports(dir: &Path, model: &ReportModel) -> Result<Vec<PathBuf>, SessionError> {
     let formats = [
         ("report.json", report::json(model)),
         ("report.md", report::markdown(model)),

@@ -121,7 +121,6 @@ fn refusals(bench: &Bench, real: &dyn Fn(&str) -> PathBuf) {
     };
     let bare = std::fs::read_to_string(bench.path().join("bare.yaml")).unwrap();
     for (from, to, why) in [
-        ("memory_mb: 256", "memory_mb: 512", "its function had 256 MB and the plan's has 512 MB"),
         ("put: record", "put: batch", "it has no test with put: batch"),
         ("payload: small", "payload: {bytes: 5000}", "its records had 100 bytes"),
     ] {

@@ -14,3 +14,4 @@ mod main_job;
 mod period;
 mod support;
 mod web_identity;
+mod what_if;

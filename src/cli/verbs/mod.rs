@@ -18,3 +18,4 @@ pub mod status;
 pub mod sweep;
 pub mod test;
 pub mod up;
+pub mod whatif;

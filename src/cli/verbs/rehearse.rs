@@ -9,14 +9,15 @@ use crate::cli::args::{Global, RehearseArgs, TargetArg};
 use crate::cli::calibration::{self, Model};
 use crate::cli::connect;
 use crate::cli::exit::{CliError, Exit};
-use crate::cli::input;
 use crate::cli::progress::Virtual;
 use crate::cli::rehearsal::{self, Nothing, Place};
+use crate::cli::settings::{self, Combination};
 use crate::cli::signals::StopSignal;
-use crate::cli::verbs::{local, report, run as run_verb, test};
+use crate::cli::verbs::{local, report, run as run_verb, test, whatif};
+use crate::cli::{input, out};
 use crate::evidence::rundir::RunDir;
 use crate::local::faults::FaultSpec;
-use crate::plan::{Architecture, Plan, Rehearsal};
+use crate::plan::{Architecture, Plan, Rehearsal, Setting};
 use crate::session::SessionError;
 use crate::session::campaign::Lineage;
 use crate::session::progress::Progress;
@@ -37,14 +38,45 @@ pub fn run(global: &Global, args: &RehearseArgs) -> Result<Exit, CliError> {
         )
         .hint("write its settings as the plan's environment instead of `existing`"));
     }
-    let selected = input::select(&plan, args.week, args.phase, &args.tests)?;
-    let Model { assumed: model, assumptions } =
-        calibration::model(&plan, &selected, args.calibrate.as_deref(), args.seed)?;
+    let combinations = settings::combinations(&args.plan, plan.clone(), &args.set)?;
+    if args.seed.is_some() && combinations[0].settings.iter().any(|setting| setting.path == SEED) {
+        return Err(
+            CliError::input(format!("--seed and --set {SEED} set the same")).hint("leave one of them out")
+        );
+    }
+    let stop = StopSignal::listen_apart()
+        .map_err(|error| CliError::environment(format!("cannot listen for signals: {error}")))?;
+    let prepared = |combination| prepare(global, args, &plan, combination, stop.clone());
+    let mut rehearsals: Vec<Rehearsed<'_>> =
+        combinations.into_iter().map(prepared).collect::<Result<_, _>>()?;
     if args.show_model {
-        crate::cli::out::print(format_args!("{}", model.to_yaml()));
+        out::print(format_args!("{}", rehearsals[0].model.to_yaml()));
         return Ok(Exit::Done);
     }
-    let rehearsed = Rehearsed {
+    if rehearsals.len() > 1 {
+        return whatif::run(global, &plan, rehearsals, args.jobs);
+    }
+    let progress: Arc<dyn Progress> = Arc::new(Virtual::new());
+    let finished = rehearsals.remove(0).in_virtual_time(Arc::clone(&progress))?;
+    progress.settle();
+    tell(global, &finished, &args.plan)
+}
+
+const SEED: &str = "rehearsal.seed";
+
+/// `plan`: as it stands, without what was set.
+fn prepare<'a>(
+    global: &'a Global,
+    args: &RehearseArgs,
+    plan: &Plan,
+    combination: Combination,
+    stop: StopSignal,
+) -> Result<Rehearsed<'a>, CliError> {
+    let Combination { settings, plan: rehearsed } = combination;
+    let selected = input::select(&rehearsed, args.week, args.phase, &args.tests)?;
+    let Model { assumed: model, assumptions } =
+        calibration::model(&rehearsed, &selected, args.calibrate.as_deref(), args.seed)?;
+    Ok(Rehearsed {
         global,
         model,
         assumptions,
@@ -52,43 +84,56 @@ pub fn run(global: &Global, args: &RehearseArgs) -> Result<Exit, CliError> {
         faults: local::faults(&args.fault)?,
         prices: input::prices(global)?,
         max_cost_usd: input::max_cost(args.max_cost.as_deref())?,
-        stop: StopSignal::listen_apart()
-            .map_err(|error| CliError::environment(format!("cannot listen for signals: {error}")))?,
-        plan,
-    };
-    // One thread, whose clock stands still while there is work and jumps to the next timer when there is none.
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .start_paused(true)
-        .build()
-        .map_err(|error| CliError::environment(format!("cannot start the runtime: {error}")))?;
-    runtime.block_on(Box::pin(rehearsed.rehearse(&args.plan)))
+        stop,
+        told: settings::told(plan, &settings),
+        settings,
+        plan: rehearsed,
+    })
 }
 
-struct Rehearsed<'a> {
+/// One rehearsal, ready to be made.
+pub struct Rehearsed<'a> {
     global: &'a Global,
+    /// With what was set in it.
     plan: Plan,
-    selected: Vec<usize>,
+    pub selected: Vec<usize>,
+    /// What was set in the plan.
+    pub settings: Vec<Setting>,
+    /// The same for whoever reads the report.
+    told: Vec<String>,
     model: Rehearsal,
-    assumptions: Vec<String>,
-    faults: Vec<FaultSpec>,
-    prices: String,
+    /// What its figures rest on, a clause each, settings aside.
+    pub assumptions: Vec<String>,
+    pub faults: Vec<FaultSpec>,
+    pub prices: String,
     max_cost_usd: Option<String>,
-    stop: StopSignal,
+    pub stop: StopSignal,
 }
 
 impl Rehearsed<'_> {
-    async fn rehearse(self, file: &Path) -> Result<Exit, CliError> {
+    /// Makes it, on this thread.
+    pub fn in_virtual_time(self, progress: Arc<dyn Progress>) -> Result<RunFinished, CliError> {
+        // One thread, whose clock stands still while there is work and jumps to the next timer when there is none.
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .start_paused(true)
+            .build()
+            .map_err(|error| CliError::environment(format!("cannot start the runtime: {error}")))?;
+        runtime.block_on(Box::pin(self.rehearse(progress)))
+    }
+
+    async fn rehearse(self, progress: Arc<dyn Progress>) -> Result<RunFinished, CliError> {
         let global = self.global;
-        let progress: Arc<dyn Progress> = Arc::new(Virtual::new());
+        let model = self.model.with_memory(self.plan.environment.function.memory_mb);
         let region = connect::local_region(global);
-        let mut place = Place::new(&self.model, region, self.faults.clone(), &Nothing).await?;
+        let mut place = Place::new(&model, region, self.faults.clone(), &Nothing).await?;
         let id = self.id();
         let runs = make_room(&id)?;
         let architecture = self.plan.environment.function.architecture.unwrap_or(Architecture::X86_64);
         let up = connect::up_request_of(global, Some(&self.plan), Artifact::stand_in(architecture))?;
         let step = connect::stack_steps(global, &*progress);
         let standing = stack::up(&place.clients, place.clock, &up, &step).await?;
+        let assumptions = self.told.iter().chain(&self.assumptions).cloned().collect();
         let request = RunRequest {
             clients: place.clients.clone(),
             clock: place.clock,
@@ -103,7 +148,7 @@ impl Rehearsed<'_> {
             stop: self.stop.asked.clone(),
             progress: Arc::clone(&progress),
             lineage: Lineage::default(),
-            rehearsal: Some(Rehearsing { id, assumptions: self.assumptions }),
+            rehearsal: Some(Rehearsing { id, assumptions }),
         };
         // In a task of its own, so that a panic in it still ends with a message and an exit code.
         let ran = tokio::spawn(run_plan(request)).await;
@@ -114,12 +159,11 @@ impl Rehearsed<'_> {
         }
         test::keep_truth(&place.cloud, &finished.dir)?;
         place.end().await;
-        progress.settle();
-        tell(global, &finished, file)
+        Ok(finished)
     }
 
     /// The same for the same rehearsal, whatever it takes to stand the services up.
-    fn id(&self) -> RunId {
+    pub fn id(&self) -> RunId {
         let mut digest = Sha256::new();
         digest.update(&self.plan.hash);
         digest.update(format!("{:?} {:?} {:?}", self.model, self.selected, self.faults));

@@ -247,7 +247,8 @@ fn assembled(
         overhead: reported.overhead.map_or(assumed.overhead, Spread::fixed),
         failure_rate: reported.failure_rate.unwrap_or(assumed.failure_rate),
         poll_late: poll_late.map_or(assumed.poll_late, Spread::fixed),
-        memory_used_mb: memory_used_mb.clamp(1, plan.environment.function.memory_mb),
+        memory_used_mb: memory_used_mb.max(1),
+        at_memory_mb: evidence.environment.memory_mb,
         ..assumed
     };
     let mut basis = vec![format!(

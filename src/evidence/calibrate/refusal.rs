@@ -64,16 +64,6 @@ pub(super) fn check_run(evidence: &Evidence) -> Result<(), Refusal> {
 
 /// The run loaded a pipeline like that of the plan, in the way that the plan does. `tests`: those to rehearse.
 pub(super) fn check_shape(evidence: &Evidence, plan: &Plan, tests: &[&Test]) -> Result<(), Refusal> {
-    let (measured_mb, planned_mb) = (evidence.environment.memory_mb, plan.environment.function.memory_mb);
-    if measured_mb != planned_mb {
-        return refuse(
-            format!(
-                "its function had {measured_mb} MB and the plan's has {planned_mb} MB: Lambda gives processor time by memory, \
-                 and how that changes a duration is not known"
-            ),
-            format!("make a short run with memory_mb: {planned_mb}, and calibrate on that"),
-        );
-    }
     let measured: Vec<&Test> =
         evidence.tests.iter().filter_map(|test| evidence.plan.tests().nth(test.plan_index)).collect();
     let word = |put: PutMode| match put {

@@ -75,7 +75,8 @@ pub(super) async fn confirm(
     dir: &RunDir,
     events: &EventLog,
 ) -> Result<(), SessionError> {
-    let missing = accounting::missing(dir)?;
+    let retention = Duration::from_secs(3_600 * u64::from(request.standing.retention_hours));
+    let missing = accounting::missing(dir, request.clock.now_us(), retention)?;
     if missing.sequences.is_empty() {
         return Ok(());
     }
@@ -88,7 +89,7 @@ pub(super) async fn confirm(
         missing: &missing,
         from_us: dir.read_run()?.started_us,
         clock: request.clock,
-        retention: Duration::from_secs(3_600 * u64::from(request.standing.retention_hours)),
+        retention,
         bound: CONFIRM_BOUND,
     };
     let found = confirm::confirm(&lookup).await;

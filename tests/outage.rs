@@ -13,17 +13,17 @@ use serde_json::Value;
 use streamgauge::plan;
 use support::{Listener, Ran, shipped, test_of_plan};
 
-/// A function that takes as long for each batch as the shipped plan says.
-struct Working;
+/// A function that takes this long for each batch.
+struct Working(Duration);
 impl Listener for Working {
     fn work(&self) -> Duration {
-        Duration::from_secs(1)
+        self.0
     }
 }
 
-async fn ran(text: &str, files: &BTreeMap<String, Bytes>) -> Ran {
+async fn ran(text: &str, files: &BTreeMap<String, Bytes>, work_ms: u64) -> Ran {
     let plan = plan::parse_with(text, files).unwrap_or_else(|errors| panic!("{errors}\n{text}"));
-    test_of_plan(plan, &[], 1, &Arc::new(Working)).await
+    test_of_plan(plan, &[], 1, &Arc::new(Working(Duration::from_millis(work_ms)))).await
 }
 
 fn action(ran: &Ran) -> &Value {
@@ -44,7 +44,7 @@ fn changed(text: &str, from: &str, to: &str) -> String {
 const ROW_S: usize = 30;
 /// The consumer is off from the beginning of the first of these rows to that of the second.
 const OFF_ROWS: (usize, usize) = (8, 16);
-/// Records a second of one lane: the plan's batch size, a second each.
+/// Records a second of one lane: the plan's batch size, 400 ms each.
 const LANE_RPS: f64 = 25.0;
 
 fn rates() -> Vec<f64> {
@@ -57,7 +57,7 @@ fn rates() -> Vec<f64> {
     rows
 }
 
-/// Seconds from the end of the outage until a queue is empty that takes in the rates and gives out `lane_rps`.
+/// Seconds from the end of the outage until a queue is empty that takes in the rates and gives out what its lanes take.
 fn catch_up_s(rates: &[f64], lanes: f64) -> f64 {
     let mut backlog: f64 = rates[OFF_ROWS.0..OFF_ROWS.1].iter().map(|rps| rps * ROW_S as f64).sum();
     let later = rates[OFF_ROWS.1..].iter().flat_map(|rps| std::iter::repeat_n(*rps, ROW_S));
@@ -82,7 +82,7 @@ async fn drill(parallelization: u32) -> Ran {
     text = changed(&text, "drain_time < 120m", "drain_time < 240s");
     let rows = rates().into_iter().enumerate().map(|(row, rps)| format!("{},{rps}\n", row * ROW_S));
     let series = format!("time_s,rate\n{}", rows.collect::<String>());
-    ran(&text, &BTreeMap::from([("outage-rates.csv".to_owned(), series.into())])).await
+    ran(&text, &BTreeMap::from([("outage-rates.csv".to_owned(), series.into())]), 400).await
 }
 
 #[tokio::test(start_paused = true)]
@@ -137,7 +137,7 @@ async fn off_for(off_s: u64) -> Ran {
             tokio::time::advance(Duration::from_secs(off_s - KEPT_S)).await;
         });
     }
-    ran(&text, &BTreeMap::new()).await
+    ran(&text, &BTreeMap::new(), 250).await
 }
 
 #[tokio::test(start_paused = true)]

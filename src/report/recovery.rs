@@ -90,7 +90,8 @@ pub fn sentences(recovery: &RecoveryReport) -> String {
     if let Some(longest) = recovery.longest_outage_s {
         told += &format!(
             " With arrivals such as these the consumer may be off for {} before records begin to expire.",
-            lasting(longest)
+            // A limit is not rounded up.
+            lasting((longest / 60.0).floor() * 60.0)
         );
     }
     told
@@ -123,5 +124,36 @@ mod tests {
     fn times_are_said_as_people_say_them() {
         let said = [0.0, 41.24, 119.0, 150.0, 3_599.0, 7_200.0, 5_834.0, 86_395.0].map(lasting);
         assert_eq!(said, ["0 s", "41.2 s", "119 s", "3 min", "1 h", "2 h", "1 h 37 min", "24 h"]);
+    }
+
+    #[test]
+    fn what_was_measured_is_told_and_what_was_not_is_left_out() {
+        let short = RecoveryReport {
+            off_s: 20.0,
+            oldest_record_s: 21.0,
+            retention_margin_s: 86_379.0,
+            resumed_s: 1.0,
+            processed_rps: None,
+            arrived_rps: None,
+            lanes_busy_percent: None,
+            longest_outage_s: None,
+            sooner: Vec::new(),
+        };
+        let told = "The oldest record waited 21 s: 24 h were left until it would have expired.";
+        assert_eq!(sentences(&short), told);
+        let long = RecoveryReport {
+            processed_rps: Some(24.66),
+            arrived_rps: Some(10.0),
+            lanes_busy_percent: Some(99.6),
+            longest_outage_s: Some(86_397.0),
+            sooner: vec![SoonerReport { parallelization: 2, catch_up_s: 2_150.0 }],
+            ..short
+        };
+        let rest = " The function took 24.7 records/s of the backlog while 10 arrived, its lanes busy 100 % of the time. \
+                    Computed from that: caught up in 36 min with parallelization 2. With arrivals such as these the \
+                    consumer may be off for 23 h 59 min before records begin to expire.";
+        assert_eq!(sentences(&long), format!("{told}{rest}"));
+        let late = RecoveryReport { retention_margin_s: -3.0, ..long };
+        assert!(sentences(&late).contains("records expired"), "{}", sentences(&late));
     }
 }

@@ -96,3 +96,50 @@ fn explanation(
         format!("{told} Its lanes were busy {busy:.0} % of the time: it waited for polls or reads.")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::fixture::evidence;
+    use super::super::super::judge;
+    use super::*;
+    use crate::cost::price;
+
+    /// An outage of 100 s whose backlog of 5,000 records took `catch_up_s` to go, 10 a second arriving.
+    fn found(catch_up_s: i64, lanes_busy: f64) -> Option<Finding> {
+        let mut evidence = evidence();
+        let started_us = evidence.tests[0].started_us.expect("started");
+        let reverting_us = started_us + 100_000_000;
+        let lasted_s = catch_up_s as f64 - 5.0;
+        let processed_rps = 10.0 + 5_000.0 / lasted_s;
+        let drained = Drained { lasted_s, processed_rps, arrived_rps: 10.0, lanes_busy, surge_s: 0.0 };
+        evidence.tests[0].actions = vec![ActionEvidence {
+            text: "mapping disabled for 100s".into(),
+            started_us: Some(started_us),
+            reverting_us: Some(reverting_us),
+            caught_up_us: Some(reverting_us + catch_up_s * 1_000_000),
+            recovery: Some(Recovery {
+                off_s: 100.0,
+                oldest_ms: 105e3,
+                resumed_s: 5.0,
+                drained: Some(drained),
+            }),
+            ..ActionEvidence::default()
+        }];
+        let book = PriceBook::builtin();
+        let verdicts = judge(&evidence, &price(&evidence.usage, &book));
+        slow(&evidence, &book, &verdicts)
+    }
+
+    #[test]
+    fn a_backlog_that_goes_more_slowly_than_it_came_asks_for_as_many_lanes_as_it_takes() {
+        assert_eq!(found(99, 1.0), None, "sooner than the outage was long");
+        let finding = found(505, 1.0).expect("a finding");
+        // 20 a second, of which 10 are left for 5,000 records; 95 s need 62.7 a second, and so 4 lanes.
+        assert_eq!(finding.change, Some(Change::Parallelization { from: 1, to: 4 }));
+        assert_eq!(finding.monthly_cost_of_change, Some(rust_decimal::Decimal::ZERO));
+        assert!(finding.explanation.contains("took 505 s to catch up"), "{}", finding.explanation);
+        let idle = found(505, 0.4).expect("a finding");
+        assert_eq!(idle.change, None, "more lanes would be as idle");
+        assert!(idle.explanation.contains("waited for polls or reads"), "{}", idle.explanation);
+    }
+}

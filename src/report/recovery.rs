@@ -48,8 +48,9 @@ pub fn report(recovery: &Recovery, evidence: &Evidence, payload_bytes: usize) ->
     let shown = |value: f64| rounded(value).unwrap_or(0.0);
     let drained = recovery.drained.as_ref();
     let environment = &evidence.environment;
-    let sooner = sooner(recovery, environment, payload_bytes, doublings(environment));
+    let sooner = sooner(recovery, environment, payload_bytes, &doublings(environment));
     let sooner = sooner
+        .iter()
         .map(|one| SoonerReport { parallelization: one.parallelization, catch_up_s: shown(one.catch_up_s) });
     RecoveryReport {
         off_s: shown(recovery.off_s),

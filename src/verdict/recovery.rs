@@ -29,19 +29,20 @@ pub fn sooner(
     recovery: &Recovery,
     environment: &EnvironmentInfo,
     payload_bytes: usize,
-    parallelizations: impl IntoIterator<Item = u32>,
-) -> impl Iterator<Item = Sooner> {
+    parallelizations: &[u32],
+) -> Vec<Sooner> {
     let from = environment.parallelization.max(1);
-    let drained = recovery.drained.filter(|drained| drained.lanes_busy >= LANES_BUSY);
+    let Some(drained) = recovery.drained.filter(|drained| drained.lanes_busy >= LANES_BUSY) else {
+        return Vec::new();
+    };
     let shards = f64::from(environment.shards.max(1));
     let read_rps = limits::SHARD_READ_BYTES_PER_S as f64 * shards / payload_bytes.max(1) as f64;
-    let resumed_s = recovery.resumed_s;
-    parallelizations.into_iter().filter_map(move |parallelization| {
-        let drained = drained?;
+    let one = |parallelization: u32| {
         let times = f64::from(parallelization) / f64::from(from);
         let lasting_s = drained.lasting_s((drained.processed_rps * times).min(read_rps))?;
-        Some(Sooner { parallelization, catch_up_s: resumed_s + lasting_s })
-    })
+        Some(Sooner { parallelization, catch_up_s: recovery.resumed_s + lasting_s })
+    };
+    parallelizations.iter().copied().filter_map(one).collect()
 }
 
 #[cfg(test)]
@@ -62,9 +63,8 @@ mod tests {
     #[test]
     fn busy_lanes_are_what_a_backlog_waits_for() {
         let soon = |recovery: &Recovery, bytes| {
-            let others = doublings(&environment(2));
-            let computed = sooner(recovery, &environment(2), bytes, others);
-            computed.map(|one| (one.parallelization, one.catch_up_s)).collect::<Vec<_>>()
+            let computed = sooner(recovery, &environment(2), bytes, &doublings(&environment(2)));
+            computed.iter().map(|one| (one.parallelization, one.catch_up_s)).collect::<Vec<_>>()
         };
         // 1,000 records: at 60, 120 and 150 a second, 20 of which arrive.
         assert_eq!(soon(&drained(0.9), 100), [(4, 27.0), (8, 12.0), (10, 2.0 + 1_000.0 / 130.0)]);

@@ -171,18 +171,22 @@ impl Sources<'_> {
                 }
             }
         }
-        let missing = due.minus(&seen).minus(&self.dead_lettered()).len();
+        let missing = due.minus(&seen).minus(&self.given_up()).len();
         Ok(if missing == 0 { Ok(last_us) } else { Err(missing) })
     }
 
-    fn dead_lettered(&self) -> SequenceSet {
-        let mut dead = SequenceSet::new();
+    /// Dead-lettered, or expired in the stream: nothing is to be caught up there any more.
+    fn given_up(&self) -> SequenceSet {
+        let mut given_up = SequenceSet::new();
         for logged in &self.files.events {
-            if let Event::DeadLettered { ranges, .. } = &logged.event {
-                dead = dead.union(&SequenceSet::from_ranges(ranges));
-            }
+            let (Event::DeadLettered { ranges, .. } | Event::Confirmed { expired: ranges, .. }) =
+                &logged.event
+            else {
+                continue;
+            };
+            given_up = given_up.union(&SequenceSet::from_ranges(ranges));
         }
-        dead
+        given_up
     }
 }
 

@@ -66,8 +66,8 @@ fn of_action(
 fn enough(evidence: &Evidence, test: &TestEvidence, recovery: &Recovery, allowed_s: f64) -> Option<Change> {
     let from = evidence.environment.parallelization.max(1);
     let in_time = |to: &u32| {
-        let as_if = |one: super::super::recovery::Sooner| one.catch_up_s <= allowed_s;
-        sooner(recovery, &evidence.environment, test.payload.bytes, [*to]).any(as_if)
+        let as_if = sooner(recovery, &evidence.environment, test.payload.bytes, &[*to]);
+        as_if.iter().any(|one| one.catch_up_s <= allowed_s)
     };
     let most = *crate::platform::limits::MAPPING_PARALLELIZATION.end();
     (from + 1..=most).find(in_time).map(|to| Change::Parallelization { from, to })
@@ -134,7 +134,7 @@ mod tests {
     fn a_backlog_that_goes_more_slowly_than_it_came_asks_for_as_many_lanes_as_it_takes() {
         assert_eq!(found(99, 1.0), None, "sooner than the outage was long");
         let finding = found(505, 1.0).expect("a finding");
-        // 20 a second, of which 10 are left for 5,000 records; 95 s need 62.7 a second, and so 4 lanes.
+        // 20 a second, of which 10 are left for 5,000 records; 95 s need 62.6 a second, and so 4 lanes.
         assert_eq!(finding.change, Some(Change::Parallelization { from: 1, to: 4 }));
         assert_eq!(finding.monthly_cost_of_change, Some(rust_decimal::Decimal::ZERO));
         assert!(finding.explanation.contains("took 505 s to catch up"), "{}", finding.explanation);

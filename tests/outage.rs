@@ -91,7 +91,7 @@ async fn the_shipped_drill_catches_up_when_arithmetic_says_so() {
     assert_eq!(one.report["run"]["verdict"], "pass", "{:#}", one.report["tests"][0]["criteria"]);
     let backlog: f64 = rates()[OFF_ROWS.0..OFF_ROWS.1].iter().map(|rps| rps * ROW_S as f64).sum();
     let most = action(&one)["backlog_max_records"].as_f64().unwrap();
-    assert!((backlog..backlog * 1.02).contains(&most), "{most} of {backlog}");
+    assert!((backlog * 0.98..backlog * 1.02).contains(&most), "{most} of {backlog}");
     let near = |found: f64, expected: f64, by: f64| (found - expected).abs() <= by * expected;
     let expected_s = catch_up_s(&rates(), 1.0);
     let found_s = action(&one)["catch_up_s"].as_f64().unwrap();

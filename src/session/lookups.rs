@@ -76,7 +76,8 @@ pub(super) async fn confirm(
     events: &EventLog,
 ) -> Result<(), SessionError> {
     let retention = Duration::from_secs(3_600 * u64::from(request.standing.retention_hours));
-    let missing = accounting::missing(dir, request.clock.now_us(), retention)?;
+    let from_us = dir.read_run()?.started_us;
+    let missing = accounting::missing(dir, (from_us, request.clock.now_us()), retention)?;
     if missing.sequences.is_empty() {
         return Ok(());
     }
@@ -87,7 +88,7 @@ pub(super) async fn confirm(
         run: id,
         paths: &envelope_paths(request),
         missing: &missing,
-        from_us: dir.read_run()?.started_us,
+        from_us,
         clock: request.clock,
         retention,
         bound: CONFIRM_BOUND,

@@ -186,17 +186,21 @@ impl Missing {
     }
 }
 
-/// What [`super::confirm`] looks for in a stream that keeps records for `retention`.
+/// What [`super::confirm`] looks for in a stream that keeps records for `retention`. The run began at `from_us`, and now
+/// is `now_us`.
 ///
 /// # Errors
 /// A file of the run cannot be read.
-pub fn missing(dir: &RunDir, now_us: WallUs, retention: Duration) -> Result<Missing, EvidenceError> {
+pub fn missing(
+    dir: &RunDir,
+    (from_us, now_us): (WallUs, WallUs),
+    retention: Duration,
+) -> Result<Missing, EvidenceError> {
     let mut notes = Vec::new();
     let events = super::events::read_events(&dir.events_jsonl(), &mut notes)?;
     let sends = Sends::read(&dir.sends_jsonl(), &mut notes, |_| false)?;
     let seen = seen(dir, &level_ranges(&events), &mut notes)?;
     let sequences = sends.acked.minus(&seen.seen).minus(&LookedUp::from(&events).dead_lettered);
-    let from_us = dir.read_run()?.started_us;
     let expired = expired(dir, &seen.index, &sequences, (from_us, now_us), retention)?;
     Ok(Missing { sequences, lowest: seen.lowest, expired, sends_jsonl: dir.sends_jsonl() })
 }

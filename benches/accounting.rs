@@ -23,6 +23,8 @@ use streamgauge::wire::receipt::{Receipt, RecordOutcome, RecordSeen};
 
 const RUN: &str = "20261121-013240-k3f9";
 const KEYS: Keys = Keys::uniform(1_000, 1);
+/// What a stream keeps records for unless told otherwise.
+const RETENTION: Duration = Duration::from_secs(24 * 3_600);
 const PEAK_MAX_MB: f64 = 100.0;
 const RECORDS_PER_S_MIN: f64 = 50_000.0;
 
@@ -78,7 +80,7 @@ impl Shape {
         for event in [
             started,
             Event::CollectionEnded { complete: true, unreadable: 0 },
-            Event::Confirmed { absent: dropped, present: Vec::new(), incomplete: None },
+            Event::Confirmed { absent: dropped, present: Vec::new(), expired: Vec::new(), incomplete: None },
         ] {
             log.append(0, &event).expect("append");
         }
@@ -139,7 +141,7 @@ fn read(dir: &Path, records: u64) {
     let clock = Clock::starting_at(0);
     let since = || clock.instant();
     let started = since();
-    let looked_for = missing(&dir).expect("missing").sequences.len();
+    let looked_for = missing(&dir, (0, 0), RETENTION).expect("missing").sequences.len();
     let for_missing = since() - started;
     let started = since();
     let keys = KeyPicker::new(&KEYS);

@@ -1,5 +1,6 @@
 //! What the actions of a test did, and what they cost, as plain data.
 
+use super::recovery::Recovery;
 use crate::platform::clock::WallUs;
 
 /// One planned action of a test that was started.
@@ -11,6 +12,8 @@ pub struct ActionEvidence {
     pub kind: String,
     /// For example `mapping disabled for 20s`.
     pub text: String,
+    /// By the plan nothing is handed to the function while it is in force.
+    pub stops_the_consumer: bool,
     /// By the level's start; `None`: the level was never started.
     pub planned_us: Option<WallUs>,
     /// `None`: the load had ended before its time.
@@ -35,9 +38,16 @@ pub struct ActionEvidence {
     pub age_limit_ms: f64,
     /// Why it is not known when all was caught up; `None` where it is.
     pub not_caught_up: Option<String>,
+    /// Where it kept records from the function and was reverted, and a batch came afterwards.
+    pub recovery: Option<Recovery>,
 }
 
 impl ActionEvidence {
+    /// As long as it lasted nothing was handed to the function.
+    pub fn is_outage(&self) -> bool {
+        self.stops_the_consumer && self.started_us.is_some() && self.refused.is_none()
+    }
+
     /// From the start of the revert until all was caught up.
     pub fn catch_up_s(&self) -> Option<f64> {
         let (from_us, to_us) = self.reverting_us.zip(self.caught_up_us)?;

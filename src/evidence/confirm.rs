@@ -54,45 +54,65 @@ pub async fn confirm(lookup: &Lookup<'_>) -> Event {
     let unseen = lookup.missing.sequences.minus(&found);
     let present = found.ranges().collect();
     if unseen.is_empty() {
-        return Event::Confirmed { absent: Vec::new(), present, incomplete: None };
+        return Event::Confirmed { absent: Vec::new(), present, expired: Vec::new(), incomplete: None };
     }
-    match read.and_then(|forgotten| still_kept(lookup, &unseen, forgotten)) {
-        Ok((kept, incomplete)) => Event::Confirmed { absent: kept.ranges().collect(), present, incomplete },
-        Err(reason) => Event::Confirmed { absent: Vec::new(), present, incomplete: Some(reason) },
-    }
+    let (sorted, incomplete) = match read.and_then(|forgotten| sort_out(lookup, &unseen, forgotten)) {
+        Ok(sorted) => sorted,
+        Err(reason) => (Unseen::default(), Some(reason)),
+    };
+    let [absent, expired] = [sorted.absent, sorted.expired].map(|set| set.ranges().collect());
+    Event::Confirmed { absent, present, expired, incomplete }
 }
 
 /// The stream may have forgotten what arrived before this.
 struct Forgotten {
     before_us: WallUs,
     why: String,
+    /// The stream keeps records as long as it did when the run began.
+    as_it_was: bool,
 }
 
 impl Forgotten {
     fn later(self, other: Forgotten) -> Forgotten {
-        if other.before_us > self.before_us { other } else { self }
+        let as_it_was = self.as_it_was && other.as_it_was;
+        Forgotten { as_it_was, ..if other.before_us > self.before_us { other } else { self } }
     }
 }
 
-/// The unseen sequences that cannot have been trimmed, and why the others may have been. A record arrives
-/// after it was due.
-fn still_kept(
+/// What is not in the stream, by what is known of it.
+#[derive(Default)]
+struct Unseen {
+    /// The stream must still have had it.
+    absent: SequenceSet,
+    /// The stream forgot it before the function was handed it.
+    expired: SequenceSet,
+}
+
+/// The unseen sequences that cannot have been trimmed, those that were, and why others may have been. A record
+/// arrives after it was due.
+fn sort_out(
     lookup: &Lookup<'_>,
     unseen: &SequenceSet,
     forgotten: Forgotten,
-) -> Result<(SequenceSet, Option<String>), String> {
+) -> Result<(Unseen, Option<String>), String> {
     let before_us = forgotten.before_us + CLOCK_MARGIN_US;
-    let mut kept = unseen.clone();
+    let mut absent = unseen.clone();
     if before_us < lookup.from_us {
-        return Ok((kept, None));
+        return Ok((Unseen { absent, ..Unseen::default() }, None));
     }
     let highest = lookup.missing.highest_due_by(before_us).map_err(|error| error.to_string())?;
     if let Some(highest) = highest {
-        kept.remove_range(0, highest);
+        absent.remove_range(0, highest);
     }
-    let doubtful = unseen.len() - kept.len();
-    let incomplete = (doubtful > 0).then(|| format!("{doubtful} may have been trimmed: {}", forgotten.why));
-    Ok((kept, incomplete))
+    let doubtful = unseen.minus(&absent);
+    // Of a stream that keeps records for another time than it did, nothing is known.
+    let expired = match forgotten.as_it_was {
+        true => doubtful.intersection(&lookup.missing.expired),
+        false => SequenceSet::new(),
+    };
+    let left = doubtful.len() - expired.len();
+    let incomplete = (left > 0).then(|| format!("{left} may have been trimmed: {}", forgotten.why));
+    Ok((Unseen { absent, expired }, incomplete))
 }
 
 async fn read_all(
@@ -100,7 +120,7 @@ async fn read_all(
     deadline: Instant,
     found: &Mutex<SequenceSet>,
 ) -> Result<Forgotten, String> {
-    let mut forgotten = Forgotten { before_us: WallUs::MIN / 2, why: String::new() };
+    let mut forgotten = Forgotten { before_us: WallUs::MIN / 2, why: String::new(), as_it_was: true };
     if lookup.missing.sequences.is_empty() {
         return Ok(forgotten);
     }
@@ -111,10 +131,12 @@ async fn read_all(
         forgotten = trimmed.into_iter().fold(forgotten, Forgotten::later);
     }
     // Asked at the end: what was trimmed while the shards were read counts.
-    let retention = lookup.retention.min(reader.retention().await?);
+    let now = reader.retention().await?;
+    let retention = lookup.retention.min(now);
     Ok(forgotten.later(Forgotten {
         before_us: lookup.clock.now_us() - retention.as_micros() as i64,
         why: format!("the stream keeps records for {} h", retention.as_secs() / 3_600),
+        as_it_was: now == lookup.retention,
     }))
 }
 
@@ -147,7 +169,7 @@ async fn read_shard(
         Some((_, arrived_us)) => arrived_us,
         None => lookup.clock.now_us(),
     };
-    Ok(Some(Forgotten { before_us, why: format!("{shard} has lost its beginning") }))
+    Ok(Some(Forgotten { before_us, why: format!("{shard} has lost its beginning"), as_it_was: true }))
 }
 
 fn lock(found: &Mutex<SequenceSet>) -> MutexGuard<'_, SequenceSet> {
@@ -269,8 +291,12 @@ mod tests {
     async fn what_is_in_the_stream_is_told_from_what_is_not() {
         let event =
             look(stream([(0..10).collect(), vec![50, 51]], false), &[(8, 12), (51, 51)], 86_400).await;
-        let wanted =
-            Event::Confirmed { absent: vec![(10, 12)], present: vec![(8, 9), (51, 51)], incomplete: None };
+        let wanted = Event::Confirmed {
+            absent: vec![(10, 12)],
+            present: vec![(8, 9), (51, 51)],
+            expired: vec![],
+            incomplete: None,
+        };
         assert_eq!(event, wanted);
     }
 
@@ -289,7 +315,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn nothing_is_absent_while_the_tip_was_not_reached() {
         let event = look(stream([(0..10).collect(), vec![]], true), &[(8, 12)], 86_400).await;
-        let Event::Confirmed { absent, present, incomplete } = event else { panic!("{event:?}") };
+        let Event::Confirmed { absent, present, incomplete, .. } = event else { panic!("{event:?}") };
         assert_eq!((absent, present), (vec![], vec![(8, 9)]));
         assert!(incomplete.expect("a reason").contains("longer than"));
     }

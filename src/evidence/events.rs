@@ -91,6 +91,10 @@ pub enum Event {
     Confirmed {
         absent: Vec<Range>,
         present: Vec<Range>,
+        /// Absent because the stream forgot them before the function was handed them; none of `absent`. Not in runs of
+        /// older versions.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        expired: Vec<Range>,
         /// Why some were not looked for, if so.
         incomplete: Option<String>,
     },

@@ -272,6 +272,8 @@ pub struct Delivery {
     pub delivered: u64,
     /// Acked, drained, not seen, not dead-lettered, confirmed absent from the shard. `None` while not `complete`.
     pub lost: Option<u64>,
+    /// Those of the lost that the stream forgot, its retention over, before the function was handed them.
+    pub expired: u64,
     pub unconfirmed: u64,
     pub delivered_unacked: u64,
     pub duplicated_producer: u64,
@@ -289,6 +291,7 @@ pub struct LevelDelivery {
     pub acked: u64,
     pub delivered: u64,
     pub lost: Option<u64>,
+    pub expired: u64,
     pub unconfirmed: u64,
     pub delivered_unacked: u64,
     pub duplicated_producer: u64,

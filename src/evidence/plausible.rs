@@ -57,7 +57,9 @@ impl Plausible for Event {
             Event::TestEnded { drained_s, .. } => {
                 drained_s.is_none_or(|drained_s| (0.0..=SECONDS_MAX).contains(&drained_s))
             }
-            Event::Confirmed { absent, present, .. } => are_ranges(absent) && are_ranges(present),
+            Event::Confirmed { absent, present, expired, .. } => {
+                are_ranges(absent) && are_ranges(present) && are_ranges(expired)
+            }
             Event::DeadLettered { ranges, batches } => {
                 are_ranges(ranges)
                     && batches

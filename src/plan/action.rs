@@ -39,6 +39,11 @@ impl ActionChange {
         }
     }
 
+    /// Nothing is handed to the function then.
+    pub fn stops_the_consumer(&self) -> bool {
+        matches!(self, ActionChange::DisableMapping | ActionChange::ReservedConcurrency { value: 0 })
+    }
+
     /// What is then so, for example `reserved concurrency 1`.
     pub fn text(&self) -> String {
         match self {

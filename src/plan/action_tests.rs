@@ -142,3 +142,45 @@ fn more_reshards_than_a_day_takes_are_refused() {
     let error = errors("{}", &reshards(6)).remove(0);
     assert!(error.contains("actions[5]: found 6 reshards within 24h"), "{error}");
 }
+
+/// Ten rows of a minute, each a level.
+fn series(keys: &str) -> Result<Plan, String> {
+    let rows: String = (0..10).map(|row| format!("{},{}\n", row * 60, 5 + row)).collect();
+    let files =
+        std::collections::BTreeMap::from([("r.csv".to_owned(), format!("time_s,rate\n{rows}").into())]);
+    let text = format!(
+        "schema: streamgauge/plan/v1\nname: p\nphases:\n  - name: a\n    tests:\n      - id: a\n        name: t\n{keys}"
+    );
+    parse_with(&text, &files).map_err(|errors| errors.to_string())
+}
+
+#[test]
+fn the_actions_of_a_series_lie_in_the_levels_that_their_times_fall_into() {
+    let keys = "        rates: {file: r.csv}\n        actions:\n          - {at: 150s, disable_mapping: {for: 4m}}\n          \
+                - {at: 9m, set_reserved_concurrency: {value: 1}}\n";
+    let plan = series(keys).unwrap_or_else(|errors| panic!("{errors}"));
+    let laid: Vec<(usize, Duration, Duration)> = plan
+        .tests()
+        .flat_map(|test| test.stages.iter().enumerate())
+        .flat_map(|(level, stage)| stage.actions.iter().map(move |action| (level, action.at, action.lasts)))
+        .collect();
+    let seconds = Duration::from_secs;
+    assert_eq!(laid, [(2, seconds(30), seconds(240)), (9, seconds(0), seconds(60))]);
+    for (keys, expected) in [
+        (
+            "        rates: {file: r.csv}\n        actions: [{at: 11m, disable_mapping: {}}]\n",
+            "tests[0].actions[0].at: found `11m`",
+        ),
+        (
+            "        rates: {file: r.csv}\n        actions: [{at: 5m, disable_mapping: {for: 6m}}]\n",
+            "actions[0].disable_mapping.for: found `6m`, expected 100ms to 5m",
+        ),
+        (
+            "        stages: [{duration: 1m, target: 5}]\n        actions: [{disable_mapping: {}}]\n",
+            "tests[0].actions: found a list, expected nothing beside `stages`",
+        ),
+    ] {
+        let errors = series(keys).expect_err(keys);
+        assert!(errors.contains(expected), "{errors}");
+    }
+}

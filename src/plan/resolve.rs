@@ -122,6 +122,11 @@ impl<'t> Place<'t> {
         )
     }
 
+    /// The plan has something here.
+    pub fn is_written(&self) -> bool {
+        self.node.is_some()
+    }
+
     fn found(&self) -> String {
         self.node.map_or_else(|| "nothing".to_owned(), Node::describe)
     }

@@ -61,18 +61,60 @@ impl Resolver<'_> {
             }
             stage_from += stage.duration;
         }
+        self.check(&placed, at);
+    }
+
+    /// Lays the actions of a series into the stages that it was cut into: its author knows times, not levels.
+    /// `at`: the test's `actions`.
+    pub(super) fn lay_series_actions(
+        &mut self,
+        stages: &mut [Stage],
+        documents: Vec<ActionDoc>,
+        environment: &Environment,
+        at: &Place<'_>,
+    ) {
+        let load: Duration = stages.iter().map(|stage| stage.duration).sum();
+        // Where the series could not be read, that is what is wrong.
+        if load.is_zero() {
+            return;
+        }
+        let mut placed: Vec<Placed<'_>> = Vec::new();
+        for (i, document) in documents.into_iter().enumerate() {
+            let at = at.index(i);
+            let Some(action) = self.action(document, load, load, environment, &at) else { continue };
+            let mut stage_from = Duration::ZERO;
+            let of_stage = stages.iter_mut().find(|stage| {
+                let is_in = action.at < stage_from + stage.duration;
+                stage_from += if is_in { Duration::ZERO } else { stage.duration };
+                is_in
+            });
+            if let Some(stage) = of_stage {
+                stage.actions.push(Action { at: action.at - stage_from, ..action.clone() });
+            }
+            placed.push(Placed { from: action.at, action, at });
+        }
+        self.check(&placed, at);
+    }
+
+    fn check(&mut self, placed: &[Placed<'_>], at: &Place<'_>) {
         if placed.len() > ACTIONS_MAX {
             self.wrong(at, format!("{} actions", placed.len()), format!("at most {ACTIONS_MAX} in a test"));
         }
-        self.check_overlaps(&placed);
-        self.check_reshards(&placed);
+        self.check_overlaps(placed);
+        self.check_reshards(placed);
     }
 
     /// Nothing but the tool's own pipeline may be changed.
     pub(super) fn no_actions_on_existing(&mut self, phases: &[Phase], at: &Place<'_>) {
         for (i, phase) in phases.iter().enumerate() {
             for (j, test) in phase.tests.iter().enumerate() {
-                let stages = at.index(i).key("tests").index(j).key("stages");
+                let test_at = at.index(i).key("tests").index(j);
+                let of_series = test_at.key("actions");
+                if of_series.is_written() {
+                    self.wrong(&of_series, "actions", "none: an existing pipeline is taken as it is");
+                    continue;
+                }
+                let stages = test_at.key("stages");
                 for (k, _) in test.stages.iter().enumerate().filter(|(_, stage)| !stage.actions.is_empty()) {
                     let at = stages.index(k).key("actions");
                     self.wrong(&at, "actions", "none: an existing pipeline is taken as it is");

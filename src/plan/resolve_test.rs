@@ -78,8 +78,16 @@ impl Resolver<'_> {
             self.unexpected(&at.key(key), "nothing beside `users`: their rate is what the answers make it");
         }
         let actions = resolve_action::take(test.stages.as_mut());
+        let is_series = test.rates.is_some();
         let mut stages = self.load(test.stages.take(), test.rates.take(), at);
         self.lay_actions(&mut stages, actions, environment, &at.key("stages"));
+        match test.actions.take() {
+            Some(actions) if is_series => {
+                self.lay_series_actions(&mut stages, actions, environment, &at.key("actions"));
+            }
+            Some(_) => self.unexpected(&at.key("actions"), "nothing beside `stages`: each stage has its own"),
+            None => {}
+        }
         let timeout = test.attempt_timeout.as_ref();
         let max_in_flight =
             self.in_flight(test.max_in_flight, &at.key("max_in_flight"), defaults.max_in_flight);

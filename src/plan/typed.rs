@@ -139,6 +139,8 @@ pub(super) struct TestDoc {
     pub stages: Option<Vec<StageDoc>>,
     /// A series of rates to replay, instead of `stages`.
     pub rates: Option<RatesDoc>,
+    /// Beside `rates`: what is changed in the pipeline meanwhile, each `at` from the start of the series.
+    pub actions: Option<Vec<super::typed_action::ActionDoc>>,
     /// For example `put_latency.p95 < 100ms`.
     pub criteria: Option<Vec<String>>,
 }

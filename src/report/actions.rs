@@ -5,8 +5,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::evidence::actions::ActionEvidence;
-use crate::evidence::model::TestEvidence;
+use crate::evidence::model::{Evidence, TestEvidence};
 
+use super::recovery::{self, RecoveryReport};
 use super::text::{self, NONE, count, number, rounded};
 
 /// One action of a stage.
@@ -42,9 +43,12 @@ pub struct ActionReport {
     pub not_caught_up: Option<String>,
     /// 1,000, or 1.2 times the largest iterator age of the minute before the action where that is more.
     pub iterator_age_limit_ms: f64,
+    /// Of an outage: null for actions that leave the consumer on, and where no batch came after it.
+    #[serde(default)]
+    pub recovery: Option<RecoveryReport>,
 }
 
-pub fn report(test: &TestEvidence) -> Vec<ActionReport> {
+pub fn report(test: &TestEvidence, evidence: &Evidence) -> Vec<ActionReport> {
     let level_of = |index: u32| test.levels.iter().find(|level| level.index == index);
     let report = |action: &ActionEvidence| ActionReport {
         level: level_of(action.level).map_or_else(String::new, |level| level.name.clone()),
@@ -61,11 +65,12 @@ pub fn report(test: &TestEvidence) -> Vec<ActionReport> {
         catch_up_s: action.catch_up_s().and_then(rounded),
         not_caught_up: action.not_caught_up.clone(),
         iterator_age_limit_ms: rounded(action.age_limit_ms).unwrap_or(0.0),
+        recovery: action.recovery.as_ref().map(|one| recovery::report(one, evidence, test.payload.bytes)),
     };
     test.actions.iter().map(report).collect()
 }
 
-/// One plain sentence for each action.
+/// Plain sentences for each action.
 pub fn sentences(actions: &[ActionReport]) -> Vec<String> {
     actions.iter().map(sentence).collect()
 }
@@ -92,7 +97,11 @@ fn sentence(action: &ActionReport) -> String {
     if let Some(why) = &action.not_reverted {
         sentence += &format!("; not seen to be reverted: {why}");
     }
-    sentence + "."
+    sentence += ".";
+    if let Some(recovery) = &action.recovery {
+        sentence += &format!(" {}", recovery::sentences(recovery));
+    }
+    sentence
 }
 
 fn capitalized(text: &str) -> String {

@@ -132,7 +132,7 @@ fn test_report(
             .iter()
             .map(|level| level_report(evidence, book, test, level, judged.contains(&level.index)))
             .collect(),
-        actions: actions::report(test),
+        actions: actions::report(test, evidence),
         breaking_point: None,
         blocked: test.blocked.as_ref().map(blocked::report),
         closed_loop: closed_loop::sentences(
@@ -252,6 +252,7 @@ fn delivery(delivery: &Delivery) -> Option<DeliveryReport> {
         acked: delivery.acked,
         delivered: delivery.delivered,
         lost: delivery.lost.filter(|_| delivery.complete),
+        expired: delivery.expired,
         unconfirmed: delivery.unconfirmed,
         delivered_unacked: delivery.delivered_unacked,
         duplicated: DuplicatedReport {
@@ -271,6 +272,7 @@ fn level_delivery(whole: &Delivery, level: &LevelEvidence) -> Option<DeliveryRep
         acked: part.acked,
         delivered: part.delivered,
         lost: part.lost.filter(|_| whole.complete),
+        expired: part.expired,
         unconfirmed: part.unconfirmed,
         delivered_unacked: part.delivered_unacked,
         duplicated: DuplicatedReport {

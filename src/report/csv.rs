@@ -29,7 +29,7 @@ const OF_THE_RUN: [&str; 13] = [
 
 /// The keys of `tests[].levels[]` of report.json in its order, those of an object in an object joined by `_`. The two
 /// open maps follow them: `failed_by_reason` and `cloudwatch`.
-pub(super) const OF_THE_LEVEL: [&str; 94] = [
+pub(super) const OF_THE_LEVEL: [&str; 95] = [
     "name",
     "kind",
     "users_from",
@@ -116,6 +116,7 @@ pub(super) const OF_THE_LEVEL: [&str; 94] = [
     "delivery_acked",
     "delivery_delivered",
     "delivery_lost",
+    "delivery_expired",
     "delivery_unconfirmed",
     "delivery_delivered_unacked",
     "delivery_duplicated_producer",

@@ -8,7 +8,7 @@ use super::breaking_point;
 pub(super) use super::escape::markdown as escaped;
 use super::existing::{ExistingReport, ForeignMinuteReport};
 use super::model::*;
-use super::text::{self, NONE, count, number, observed, or_none, percent, rate, usd};
+use super::text::{self, NONE, count, lost, number, observed, or_none, percent, rate, usd};
 
 /// `report.md`.
 pub fn markdown(model: &ReportModel) -> String {
@@ -305,7 +305,7 @@ fn delivery(out: &mut String, delivery: Option<&DeliveryReport>) {
         if delivery.complete { "yes" } else { "no" }.to_owned(),
         count(delivery.acked),
         count(delivery.delivered),
-        or_none(delivery.lost, count),
+        lost(delivery),
         count(delivery.unconfirmed),
         count(delivery.delivered_unacked),
         count(delivery.duplicated.producer),

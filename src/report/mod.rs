@@ -24,6 +24,7 @@ pub mod period;
 mod planted_tests;
 #[cfg(test)]
 mod promise_tests;
+mod recovery;
 mod short;
 #[cfg(test)]
 mod short_tests;

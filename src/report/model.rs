@@ -315,6 +315,9 @@ pub struct DeliveryReport {
     pub delivered: u64,
     /// Null while `complete` is false.
     pub lost: Option<u64>,
+    /// Those of the lost that the stream forgot, its retention over, before the function was handed them.
+    #[serde(default)]
+    pub expired: u64,
     pub unconfirmed: u64,
     pub delivered_unacked: u64,
     pub duplicated: DuplicatedReport,

@@ -7,7 +7,7 @@ use crate::verdict::Verdict;
 
 use super::escape;
 use super::model::*;
-use super::text::{self, clipped, count, number, observed, or_none, percent, rate, usd};
+use super::text::{self, clipped, count, lost, number, observed, or_none, percent, rate, usd};
 
 /// Rows of each part; the rest is counted.
 const TESTS: usize = 11;
@@ -168,7 +168,7 @@ fn delivery(delivery: Option<&DeliveryReport>) -> String {
         "acked {}, delivered {}, lost {}, unconfirmed {}, put twice {}, redelivered {}, out of order {}, dead-lettered {}{state}.",
         count(delivery.acked),
         count(delivery.delivered),
-        or_none(delivery.lost, count),
+        lost(delivery),
         count(delivery.unconfirmed),
         count(delivery.duplicated.producer),
         count(delivery.duplicated.redelivery),

@@ -251,7 +251,19 @@ fn delivered(model: &ReportModel) -> String {
     };
     match delivery.lost {
         Some(0) => format!("Of {acked}, {seen} delivered and none was lost.{dead}"),
-        Some(lost) => format!("Of {acked}, {seen} delivered and {} lost.{dead}", was(lost)),
+        Some(lost) => {
+            let expired = match delivery.expired {
+                0 => String::new(),
+                expired if expired == lost => {
+                    ": the stream's retention was over before the function was handed them".to_owned()
+                }
+                expired => format!(
+                    ", {} of them because the stream's retention was over before the function was handed them",
+                    count(expired)
+                ),
+            };
+            format!("Of {acked}, {seen} delivered and {} lost{expired}.{dead}", was(lost))
+        }
         // A process that is killed takes its last second of acks along.
         None if delivery.delivered > delivery.acked => format!(
             "{seen} seen to arrive, more than the {acked} that are known of: the last acks were not written down. Nothing is \

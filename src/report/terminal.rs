@@ -13,7 +13,7 @@ use super::blocked;
 use super::breaking_point;
 use super::escape;
 use super::model::*;
-use super::text::{self, NONE, count, number, observed, or_none, percent, rate, usd};
+use super::text::{self, NONE, count, lost, number, observed, or_none, percent, rate, usd};
 
 /// Narrower than this, nothing is laid out any more: it is wrapped to this.
 pub(super) const WIDTH_MIN: u16 = 60;
@@ -325,7 +325,7 @@ fn delivery_lines(out: &mut String, delivery: Option<&DeliveryReport>, page: &Pa
         page.paragraph(out, "delivery  ", "not measured: no receipts");
         return;
     };
-    let lost = or_none(delivery.lost, count);
+    let lost = lost(delivery);
     let state = if delivery.complete { "" } else { "  (collection did not end)" };
     line(
         out,

@@ -4,7 +4,7 @@ use crate::cost::grouped;
 use crate::plan::Flag;
 use crate::platform::clock::{WallUs, rfc3339};
 
-use super::model::{CriterionReport, Exact, FlagReport};
+use super::model::{CriterionReport, DeliveryReport, Exact, FlagReport};
 
 /// What stands where nothing was measured.
 pub const NONE: &str = "-";
@@ -45,6 +45,15 @@ pub fn percent(value: f64) -> String {
     }
     let fixed = format!("{value:.2}");
     format!("{} %", fixed.trim_end_matches('0').trim_end_matches('.'))
+}
+
+/// Lost records, and how many of them expired where some did.
+pub fn lost(delivery: &DeliveryReport) -> String {
+    let expired = match delivery.expired {
+        0 => String::new(),
+        expired => format!(" (expired {})", count(expired)),
+    };
+    or_none(delivery.lost, count) + &expired
 }
 
 pub fn or_none<T>(value: Option<T>, shown: impl FnOnce(T) -> String) -> String {

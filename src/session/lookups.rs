@@ -75,7 +75,9 @@ pub(super) async fn confirm(
     dir: &RunDir,
     events: &EventLog,
 ) -> Result<(), SessionError> {
-    let missing = accounting::missing(dir)?;
+    let retention = Duration::from_secs(3_600 * u64::from(request.standing.retention_hours));
+    let from_us = dir.read_run()?.started_us;
+    let missing = accounting::missing(dir, (from_us, request.clock.now_us()), retention)?;
     if missing.sequences.is_empty() {
         return Ok(());
     }
@@ -86,9 +88,9 @@ pub(super) async fn confirm(
         run: id,
         paths: &envelope_paths(request),
         missing: &missing,
-        from_us: dir.read_run()?.started_us,
+        from_us,
         clock: request.clock,
-        retention: Duration::from_secs(3_600 * u64::from(request.standing.retention_hours)),
+        retention,
         bound: CONFIRM_BOUND,
     };
     let found = confirm::confirm(&lookup).await;

@@ -400,7 +400,10 @@ fn accounted(metric: Metric, scope: &Scope<'_>, doubt: &mut Option<Doubt>) -> Re
         Metric::OutOfOrder => Some(level.out_of_order),
         _ => Some(level.dead_lettered),
     };
-    let levels = scope.tests.iter().flat_map(|test| &test.levels).filter(|level| level.started_us.is_some());
+    // A level without a record has no account: a second's ramp from 0 to 1.
+    let has_records =
+        |level: &&LevelEvidence| level.started_us.is_some() && level.scheduled.max(level.sent) > 0;
+    let levels = scope.tests.iter().flat_map(|test| &test.levels).filter(has_records);
     let sum = levels.map(|level| count(&level.delivery)).sum::<Option<u64>>();
     match sum {
         Some(sum) if delivery.complete || metric != Metric::Lost => Ok(sum as f64),

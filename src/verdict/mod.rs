@@ -12,6 +12,7 @@ mod findings;
 pub(crate) mod fixture;
 mod gaps;
 mod measure;
+pub mod recovery;
 mod statistics;
 #[cfg(test)]
 mod tests;

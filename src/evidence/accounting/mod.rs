@@ -12,7 +12,8 @@
 //! - `reordered_by_producer`: first sightings that are in Kinesis' order while their own sequence is behind one
 //!   seen before of the same key: concurrent puts and retries overtook each other before the stream;
 //! - `dead_lettered`: sequences that the on-failure destination names;
-//! - `lost`: acked, without a sighting, not dead-lettered, and confirmed absent from the stream;
+//! - `lost`: acked, without a sighting, not dead-lettered, and confirmed absent from the stream; `expired` of them
+//!   because the stream's retention was over before the function was handed them ([`super::expired`]);
 //!   `unconfirmed`: the same without that confirmation. So acked = delivered - delivered_unacked + lost +
 //!   unconfirmed + (dead-lettered without a sighting).
 //!
@@ -29,9 +30,11 @@ mod tests;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use super::error::EvidenceError;
 use super::events::{Event, Logged};
+use super::expired::expired;
 use super::gaps::{Gaps, Source};
 use super::kinesis_number::KinesisNumber;
 use super::model::{Delivery, LevelDelivery};
@@ -107,7 +110,8 @@ impl Accounting {
         if !self.delivery.measured || gaps.reason(Source::Receipts).is_some() {
             self.delivery.complete = false;
             self.delivery.lost = None;
-            self.levels.values_mut().for_each(|level| level.lost = None);
+            self.delivery.expired = 0;
+            self.levels.values_mut().for_each(|level| (level.lost, level.expired) = (None, 0));
         }
     }
 }
@@ -119,6 +123,8 @@ struct LookedUp {
     complete: bool,
     unreadable: u64,
     absent: SequenceSet,
+    /// Those of `absent` that the stream forgot before they were read.
+    expired: SequenceSet,
     /// Everything that was looked for, found or not.
     sought: SequenceSet,
     /// Not everything that was missing was looked for.
@@ -136,13 +142,15 @@ impl LookedUp {
                     looked_up.complete = *complete;
                     looked_up.unreadable = *unreadable;
                 }
-                Event::Confirmed { absent, present, incomplete } => {
+                Event::Confirmed { absent, present, expired, incomplete } => {
                     looked_up.sought_in_part |= incomplete.is_some();
-                    for ranges in [absent, present] {
-                        looked_up.sought = looked_up.sought.union(&SequenceSet::from_ranges(ranges));
+                    let [absent, present, expired] =
+                        [absent, present, expired].map(|ranges| SequenceSet::from_ranges(ranges));
+                    for set in [&absent, &present, &expired] {
+                        looked_up.sought = looked_up.sought.union(set);
                     }
-                    looked_up.absent = looked_up.absent.union(&SequenceSet::from_ranges(absent));
-                    looked_up.absent = looked_up.absent.minus(&SequenceSet::from_ranges(present));
+                    looked_up.absent = looked_up.absent.union(&absent).union(&expired).minus(&present);
+                    looked_up.expired = looked_up.expired.union(&expired).minus(&present);
                 }
                 Event::DeadLettered { ranges, .. } => {
                     looked_up.dead_lettered =
@@ -163,6 +171,8 @@ pub struct Missing {
     /// By shard, the lowest Kinesis number that a receipt tells of: a shard whose content begins above it
     /// has been trimmed.
     pub(super) lowest: BTreeMap<String, KinesisNumber>,
+    /// Of `sequences`: those that a stream forgets unread.
+    pub(super) expired: SequenceSet,
     pub(super) sends_jsonl: PathBuf,
 }
 
@@ -176,17 +186,23 @@ impl Missing {
     }
 }
 
-/// What [`super::confirm`] looks for.
+/// What [`super::confirm`] looks for in a stream that keeps records for `retention`. The run began at `from_us`, and now
+/// is `now_us`.
 ///
 /// # Errors
 /// A file of the run cannot be read.
-pub fn missing(dir: &RunDir) -> Result<Missing, EvidenceError> {
+pub fn missing(
+    dir: &RunDir,
+    (from_us, now_us): (WallUs, WallUs),
+    retention: Duration,
+) -> Result<Missing, EvidenceError> {
     let mut notes = Vec::new();
     let events = super::events::read_events(&dir.events_jsonl(), &mut notes)?;
     let sends = Sends::read(&dir.sends_jsonl(), &mut notes, |_| false)?;
     let seen = seen(dir, &level_ranges(&events), &mut notes)?;
     let sequences = sends.acked.minus(&seen.seen).minus(&LookedUp::from(&events).dead_lettered);
-    Ok(Missing { sequences, lowest: seen.lowest, sends_jsonl: dir.sends_jsonl() })
+    let expired = expired(dir, &seen.index, &sequences, (from_us, now_us), retention)?;
+    Ok(Missing { sequences, lowest: seen.lowest, expired, sends_jsonl: dir.sends_jsonl() })
 }
 
 /// The first reading of the receipts.
@@ -222,6 +238,7 @@ pub fn account(
 
     let gone = acked.minus(&first.seen).minus(&looked_up.dead_lettered);
     let lost = gone.intersection(&looked_up.absent);
+    let expired = lost.intersection(&looked_up.expired);
     let unacked = first.seen.minus(acked);
     let mut levels = BTreeMap::new();
     for (range, counts) in ranges.iter().zip(&second.counts) {
@@ -230,6 +247,7 @@ pub fn account(
             acked: among(acked),
             delivered: among(&first.seen),
             lost: looked_up.complete.then(|| among(&lost)),
+            expired: if looked_up.complete { among(&expired) } else { 0 },
             unconfirmed: if looked_up.complete { among(&gone) - among(&lost) } else { among(&gone) },
             delivered_unacked: among(&unacked),
             duplicated_producer: counts.duplicated_producer,
@@ -278,6 +296,7 @@ fn sum(levels: &BTreeMap<u32, LevelDelivery>, measured: bool, looked_up: &Looked
         whole.acked += level.acked;
         whole.delivered += level.delivered;
         whole.lost = whole.lost.zip(level.lost).map(|(whole, level)| whole + level);
+        whole.expired += level.expired;
         whole.unconfirmed += level.unconfirmed;
         whole.delivered_unacked += level.delivered_unacked;
         whole.duplicated_producer += level.duplicated_producer;

@@ -63,7 +63,7 @@ impl From<Refusal> for CalibrateError {
 pub fn calibrate(dir: &Path, plan: &Plan, tests: &[&Test]) -> Result<Calibration, CalibrateError> {
     let evidence = super::load(dir)?;
     check_run(&evidence)?;
-    check_shape(&evidence, plan, tests)?;
+    check_shape(&evidence, tests)?;
     let dir = RunDir::open(dir)?;
     let puts = Puts::read(&dir, &evidence, tests)?;
     let function = Function::read(&dir, &evidence)?;

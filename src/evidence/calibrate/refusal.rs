@@ -2,7 +2,7 @@
 
 use crate::evidence::gaps::Source;
 use crate::evidence::model::{Evidence, RunEnd};
-use crate::plan::{Plan, PutMode, Test};
+use crate::plan::{PutMode, Test};
 
 /// Of a 99th percentile at least five values must lie beyond it, as in a comparison: it is that of a handful otherwise.
 pub(super) const PUTS_MIN: u64 = 500;
@@ -62,8 +62,8 @@ pub(super) fn check_run(evidence: &Evidence) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// The run loaded a pipeline like that of the plan, in the way that the plan does. `tests`: those to rehearse.
-pub(super) fn check_shape(evidence: &Evidence, plan: &Plan, tests: &[&Test]) -> Result<(), Refusal> {
+/// The run loaded its pipeline in the way that `tests`, those to rehearse, do.
+pub(super) fn check_shape(evidence: &Evidence, tests: &[&Test]) -> Result<(), Refusal> {
     let measured: Vec<&Test> =
         evidence.tests.iter().filter_map(|test| evidence.plan.tests().nth(test.plan_index)).collect();
     let word = |put: PutMode| match put {

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use super::outage::{After, Outage};
 use super::timeline::Timeline;
 use super::{Files, RunDir};
 use crate::evidence::actions::ActionEvidence;
+use crate::evidence::drawn::FunctionSecond;
 use crate::evidence::error::EvidenceError;
 use crate::evidence::events::{ActionStep, Event, Logged};
 use crate::evidence::model::{ReceiptSecond, TestEvidence};
@@ -31,6 +33,7 @@ pub(super) struct Sources<'a> {
     pub index: &'a ReceiptIndex,
     /// Records acked and not yet settled, at the end of each second, ms since the epoch.
     pub backlog: &'a BTreeMap<i64, u64>,
+    pub function_seconds: &'a [FunctionSecond],
     /// Receipts were collected at all.
     pub measured: bool,
 }
@@ -52,6 +55,7 @@ impl Sources<'_> {
                     level: level.index,
                     kind: action.change.kind().to_owned(),
                     text: action.text(),
+                    stops_the_consumer: action.change.stops_the_consumer(),
                     planned_us: level.started_us.map(|us| us + action.at.as_micros() as i64),
                     age_limit_ms: AGE_LIMIT_MS,
                     ..ActionEvidence::default()
@@ -92,7 +96,8 @@ impl Sources<'_> {
         let next_us = starts.iter().copied().filter(|us| *us > reverting_us).min().unwrap_or(end_us);
         let receipts = &self.files.receipts.seconds;
         action.age_limit_ms = age_limit_ms(receipts, test_from_ms, started_us / 1_000);
-        let seen = self.seen_through(reverting_us)?;
+        let mut after = After::default();
+        let seen = self.seen_through(reverting_us, (started_us, next_us), &mut after)?;
         let age = age_back_us(receipts, reverting_us, next_us.min(end_us), action.age_limit_ms);
         match (seen, age) {
             (Ok(seen_us), Some(age_us)) => {
@@ -110,12 +115,22 @@ impl Sources<'_> {
         }
         let until_us = action.caught_up_us.unwrap_or(end_us);
         action.backlog_max_records = Some(backlog_max(self.backlog, started_us / 1_000, until_us / 1_000));
+        let outage = Outage { off_us: (started_us, reverting_us), caught_up_us: action.caught_up_us, end_us };
+        action.recovery = Some(self.files).filter(|_| action.is_outage()).and_then(|files| {
+            outage.recovery(&after, &files.seconds, self.function_seconds, &files.environment)
+        });
         Ok(())
     }
 
     /// When the last of the acked records that were due by `by_us` (to about a second) was processed; `None`: all had
     /// been by then. `Err`: how many never were, or not while it was watched.
-    fn seen_through(&self, by_us: WallUs) -> Result<Result<Option<WallUs>, u64>, EvidenceError> {
+    /// What the batches between the two times of `watched` were like is told to `after`.
+    fn seen_through(
+        &self,
+        by_us: WallUs,
+        watched: (WallUs, WallUs),
+        after: &mut After,
+    ) -> Result<Result<Option<WallUs>, u64>, EvidenceError> {
         let Some(highest) = Sends::highest_due_by(&self.dir.sends_jsonl(), by_us)? else {
             return Ok(Ok(None));
         };
@@ -125,6 +140,9 @@ impl Sources<'_> {
         let mut seen = SequenceSet::new();
         let mut later: Vec<(WallUs, Vec<u64>)> = Vec::new();
         self.index.each(&self.dir.receipts_jsonl(), |Found { receipt, .. }| {
+            if (watched.0..watched.1).contains(&receipt.started_us) {
+                after.batch(by_us, receipt.started_us, receipt.arrival_ms.0);
+            }
             let ended_us = receipt.started_us + receipt.duration_us as i64;
             let processed = receipt.records.iter().filter(|record| {
                 record.level != PROBE_LEVEL
@@ -153,18 +171,22 @@ impl Sources<'_> {
                 }
             }
         }
-        let missing = due.minus(&seen).minus(&self.dead_lettered()).len();
+        let missing = due.minus(&seen).minus(&self.given_up()).len();
         Ok(if missing == 0 { Ok(last_us) } else { Err(missing) })
     }
 
-    fn dead_lettered(&self) -> SequenceSet {
-        let mut dead = SequenceSet::new();
+    /// Dead-lettered, or expired in the stream: nothing is to be caught up there any more.
+    fn given_up(&self) -> SequenceSet {
+        let mut given_up = SequenceSet::new();
         for logged in &self.files.events {
-            if let Event::DeadLettered { ranges, .. } = &logged.event {
-                dead = dead.union(&SequenceSet::from_ranges(ranges));
-            }
+            let (Event::DeadLettered { ranges, .. } | Event::Confirmed { expired: ranges, .. }) =
+                &logged.event
+            else {
+                continue;
+            };
+            given_up = given_up.union(&SequenceSet::from_ranges(ranges));
         }
-        dead
+        given_up
     }
 }
 

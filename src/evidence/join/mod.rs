@@ -9,6 +9,7 @@ mod cloudwatch_values;
 mod confirmation;
 mod function_seconds;
 mod levels;
+mod outage;
 mod receipt_sums;
 mod series;
 mod sparse;
@@ -126,6 +127,7 @@ pub fn load_with(dir: &Path, rooms: &Rooms<'_>) -> Result<Evidence, EvidenceErro
         timeline: &timeline,
         index: &seen.index,
         backlog: &drawn::backlog(&files.seconds, &function_seconds),
+        function_seconds: &function_seconds,
         measured: accounting.delivery.measured,
     };
     for test in &mut tests {
@@ -344,7 +346,9 @@ fn cloudwatch(pulled: Option<&Pulled>, gaps: &Gaps) -> CloudWatch {
 /// Looking up missing records, or those that a message of the on-failure queue is about, reads the stream.
 fn re_reads(event: &Event) -> bool {
     match event {
-        Event::Confirmed { absent, present, .. } => !absent.is_empty() || !present.is_empty(),
+        Event::Confirmed { absent, present, expired, .. } => {
+            [absent, present, expired].into_iter().any(|ranges| !ranges.is_empty())
+        }
         Event::DeadLettered { ranges, .. } => !ranges.is_empty(),
         _ => false,
     }

@@ -303,7 +303,12 @@ async fn a_whole_run_is_joined() {
     bench.event(Event::Flag { flag: "memory".into(), level: Some(1), detail: "d".into(), stopped: false });
     bench.event(Event::CollectionEnded { complete: true, unreadable: 0 });
     // 25 acked records have no receipt; 20 of them are not in the stream.
-    bench.event(Event::Confirmed { absent: vec![(355, 374)], present: vec![(350, 354)], incomplete: None });
+    bench.event(Event::Confirmed {
+        absent: vec![(355, 374)],
+        present: vec![(350, 354)],
+        expired: vec![],
+        incomplete: None,
+    });
     bench.event(Event::RunEnded { end: End::Completed, generator_peak_mb: Some(30.0) });
     bench.recorder.finish(bench.clock.now_us()).expect("finish");
     bench.dir.write_metrics(&pulled()).expect("write");

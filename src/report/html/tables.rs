@@ -6,7 +6,7 @@ use crate::report::actions::{self, ActionReport};
 use crate::report::blocked;
 use crate::report::existing::ForeignReport;
 use crate::report::model::*;
-use crate::report::text::{self, NONE, count, number, observed, or_none, percent, rate, usd};
+use crate::report::text::{self, NONE, count, lost, number, observed, or_none, percent, rate, usd};
 
 pub(super) fn criteria(criteria: &[CriterionReport]) -> Markup {
     html! {
@@ -148,7 +148,7 @@ pub(super) fn delivery(delivery: &DeliveryReport) -> Markup {
     let cells = [
         ("acked", count(delivery.acked)),
         ("delivered", count(delivery.delivered)),
-        ("lost", or_none(delivery.lost, count)),
+        ("lost", lost(delivery)),
         ("unconfirmed", count(delivery.unconfirmed)),
         ("delivered, not acked", count(delivery.delivered_unacked)),
         ("put twice", count(delivery.duplicated.producer)),

@@ -9,6 +9,7 @@ use crate::platform::clock::WallUs;
 use crate::platform::limits;
 
 use super::super::measure::key;
+use super::super::recovery::LANES_BUSY;
 use super::{Change, EvidenceItem, Finding, Limit, Placed, count, kinesis, levels, shards, shown};
 
 /// Iterator age must rise by this much over a level to count as falling behind: a pipeline that keeps up
@@ -16,8 +17,6 @@ use super::{Change, EvidenceItem, Finding, Limit, Placed, count, kinesis, levels
 const AGE_RISE_MS: f64 = 2_000.0;
 /// Seconds with a receipt that a level must have for its iterator age to have a course.
 const SECONDS_MIN: usize = 6;
-/// Lanes busy for at least this part of the time are the limit.
-const LANES_BUSY: f64 = 0.8;
 /// Part of the function's time from which on it is the sink that limits.
 const SINK_PART: f64 = 0.5;
 

@@ -8,6 +8,7 @@ mod change;
 mod function;
 mod generator;
 mod kinesis;
+mod recovery;
 mod shards;
 #[cfg(test)]
 mod tests;
@@ -48,6 +49,8 @@ pub enum Limit {
     LambdaMemory,
     LambdaErrors,
     BlockedShard,
+    /// Catching up after an outage took long.
+    Recovery,
 }
 
 impl Limit {
@@ -68,6 +71,7 @@ impl Limit {
             Limit::LambdaMemory => "Lambda memory",
             Limit::LambdaErrors => "function errors",
             Limit::BlockedShard => "blocked shard",
+            Limit::Recovery => "recovery after an outage",
         }
     }
 }
@@ -130,6 +134,7 @@ pub fn findings(evidence: &Evidence, book: &PriceBook, verdicts: &Verdicts) -> F
     let behind = behind.filter(|finding| !blocked::explains(evidence, finding.at_us));
     let behind = behind.and_then(|behind| consequence(&mut list, behind));
     list.extend(behind);
+    list.extend(recovery::slow(evidence, book, verdicts));
     list.extend(function::near_timeout(evidence));
     list.extend(function::memory(evidence, book));
     list.extend(blocked);

@@ -61,8 +61,8 @@ async fn look_up(pipeline: &Arc<Pipeline>, dir: &RunDir, log: &EventLog) {
     let (dead, problem) = dead_letters(&lookup).await;
     assert_eq!(problem, None);
     log.append(0, &dead).expect("append");
-    let missing = missing(dir).expect("missing");
     let retention = Duration::from_micros(RETENTION_US as u64);
+    let missing = missing(dir, (START_US, pipeline.settings.ends_us()), retention).expect("missing");
     // The run's clock begins anew: the model's stream does not age while it is read.
     let clock = Clock::starting_at(pipeline.settings.ends_us());
     let (missing, from_us, kinesis) = (&missing, START_US, &kinesis);

@@ -114,7 +114,7 @@ fn without_receipts_nothing_is_measured_and_nothing_is_lost() {
     let accounting = account(&dir, &events, &sends.acked, &seen, &key).expect("account");
     assert!(!accounting.delivery.measured && !accounting.delivery.complete);
     assert_eq!((accounting.delivery.acked, accounting.delivery.lost), (30, None));
-    assert_eq!(missing(&dir).expect("missing").sequences.len(), 30);
+    assert_eq!(missing(&dir, (0, 0), Duration::from_secs(86_400)).expect("missing").sequences.len(), 30);
 }
 
 #[test]

@@ -13,7 +13,7 @@ use serde_json::Value;
 use streamgauge::plan;
 use support::{Listener, Ran, shipped, test_of_plan};
 
-/// A function that takes this long for each batch.
+/// A function that takes this long for each batch, beyond what the plan asks for.
 struct Working(Duration);
 impl Listener for Working {
     fn work(&self) -> Duration {
@@ -82,7 +82,7 @@ async fn drill(parallelization: u32) -> Ran {
     text = changed(&text, "drain_time < 120m", "drain_time < 240s");
     let rows = rates().into_iter().enumerate().map(|(row, rps)| format!("{},{rps}\n", row * ROW_S));
     let series = format!("time_s,rate\n{}", rows.collect::<String>());
-    ran(&text, &BTreeMap::from([("outage-rates.csv".to_owned(), series.into())]), 400).await
+    ran(&text, &BTreeMap::from([("outage-rates.csv".to_owned(), series.into())]), 0).await
 }
 
 #[tokio::test(start_paused = true)]

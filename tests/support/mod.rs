@@ -30,12 +30,12 @@ use streamgauge::{cost, plan};
 pub const WORK: Duration = Duration::from_millis(15);
 
 /// Nothing takes time but a cold start and the function.
-fn model(seed: u64) -> Rehearsal {
+fn model(seed: u64, work: Duration) -> Rehearsal {
     Rehearsal {
         seed,
         put_latency: Spread::NONE,
         cold_start: Spread::fixed(Duration::from_millis(80)),
-        per_batch: Spread::fixed(WORK),
+        per_batch: Spread::fixed(work),
         per_record: Spread::NONE,
         ..Rehearsal::default()
     }
@@ -53,6 +53,10 @@ pub trait Listener: Send + Sync {
     fn sent(&self, _message: &str) {}
     /// A message stood in the on-failure queue a while after the run.
     fn dead_letter(&self, _body: &str) {}
+    /// How long the function takes for each batch, beyond what the plan asks for.
+    fn work(&self) -> Duration {
+        WORK
+    }
 }
 
 struct Deaf;
@@ -148,7 +152,7 @@ impl Field {
     ) -> Field {
         let faults = faults.iter().map(|spec| spec.parse().unwrap()).collect();
         let heard = Heard { listener, door: Cell::new(Some(between)) };
-        let place = Place::new(&model(seed), "us-east-1", faults, &heard).await;
+        let place = Place::new(&model(seed, listener.work()), "us-east-1", faults, &heard).await;
         let Place { clock, cloud, clients, .. } = place.unwrap_or_else(|error| panic!("{error:?}"));
         Field { cloud, clients, clock, root: tempfile::tempdir().unwrap() }
     }

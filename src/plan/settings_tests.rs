@@ -138,7 +138,7 @@ fn a_key_may_be_short_where_only_one_has_that_name() {
     for (key, expected) in [
         ("shard", "did you mean environment.stream.shards?"),
         ("function.parallelization_factor", "did you mean environment.function.parallelization?"),
-        ("median", "one of rehearsal.function.cold_start.median, rehearsal.function.per_batch.median"),
+        ("median", "one of rehearsal.function.cold_start.median, rehearsal.function.overhead.median"),
         ("criteria", "a key of a plan below environment.stream, "),
         ("environment.alarms.iterator_age_ms", "a key of a plan below"),
         ("environment.function", "a key of a plan below"),

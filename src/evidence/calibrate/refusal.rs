@@ -96,7 +96,7 @@ pub(super) fn check_shape(evidence: &Evidence, plan: &Plan, tests: &[&Test]) -> 
             let of = known.payload.bytes.max(1) as f64;
             known.put == test.put && (of / PAYLOAD_FACTOR_MAX..=of * PAYLOAD_FACTOR_MAX).contains(&bytes)
         };
-        if !measured.iter().any(|known| alike(known)) {
+        if !measured.iter().any(alike) {
             let sizes: Vec<String> = measured.iter().map(|known| known.payload.size_text()).collect();
             return refuse(
                 format!(

@@ -10,7 +10,7 @@ import sys
 import tempfile
 
 # Percent by which the prediction of a judged level may be off. docs/rehearse.md says why it is not closer.
-BOUNDS = {"records_per_invocation": 15, "e2e_latency.p95": 10, "cost_per_million": 25}
+BOUNDS = {"records_per_invocation": 15, "e2e_latency.p95": 10, "cost_per_million": 15}
 THROTTLES_BOUND = 60
 
 

@@ -86,7 +86,7 @@ pub(super) fn check_shape(evidence: &Evidence, tests: &[&Test]) -> Result<(), Re
             let of = known.payload.bytes.max(1) as f64;
             known.put == test.put && (of / PAYLOAD_FACTOR_MAX..=of * PAYLOAD_FACTOR_MAX).contains(&bytes)
         };
-        if !measured.iter().any(|known| alike(&known)) {
+        if !measured.iter().any(alike) {
             let sizes: Vec<String> = measured.iter().map(|known| known.payload.size_text()).collect();
             return refuse(
                 format!(

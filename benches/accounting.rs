@@ -78,7 +78,7 @@ impl Shape {
         for event in [
             started,
             Event::CollectionEnded { complete: true, unreadable: 0 },
-            Event::Confirmed { absent: dropped, present: Vec::new(), incomplete: None },
+            Event::Confirmed { absent: dropped, present: Vec::new(), expired: Vec::new(), incomplete: None },
         ] {
             log.append(0, &event).expect("append");
         }
@@ -139,7 +139,7 @@ fn read(dir: &Path, records: u64) {
     let clock = Clock::starting_at(0);
     let since = || clock.instant();
     let started = since();
-    let looked_for = missing(&dir).expect("missing").sequences.len();
+    let looked_for = missing(&dir, (0, 0), Duration::from_secs(86_400)).expect("missing").sequences.len();
     let for_missing = since() - started;
     let started = since();
     let keys = KeyPicker::new(&KEYS);

@@ -128,6 +128,7 @@ fn receipts(pipeline: &Pipeline, dir: &RunDir) {
 }
 
 pub fn receipt(id: u128, invocation: &Invocation, settings: Settings) -> Receipt {
+    let arrived_ms = || invocation.records.iter().map(|(record, _)| record.arrived_us / 1_000);
     let records = invocation.records.iter().map(|(record, outcome)| RecordSeen {
         level: settings.level(record.sequence),
         sequence: record.sequence,
@@ -147,7 +148,7 @@ pub fn receipt(id: u128, invocation: &Invocation, settings: Settings) -> Receipt
         cold_start: false,
         memory_used_mb: 1,
         memory_limit_mb: 1,
-        arrival_ms: (0, 0),
+        arrival_ms: (arrived_ms().min().unwrap_or(0), arrived_ms().max().unwrap_or(0)),
         sink_errors: 0,
         records: records.collect(),
         levels: Vec::new(),

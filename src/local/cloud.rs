@@ -46,16 +46,17 @@ pub struct CloudSettings {
 pub struct MemoryBounds {
     /// Bytes of records that Kinesis keeps over all streams; what happens beyond: `kinesis/memory.rs`.
     pub records_bytes: u64,
+    /// Beyond so many bytes of records those that were read go.
+    pub read_records_bytes: u64,
     /// Bytes of events in a log group, what keeping them takes included.
     pub log_group_bytes: u64,
 }
 
 impl Default for MemoryBounds {
     fn default() -> MemoryBounds {
-        MemoryBounds {
-            records_bytes: kinesis::MEMORY_BOUND_BYTES,
-            log_group_bytes: logs::store::GROUP_BYTES_MAX,
-        }
+        let records_bytes = kinesis::MEMORY_BOUND_BYTES;
+        let log_group_bytes = logs::store::GROUP_BYTES_MAX;
+        MemoryBounds { records_bytes, read_records_bytes: records_bytes, log_group_bytes }
     }
 }
 
@@ -103,8 +104,10 @@ impl Cloud {
         let metrics: Arc<dyn MetricSink> = cloudwatch.clone();
         let ctx = Context { clock, region, account, seed, metrics, faults: Arc::new(Faults::new(faults)) };
         let cloud = Cloud::builder(ctx.clone());
-        let (kinesis, s3) =
-            (Kinesis::with_memory_bound(ctx.clone(), memory.records_bytes), S3::new(ctx.clone()));
+        let (kinesis, s3) = (
+            Kinesis::with_memory_bounds(ctx.clone(), memory.records_bytes, memory.read_records_bytes),
+            S3::new(ctx.clone()),
+        );
         let (sqs, logs) =
             (Sqs::new(ctx.clone(), cloud.endpoint_url()), Logs::bounded(ctx.clone(), memory.log_group_bytes));
         let host = match host {

@@ -1,9 +1,10 @@
 //! The bound on the memory that records take, over all streams: an endpoint cannot keep a day's records of a
 //! load test.
 //!
-//! When it is reached, records that were read go before their retention is over. Where a shard is read,
-//! unread ones never do: the write is refused instead, because a record that was acked and then thrown away
-//! would be blamed on the pipeline under test. A shard that nobody ever read loses its oldest: nobody waits.
+//! Beyond one bound records that were read go before their retention is over. Where a shard is read, unread ones never
+//! do: beyond another bound, that is not below it, the write is refused instead, because a record that was acked and
+//! then thrown away would be blamed on the pipeline under test. A shard that nobody ever read loses its oldest there:
+//! nobody waits.
 
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 
@@ -14,20 +15,24 @@ use crate::local::service::ApiError;
 /// How long a vain search for something to forget holds: it walks over every shard.
 const SEARCH_AGAIN_US: i64 = 100_000;
 
-/// Bytes held by all shards of the endpoint, against their bound.
+/// Bytes held by all shards of the endpoint, against their bounds.
 pub struct Memory {
     pub held: AtomicU64,
+    /// Beyond it no record is taken in.
     pub bound: u64,
+    /// Beyond it none that was read is kept; not above `bound`.
+    read_bound: u64,
     /// Until then there is nothing to forget.
     vain_until_us: AtomicI64,
     refused: AtomicBool,
 }
 
 impl Memory {
-    pub fn new(bound: u64) -> Memory {
+    pub fn new(bound: u64, read_bound: u64) -> Memory {
         Memory {
             held: AtomicU64::new(0),
             bound,
+            read_bound: read_bound.min(bound),
             vain_until_us: AtomicI64::new(0),
             refused: AtomicBool::new(false),
         }
@@ -44,25 +49,27 @@ impl Memory {
 /// `InternalFailure` (500) when memory is full of records that were not read yet.
 pub fn make_room(kinesis: &Kinesis) -> Result<(), ApiError> {
     let memory = &kinesis.memory;
-    if !memory.is_above(memory.bound) {
+    if !memory.is_above(memory.read_bound) {
         return Ok(());
     }
     let now_us = kinesis.now_us();
     if now_us >= memory.vain_until_us.load(Ordering::Relaxed) {
         // An eighth more than needed, so that this is done seldom.
-        let goal = memory.bound - memory.bound / 8;
+        let goal = memory.read_bound - memory.read_bound / 8;
         forget(kinesis, Reclaim::Read, goal);
         forget(kinesis, Reclaim::NeverRead, memory.bound);
-        if !memory.is_above(memory.bound) {
-            return Ok(());
+        if memory.is_above(memory.read_bound) {
+            memory.vain_until_us.store(now_us + SEARCH_AGAIN_US, Ordering::Relaxed);
         }
-        memory.vain_until_us.store(now_us + SEARCH_AGAIN_US, Ordering::Relaxed);
-        if !memory.refused.swap(true, Ordering::Relaxed) {
-            tracing::warn!(
-                bound_bytes = memory.bound,
-                "memory is full of records that were not read yet: writes are refused until they are"
-            );
-        }
+    }
+    if !memory.is_above(memory.bound) {
+        return Ok(());
+    }
+    if !memory.refused.swap(true, Ordering::Relaxed) {
+        tracing::warn!(
+            bound_bytes = memory.bound,
+            "memory is full of records that were not read yet: writes are refused until they are"
+        );
     }
     Err(ApiError::new(
         500,

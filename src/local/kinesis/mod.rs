@@ -56,12 +56,13 @@ pub struct Kinesis {
 
 impl Kinesis {
     pub fn new(ctx: Context) -> Arc<Kinesis> {
-        Kinesis::with_memory_bound(ctx, MEMORY_BOUND_BYTES)
+        Kinesis::with_memory_bounds(ctx, MEMORY_BOUND_BYTES, MEMORY_BOUND_BYTES)
     }
 
-    /// As [`Kinesis::new`], keeping at most `bound` bytes of records.
-    pub fn with_memory_bound(ctx: Context, bound: u64) -> Arc<Kinesis> {
-        Arc::new(Kinesis { ctx, streams: RwLock::default(), memory: Memory::new(bound) })
+    /// As [`Kinesis::new`], keeping at most `bound` bytes of records, and at most `read_bound` as soon as some of them
+    /// were read.
+    pub fn with_memory_bounds(ctx: Context, bound: u64, read_bound: u64) -> Arc<Kinesis> {
+        Arc::new(Kinesis { ctx, streams: RwLock::default(), memory: Memory::new(bound, read_bound) })
     }
 
     /// Changes whenever records were stored in the shard: mark the value seen, read the shard, then await

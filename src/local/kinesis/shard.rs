@@ -260,7 +260,7 @@ mod tests {
     use super::*;
 
     fn empty() -> (Shard, Memory) {
-        (Shard::new(0, 0, 0), Memory::new(u64::MAX))
+        (Shard::new(0, 0, 0), Memory::new(u64::MAX, u64::MAX))
     }
 
     fn put(shard: &mut Shard, data: &[u8], now_us: WallUs, memory: &Memory) -> Option<Sequence> {

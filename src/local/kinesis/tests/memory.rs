@@ -7,7 +7,26 @@ const RECORD_BYTES: u64 = 1 + 100 + 72;
 
 async fn keeping(records: u64, shards: u32) -> Arc<Kinesis> {
     let context = context(Faults::none(), Arc::new(NoMetrics));
-    with_stream(Kinesis::with_memory_bound(context, records * RECORD_BYTES), shards).await
+    with_stream(Kinesis::with_memory_bounds(context, records * RECORD_BYTES, records * RECORD_BYTES), shards)
+        .await
+}
+
+#[tokio::test(start_paused = true)]
+async fn records_that_were_read_go_beyond_a_lower_bound_than_unread_ones() {
+    let context = context(Faults::none(), Arc::new(NoMetrics));
+    let kinesis = Kinesis::with_memory_bounds(context, 400 * RECORD_BYTES, 100 * RECORD_BYTES);
+    let kinesis = with_stream(kinesis, 1).await;
+    let from = iterator(&kinesis, "0", "TRIM_HORIZON", json!({})).await;
+    let mut written = Vec::new();
+    for _ in 0..200 {
+        written.push(put_one(&kinesis).await);
+    }
+    assert_eq!(read(&kinesis, &from).await, written, "nobody had read them");
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    put_one(&kinesis).await;
+    let oldest = iterator(&kinesis, "0", "TRIM_HORIZON", json!({})).await;
+    let kept = read(&kinesis, &oldest).await.len();
+    assert!((1..=100).contains(&kept), "{kept} of those that were read are kept");
 }
 
 async fn try_put(kinesis: &Kinesis) -> ApiResult {

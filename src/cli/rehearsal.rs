@@ -117,7 +117,7 @@ fn function(model: &Rehearsal) -> FunctionModel {
     }
 }
 
-/// What the figures of a rehearsal rest on, a sentence each.
+/// What the figures of a rehearsal rest on, a clause each.
 pub fn assumptions(model: &Rehearsal) -> Vec<String> {
     let mut assumptions = vec![
         format!("a put takes {} from sending it to its answer", spread(model.put_latency)),
@@ -128,14 +128,14 @@ pub fn assumptions(model: &Rehearsal) -> Vec<String> {
         ),
         format!("a cold start takes {}", spread(model.cold_start)),
         format!(
-            "that is a function of {} MB; {} % of it is work of the CPU, which goes with memory, in proportion up to {} MB \
-             (one vCPU)",
+            "a function of {} MB takes these times, and {} % of them is work of the CPU, which goes with memory in \
+             proportion up to {} MB (one vCPU)",
             model.at_memory_mb,
             model.cpu_share * 100.0,
             grouped(&limits::FUNCTION_ONE_VCPU_MB.to_string())
         ),
         format!(
-            "{} % of invocations fail; the function uses {} MB",
+            "{} % of invocations fail, and the function uses {} MB",
             model.failure_rate * 100.0,
             model.memory_used_mb
         ),

@@ -27,7 +27,7 @@ pub const STARTS_US: i64 = 1_767_225_600_000_000;
 /// Of records what was read goes then, before its retention is over. Enough for every lookup of a run, little enough
 /// for a laptop, and reached early in a long plan: memory does not grow with its length.
 const MEMORY: MemoryBounds =
-    MemoryBounds { records_bytes: 256 << 20, read_records_bytes: 32 << 20, log_group_bytes: 2 << 20 };
+    MemoryBounds { records_bytes: 256 << 20, read_records_bytes: 32 << 20, log_group_bytes: 4 << 20 };
 
 pub struct Place {
     pub clock: Clock,

@@ -364,6 +364,14 @@ async fn a_whole_run_is_joined() {
         ]
     );
     assert_eq!(format!("{evidence:?}"), format!("{:?}", load(&bench.dir)), "same directory, same evidence");
+
+    // A log that lost most of its lines is not summed: an endpoint keeps the last of it only.
+    let lines = ReportLines { invocations: 30, billed_ms: 120, ..ReportLines::default() };
+    bench.dir.write_metrics(&Pulled { reports: Some(lines), ..pulled() }).expect("write");
+    let usage = load(&bench.dir).usage;
+    assert_eq!((usage.invocations, usage.billed_basis), (35, BilledBasis::Estimate));
+    let told = usage.assumptions.iter().any(|text| text.contains("REPORT lines of 30 of at least 35"));
+    assert!(told, "{:?}", usage.assumptions);
 }
 
 #[tokio::test(start_paused = true)]

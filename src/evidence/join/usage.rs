@@ -10,6 +10,10 @@ use crate::platform::clock::WallUs;
 /// measured on the lines that Lambda writes.
 const LOG_BYTES_PER_INVOCATION: u64 = 400;
 
+/// Part of the invocations with a receipt whose REPORT lines a log must have to be summed: some come late, and half a
+/// sum is no sum. The local endpoint keeps the last of a long log only.
+const WHOLE_LOG: f64 = 0.99;
+
 pub(super) fn usage(files: &Files, timeline: &Timeline, delivery: &Delivery) -> Usage {
     let mut usage = Usage {
         region: files.header.region.clone(),
@@ -50,7 +54,10 @@ pub(super) fn usage(files: &Files, timeline: &Timeline, delivery: &Delivery) -> 
 
 fn function(usage: &mut Usage, files: &Files) {
     let pulled = files.pulled.as_ref();
-    if let Some(reports) = pulled.and_then(|pulled| pulled.reports.as_ref()) {
+    let logged = pulled.and_then(|pulled| pulled.reports.as_ref());
+    let whole =
+        logged.filter(|reports| reports.invocations as f64 >= WHOLE_LOG * files.receipts.invocations as f64);
+    if let Some(reports) = whole {
         usage.invocations = reports.invocations;
         usage.billed_ms = reports.billed_ms;
         usage.billed_basis = BilledBasis::ReportLines;
@@ -78,9 +85,14 @@ fn function(usage: &mut Usage, files: &Files) {
     let log_bytes = LOG_BYTES_PER_INVOCATION + metric_line;
     usage.log_bytes = invocations * log_bytes;
     if invocations > 0 {
-        usage.assumptions.push(format!(
-            "billed duration is estimated from {source}; the REPORT lines were not read, INIT is missing"
-        ));
+        let log = match logged {
+            Some(reports) => format!(
+                "the log has the REPORT lines of {} of at least {} invocations",
+                reports.invocations, files.receipts.invocations
+            ),
+            None => "the REPORT lines were not read".to_owned(),
+        };
+        usage.assumptions.push(format!("billed duration is estimated from {source}; {log}, INIT is missing"));
         usage.assumptions.push(format!("logs are taken as {log_bytes} bytes an invocation"));
     }
 }

@@ -18,6 +18,8 @@ pub struct ForecastAssumptions {
     pub dashboards: u32,
     /// Metrics that one pull asks for.
     pub metrics_per_pull: u64,
+    /// Metrics that a run asks CloudWatch for each minute, for its red flags: `evidence::cloudwatch::peek`.
+    pub metrics_per_minute: u64,
 }
 
 impl Default for ForecastAssumptions {
@@ -29,6 +31,7 @@ impl Default for ForecastAssumptions {
             alarms: 9,
             dashboards: 1,
             metrics_per_pull: 33,
+            metrics_per_minute: 6,
         }
     }
 }
@@ -73,6 +76,7 @@ pub fn forecast(plan: &Plan, region: &str, assumed: &ForecastAssumptions) -> Usa
         }
         usage.metrics_requested += assumed.metrics_per_pull;
     }
+    usage.metrics_requested += assumed.metrics_per_minute * (usage.load_window_s / 60.0).ceil() as u64;
     usage.delivered = usage.records;
     usage.invocations = invocations.ceil() as u64;
     let each_ms = assumed.invocation_ms + f64::from(function.work_ms_per_batch);
